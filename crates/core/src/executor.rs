@@ -1,0 +1,186 @@
+//! The conversation between a task executor and the application master.
+//!
+//! It travels in both directions of one stream that the task executor opens. Every message is wrapped in an envelope that
+//! carries the epoch of the application master (its YARN attempt number); the receiver drops what is stale.
+
+use crate::accumulator::Accumulators;
+use crate::config::Configuration;
+use crate::failure::Failure;
+use crate::host::WorkerSpec;
+use crate::ids::{ExecutionId, ExecutorId, JobId};
+use crate::job::ProgramSpec;
+use crate::task::{TaskDeployment, TaskMetrics, TaskReport};
+use serde::{Deserialize, Serialize};
+
+/// What a task executor has to offer, told at registration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExecutorInfo {
+    /// Its id: on YARN the container's.
+    pub id: ExecutorId,
+    /// The host under which its workers are reached.
+    pub host: String,
+    /// Number of slots.
+    pub slots: u32,
+    /// Process id.
+    pub pid: u32,
+    /// Processors of the machine.
+    pub cpu_cores: u32,
+    /// Memory of the machine in bytes.
+    pub physical_memory: u64,
+    /// The directory with its log files.
+    pub log_dir: String,
+    /// Its effective configuration (memory sizes among them).
+    pub config: Configuration,
+}
+
+/// What a task executor measures of itself and its workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExecutorMetrics {
+    /// Resident memory of the task executor itself, in bytes.
+    pub resident_bytes: u64,
+    /// Resident memory of its workers together, in bytes.
+    pub workers_resident_bytes: u64,
+    /// Number of worker processes.
+    pub workers: u32,
+    /// Free memory of the machine in bytes.
+    pub free_memory: u64,
+}
+
+/// A log file of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFile {
+    /// Its name within the log directory.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// Last modification, epoch milliseconds.
+    pub mtime: u64,
+}
+
+/// What a task executor says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromExecutor {
+    /// First, always.
+    Register {
+        /// Who it is and what it offers.
+        info: Box<ExecutorInfo>,
+    },
+    /// Every `heartbeat.interval`, or sooner.
+    Heartbeat {
+        /// Its own figures.
+        metrics: ExecutorMetrics,
+    },
+    /// A worker is ready to take tasks.
+    WorkerReady {
+        /// The job.
+        job_id: JobId,
+        /// `host:port` of its data listener.
+        address: String,
+        /// Process id.
+        pid: u32,
+    },
+    /// A worker could not be started, or has ended though it was not asked to.
+    WorkerLost {
+        /// The job.
+        job_id: JobId,
+        /// Exit code or signal, last lines of its log.
+        failure: Failure,
+    },
+    /// A task changed its state.
+    Task {
+        /// The job.
+        job_id: JobId,
+        /// The report.
+        report: TaskReport,
+    },
+    /// Counters of running tasks.
+    TaskMetrics {
+        /// The job.
+        job_id: JobId,
+        /// By execution.
+        tasks: Vec<(ExecutionId, TaskMetrics)>,
+        /// Accumulators of running tasks.
+        accumulators: Vec<(ExecutionId, Accumulators)>,
+    },
+    /// The answer to [`ToExecutor::ListLogs`].
+    Logs {
+        /// From the request.
+        request: u64,
+        /// The files.
+        files: Vec<LogFile>,
+    },
+    /// The answer to [`ToExecutor::ReadLog`].
+    LogContent {
+        /// From the request.
+        request: u64,
+        /// The text, or why it could not be read.
+        content: Result<String, String>,
+    },
+}
+
+/// What the application master says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToExecutor {
+    /// Registration accepted.
+    Registered {
+        /// How often to send a heartbeat, in milliseconds.
+        heartbeat_interval_ms: u64,
+        /// After how long without word the other side counts as lost, in milliseconds.
+        heartbeat_timeout_ms: u64,
+    },
+    /// Registration refused: not wanted here; the task executor ends itself.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// Keeps the stream alive, and tells the task executor that its master is.
+    Heartbeat,
+    /// Start a worker for a job (unless there is one).
+    StartWorker {
+        /// The program to run.
+        program: ProgramSpec,
+        /// What the worker is told; host, addresses and directories are filled in by the task executor.
+        spec: Box<WorkerSpec>,
+    },
+    /// Tasks for the worker of a job.
+    Deploy {
+        /// The job.
+        job_id: JobId,
+        /// The tasks.
+        tasks: Vec<TaskDeployment>,
+    },
+    /// Tasks to cancel.
+    Cancel {
+        /// The job.
+        job_id: JobId,
+        /// The attempts.
+        executions: Vec<ExecutionId>,
+    },
+    /// End the worker of a job: the job has ended here.
+    StopWorker {
+        /// The job.
+        job_id: JobId,
+    },
+    /// List the log files.
+    ListLogs {
+        /// To find the answer by.
+        request: u64,
+    },
+    /// Read a log file.
+    ReadLog {
+        /// To find the answer by.
+        request: u64,
+        /// The file's name within the log directory.
+        name: String,
+        /// At most this many bytes, counted from the end.
+        max_bytes: u64,
+    },
+    /// End everything: workers first, then the task executor itself.
+    Shutdown {
+        /// Why.
+        reason: String,
+    },
+}

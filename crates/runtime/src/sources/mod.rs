@@ -1,0 +1,10 @@
+//! The built-in sources.
+
+mod collection;
+mod socket;
+mod text_file;
+
+pub use collection::{CollectionSource, SequenceSource};
+pub use socket::SocketSource;
+pub use text_file::TextFileSource;
+pub(crate) use text_file::local_path;

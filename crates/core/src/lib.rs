@@ -19,6 +19,9 @@ pub mod graph;
 pub mod host;
 pub mod ids;
 pub mod job;
+pub mod jobmaster;
+pub mod master;
+pub mod resources;
 pub mod task;
 pub mod time;
 

@@ -7,3 +7,4 @@
 
 pub mod gateway;
 pub mod generated;
+pub mod host;

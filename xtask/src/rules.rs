@@ -6,17 +6,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each of our crates may depend on. What is missing here may depend on none.
-const MAY_DEPEND: [(&str, &[&str]); 12] = [
+const MAY_DEPEND: [(&str, &[&str]); 13] = [
     ("crates/core", &[]),
     ("crates/yarn", &[]),
     ("crates/jar", &[]),
+    ("crates/process", &[]),
     ("crates/filesystem", &["kvick-yarn"]),
     ("crates/rpc", &["kvick-core"]),
     ("crates/runtime", &["kvick-core", "kvick-filesystem"]),
     ("crates/datastream", &["kvick-core", "kvick-runtime"]),
     ("client", &["kvick-core", "kvick-filesystem", "kvick-jar", "kvick-rpc", "kvick-yarn"]),
-    ("appmaster", &["kvick-core", "kvick-filesystem", "kvick-jar", "kvick-rpc", "kvick-yarn"]),
-    ("taskexecutor", &["kvick-core", "kvick-filesystem", "kvick-jar", "kvick-rpc", "kvick-yarn"]),
+    (
+        "appmaster",
+        &["kvick-core", "kvick-filesystem", "kvick-jar", "kvick-process", "kvick-rpc", "kvick-yarn"],
+    ),
+    (
+        "taskexecutor",
+        &["kvick-core", "kvick-filesystem", "kvick-jar", "kvick-process", "kvick-rpc", "kvick-yarn"],
+    ),
     ("examples", &["kvick"]),
     ("xtask", &[]),
 ];

@@ -14,9 +14,15 @@ pub struct Frame {
 }
 /// Generated client implementations.
 pub mod master_gateway_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// Served by the application master.
     #[derive(Debug, Clone)]
     pub struct MasterGatewayClient<T> {
@@ -48,18 +54,22 @@ pub mod master_gateway_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> MasterGatewayClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> MasterGatewayClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<
-                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                    >,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             MasterGatewayClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -98,29 +108,46 @@ pub mod master_gateway_client {
         pub async fn converse(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::Frame>,
-        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::Frame>>, tonic::Status>
-        {
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Frame>>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/kvick.v1.MasterGateway/Converse");
+            let path = http::uri::PathAndQuery::from_static(
+                "/kvick.v1.MasterGateway/Converse",
+            );
             let mut req = request.into_streaming_request();
-            req.extensions_mut().insert(GrpcMethod::new("kvick.v1.MasterGateway", "Converse"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("kvick.v1.MasterGateway", "Converse"));
             self.inner.streaming(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod master_gateway_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with MasterGatewayServer.
     #[async_trait]
     pub trait MasterGateway: std::marker::Send + std::marker::Sync + 'static {
         /// Server streaming response type for the Converse method.
-        type ConverseStream: tonic::codegen::tokio_stream::Stream<Item = std::result::Result<super::Frame, tonic::Status>>
+        type ConverseStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Frame, tonic::Status>,
+            >
             + std::marker::Send
             + 'static;
         /// One long-lived conversation per task executor. The task executor opens it and speaks first.
@@ -151,7 +178,10 @@ pub mod master_gateway_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -195,7 +225,10 @@ pub mod master_gateway_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -203,16 +236,22 @@ pub mod master_gateway_server {
                 "/kvick.v1.MasterGateway/Converse" => {
                     #[allow(non_camel_case_types)]
                     struct ConverseSvc<T: MasterGateway>(pub Arc<T>);
-                    impl<T: MasterGateway> tonic::server::StreamingService<super::Frame> for ConverseSvc<T> {
+                    impl<T: MasterGateway> tonic::server::StreamingService<super::Frame>
+                    for ConverseSvc<T> {
                         type Response = super::Frame;
                         type ResponseStream = T::ConverseStream;
-                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<tonic::Streaming<super::Frame>>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as MasterGateway>::converse(&inner, request).await };
+                            let fut = async move {
+                                <T as MasterGateway>::converse(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -238,13 +277,25 @@ pub mod master_gateway_server {
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }

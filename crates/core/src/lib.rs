@@ -20,6 +20,7 @@ pub mod host;
 pub mod ids;
 pub mod job;
 pub mod jobmaster;
+pub mod launch;
 pub mod master;
 pub mod resources;
 pub mod task;

@@ -133,8 +133,8 @@ impl Master {
     }
 
     fn register(&mut self, now: Millis, executor: &ExecutorId, slots: u32, fx: &mut Vec<Effect>) {
-        let mut effects = Vec::new();
-        let welcome = self.resources.registered(now, executor.clone(), slots, &mut effects);
+        let mut welcome = false;
+        self.tell_resources(|r, e| welcome = r.registered(now, executor.clone(), slots, e));
         let message = if welcome {
             ToExecutor::Registered {
                 heartbeat_interval_ms: self.settings.heartbeat_interval.0,
@@ -146,9 +146,7 @@ impl Master {
             }
         };
         fx.push(Effect::Send { executor: executor.clone(), message: Box::new(message) });
-        for effect in effects {
-            self.route_resource(now, effect, fx);
-        }
+        self.carry_on(now, fx);
     }
 
     /// Input: time has passed.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A real HDFS and YARN on this machine, each daemon a process of its own, from the Hadoop artifacts on Maven Central.
 # This file reads the command line and says what each command does in terms of lib/*.sh.
+# shellcheck disable=SC2034 # what is set here is read there
 set -u -o pipefail
 
 INTEGRATION_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -88,6 +89,7 @@ start_locked() {
     join_running
   else
     NODEMANAGERS=${NODEMANAGERS_ASKED:-1}
+    FRESH_START=yes
     prepare_cluster
   fi
   spawn_missing
@@ -151,7 +153,7 @@ command_env() {
 known_role() {
   local role=${1:-}
   [ "$role" = nodemanager ] && role=nodemanager1
-  roles | grep -qx -- "$role" || usage_error "there is no '$role' here; there are: $(roles | tr '\n' ' ')"
+  roles | grep -qx -- "$role" || usage_error "there is no '$role' here; there are: $(roles | paste -s -d ' ')"
   printf '%s' "$role"
 }
 

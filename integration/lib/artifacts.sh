@@ -10,7 +10,7 @@ resolve_artifacts() {
   say "resolving Hadoop $HADOOP_VERSION from Maven Central into $HADOOP_DIR"
   for attempt in 1 2 3; do
     rm -rf "$partial"
-    if mvn -B -q -f "$INTEGRATION_DIR/hadoop/pom.xml" "-Dhadoop.version=$HADOOP_VERSION" "-Dkvick.out=$partial" \
+    if mvn -B -q -U -f "$INTEGRATION_DIR/hadoop/pom.xml" "-Dhadoop.version=$HADOOP_VERSION" "-Dkvick.out=$partial" \
       process-resources >"$log" 2>&1 9>&-; then
       rm -rf "$partial/maven"
       mv "$partial" "$HADOOP_DIR"

@@ -1,9 +1,11 @@
 # shellcheck shell=bash
 # The cluster as a whole: which daemons there are, in what order they come and go, when each is ready.
+# Works on PORT_BASE and NODEMANAGERS, set by the caller through load_state or pick_port_base.
 
 roles() {
   local number
   printf '%s\n' namenode datanode resourcemanager
+  # shellcheck disable=SC2153 # set by load_state
   for ((number = 1; number <= NODEMANAGERS; number++)); do printf 'nodemanager%s\n' "$number"; done
 }
 
@@ -44,6 +46,12 @@ cluster_ready() {
 fail_role() {
   say "$1 $2; the end of its log ($LOG_DIR/$1.log):"
   tail -n 25 "$LOG_DIR/$1.log" >&2
+  give_up
+}
+
+# A start from nothing that fails leaves nothing behind; a daemon that failed to rejoin leaves the others alone.
+give_up() {
+  [ "${FRESH_START:-no}" = no ] || stop_cluster
   exit 1
 }
 
@@ -58,8 +66,10 @@ await_role() {
 
 await_cluster() {
   while ! cluster_ready; do
-    [ "$SECONDS" -lt "$KVICK_CLUSTER_TIMEOUT" ] ||
-      die "after $KVICK_CLUSTER_TIMEOUT s only ${1:-$(live_datanodes)} of 1 DataNodes and $(active_nodes) of $NODEMANAGERS NodeManagers are registered"
+    if [ "$SECONDS" -ge "$KVICK_CLUSTER_TIMEOUT" ]; then
+      say "error: after $KVICK_CLUSTER_TIMEOUT s only $(live_datanodes) of 1 DataNodes and $(active_nodes) of $NODEMANAGERS NodeManagers are registered"
+      give_up
+    fi
     sleep 0.2
   done
 }

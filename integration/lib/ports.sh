@@ -6,10 +6,10 @@ readonly PORT_BLOCK=20
 # Blocks lie below Linux's usual ephemeral range (32768…), so that no client socket takes a daemon's port.
 readonly PORT_FIRST=20000 PORT_BLOCKS=600
 
-# Ports with a socket in any state, decimal, one a line.
+# Ports with a socket, decimal, one a line. Those in TIME_WAIT (06) do not hinder a daemon from listening.
 used_ports() {
   local hex
-  awk 'FNR > 1 { split($2, address, ":"); print address[2] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u |
+  awk 'FNR > 1 && $4 != "06" { split($2, address, ":"); print address[2] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u |
     while read -r hex; do printf '%d\n' "0x$hex"; done
 }
 

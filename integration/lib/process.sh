@@ -79,6 +79,8 @@ spawn() {
     "$JAVA_HOME/bin/java" "-Dkvick.cluster=$KVICK_CLUSTER_DIR:$role" "${JAVA_FLAGS[@]}" "-Xmx$(heap_of "$role")" \
     -cp "$(class_path_of "$role")" "$(main_class_of "$role")" >"$LOG_DIR/$role.log" 2>&1 </dev/null 9>&- &
   pid=$!
+  # Until the new process has replaced this script's image it cannot be told by its command line.
+  while [ -d "/proc/$pid" ] && ! is_role_process "$pid" "$role"; do sleep 0.01; done
   printf '%s %s\n' "$pid" "$(start_time "$pid")" >"$PID_DIR/$role"
 }
 
@@ -119,10 +121,7 @@ stop_roles() {
 
 # Pids of what NodeManagers of this cluster launched and their children, alive or orphaned: LOCAL_DIRS is in the environment of each.
 container_pids() {
-  local file
-  for file in $(grep -lsz "^LOCAL_DIRS=$KVICK_CLUSTER_DIR/" /proc/[0-9]*/environ 2>/dev/null); do
-    basename "$(dirname "$file")"
-  done
+  grep -lsz "^LOCAL_DIRS=$KVICK_CLUSTER_DIR/" /proc/[0-9]*/environ 2>/dev/null | cut -d / -f 3
 }
 
 # A container may be starting another process while it is killed, so look again until a look finds nothing.

@@ -79,9 +79,12 @@ spawn() {
     "$JAVA_HOME/bin/java" "-Dkvick.cluster=$KVICK_CLUSTER_DIR:$role" "${JAVA_FLAGS[@]}" "-Xmx$(heap_of "$role")" \
     -cp "$(class_path_of "$role")" "$(main_class_of "$role")" >"$LOG_DIR/$role.log" 2>&1 </dev/null 9>&- &
   pid=$!
+  # Not to be reported on by this shell when it ends.
   # Until the new process has replaced this script's image it cannot be told by its command line.
   while [ -d "/proc/$pid" ] && ! is_role_process "$pid" "$role"; do sleep 0.01; done
   printf '%s %s\n' "$pid" "$(start_time "$pid")" >"$PID_DIR/$role"
+  # The daemon outlives this script, which is not to comment on its end.
+  disown "$pid" 2>/dev/null || true
 }
 
 signal_role() {

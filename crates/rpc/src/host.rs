@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::{mpsc, watch};
 
 /// Messages of the program that wait to be taken; a host that is slower than this holds its program back.
@@ -134,6 +134,8 @@ pub struct Program {
     pub outbox: Outbox,
     /// The process.
     pub process: Process,
+    /// Its standard error, where the caller asked for a pipe.
+    pub stderr: Option<ChildStderr>,
 }
 
 impl Program {
@@ -147,15 +149,16 @@ impl Program {
     pub fn launch(role: Role, mut command: Command) -> Result<Program, HostError> {
         let socket = Socket::bind()?;
         command.env(HOST_ENV, format!("{}:{}", role.as_str(), socket.path.display())).kill_on_drop(true);
-        let child = command.spawn().map_err(|source| HostError::Spawn {
+        let mut child = command.spawn().map_err(|source| HostError::Spawn {
             program: command.as_std().get_program().to_string_lossy().into_owned(),
             source,
         })?;
+        let stderr = child.stderr.take();
         let process = Process::supervise(child);
         let (inbox_sender, inbox) = mpsc::channel(INBOX_CAPACITY);
         let (outbox, outbox_receiver) = mpsc::unbounded_channel();
         tokio::spawn(converse(socket, process.exit.clone(), inbox_sender, outbox_receiver));
-        Ok(Program { inbox: Inbox(inbox), outbox: Outbox(outbox), process })
+        Ok(Program { inbox: Inbox(inbox), outbox: Outbox(outbox), process, stderr })
     }
 }
 
@@ -444,7 +447,7 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_the_last_handle_kills_the_process() {
-        let Program { mut inbox, outbox, process } = program("hang");
+        let Program { mut inbox, outbox, process, .. } = program("hang");
         inbox.recv().await.unwrap().unwrap();
         outbox.send(welcome());
         drop(process);

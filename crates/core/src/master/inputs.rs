@@ -5,7 +5,7 @@ use crate::executor::{FromExecutor, ToExecutor};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{ExecutorId, JobId};
 use crate::job::JobSubmission;
-use crate::jobmaster::JobMaster;
+use crate::jobmaster::{JobMaster, JobSettings};
 use crate::time::Millis;
 
 impl Master {
@@ -21,7 +21,7 @@ impl Master {
     ) -> Result<(), SubmitError> {
         let id = submission.job_id;
         self.check(&submission)?;
-        let settings = self.job_settings(&submission);
+        let settings = JobSettings::from_config(&submission.graph.config, &submission.config)?;
         self.jobs.insert(id, JobMaster::new(now, submission, settings));
         self.lifecycle.job_submitted();
         self.with_job(now, id, fx, |job, e| job.start(now, e));

@@ -15,7 +15,7 @@ use crate::executor::ToExecutor;
 use crate::host::WorkerSpec;
 use crate::ids::{ExecutorId, JobId};
 use crate::job::{JobState, JobSubmission};
-use crate::jobmaster::{JobEffect, JobMaster, JobSettings};
+use crate::jobmaster::{JobEffect, JobMaster};
 use crate::resources::{ResourceEffect, ResourceManager, ResourceSettings};
 use crate::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -44,6 +44,9 @@ pub enum SubmitError {
     /// The graph cannot be run.
     #[error("the job graph cannot be run: {0}")]
     Graph(#[from] crate::graph::GraphError),
+    /// The job's configuration has a value that cannot be read.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     /// The application is ending.
     #[error("the cluster is shutting down and takes no more jobs")]
     ShuttingDown,
@@ -257,10 +260,6 @@ impl Master {
         counts
     }
 
-    /// Settings for a job, from the configuration that came with it.
-    fn job_settings(&self, submission: &JobSubmission) -> JobSettings {
-        JobSettings::from_config(&submission.graph.config, &submission.config)
-    }
 }
 
 /// What a worker is told, as far as the master knows it; the task executor fills in the rest.

@@ -17,8 +17,6 @@ use std::path::PathBuf;
 /// All that an application master needs to know at its start.
 #[derive(Debug)]
 pub struct Settings {
-    /// The container that it runs in.
-    pub container: ContainerId,
     /// The YARN attempt: the epoch of all that it says.
     pub epoch: u64,
     /// The node manager's host: where this process is reached.
@@ -47,7 +45,6 @@ impl Settings {
         let credentials = Credentials::from_environment().context("the container's credentials")?;
         Ok(Settings {
             epoch: u64::from(container.attempt_id.attempt.unsigned_abs()),
-            container,
             host: required("NM_HOST")?,
             log_dir: env::var("LOG_DIRS").ok().and_then(|dirs| dirs.split(',').next().map(PathBuf::from))
                 .unwrap_or_else(env::temp_dir),

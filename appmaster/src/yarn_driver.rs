@@ -100,7 +100,7 @@ pub async fn register(settings: &Arc<Settings>, port: u16, cluster: ClusterHandl
     let keeper = Keeper {
         nodes: Arc::new(NmClients::new(am.nm_tokens().clone(), NODE_PATIENCE)),
         am: am.clone(),
-        context: executor_context(settings, port)?,
+        context: executor_context(settings, port),
         settings: settings.clone(),
         cluster,
         orders: orders.clone(),
@@ -197,7 +197,7 @@ impl Keeper {
         let profile = &self.settings.spec.executor;
         self.am.set_wanted(Wanted {
             priority: PRIORITY,
-            resource: Resource { memory_mb: profile.memory_mb, vcores: profile.vcores },
+            resource: Resource { memory_mb: profile.memory_mb, vcores: profile.vcores, ..Resource::default() },
             count: self.held.len() as u32 + self.outstanding,
             nodes: self.hints.clone(),
             label: profile.node_label.clone(),

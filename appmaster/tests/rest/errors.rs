@@ -24,6 +24,7 @@ async fn what_does_not_exist_is_404_and_names_it() {
         ("/taskmanagers/nobody".to_string(), "No TaskExecutor registered under nobody.".to_string()),
         ("/taskmanagers/nobody/log".to_string(), "No TaskExecutor registered under nobody.".to_string()),
         ("/jobmanager/log".to_string(), "jobmanager.log".to_string()),
+        (format!("/jobs/{JOB}/nosuch"), format!("Unable to load requested file /jobs/{JOB}/nosuch.")),
         ("/nosuch".to_string(), "Unable to load requested file /nosuch.".to_string()),
         ("/v1/nosuch".to_string(), "Unable to load requested file /v1/nosuch.".to_string()),
     ] {
@@ -31,6 +32,14 @@ async fn what_does_not_exist_is_404_and_names_it() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}: {}", answer.text());
         assert!(answer.error().contains(&text), "{path}: {}", answer.error());
     }
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_with_a_path_is_404_as_well() {
+    let cluster = TestCluster::start();
+    let posted = cluster.request(Method::POST, "/v1/overview", None).await;
+    assert_eq!(posted.status, StatusCode::NOT_FOUND);
+    assert!(posted.error().starts_with("Not found: POST "), "{}", posted.error());
 }
 
 #[tokio::test]

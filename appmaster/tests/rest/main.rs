@@ -8,13 +8,24 @@ mod clock;
 mod cluster;
 #[path = "../../src/driver.rs"]
 mod driver;
+#[path = "../../src/filesystems.rs"]
+mod filesystems;
+#[path = "../../src/gateway.rs"]
+mod gateway;
+#[path = "../../src/program/mod.rs"]
+mod program;
 #[path = "../../src/rest/mod.rs"]
 mod rest;
+#[path = "../../src/server.rs"]
+mod server;
+#[path = "../../src/settings.rs"]
+mod settings;
 
 mod errors;
 mod lifecycle;
 mod logs;
 mod metrics;
-mod settings;
+mod port;
+mod programs;
 mod shapes;
 mod support;

@@ -14,12 +14,26 @@ async fn main() -> anyhow::Result<()> {
     let (applications, nodes) = tokio::try_join!(client.applications(&filter), client.nodes(&[]))?;
     println!("{:36} {:10} {:10} {:10} Name", "Application", "State", "Final", "User");
     for report in applications {
-        println!("{:36} {:10} {:10} {:10} {}", report.id.to_string(), report.state, report.final_status, report.user, report.name);
+        println!(
+            "{:36} {:10} {:10} {:10} {}",
+            report.id.to_string(),
+            report.state,
+            report.final_status,
+            report.user,
+            report.name
+        );
     }
     println!("\n{:28} {:16} {:12} Containers  Used / Capability", "Node", "Rack", "State");
     for node in nodes {
         let state = format!("{:?}", node.state);
-        println!("{:28} {:16} {state:12} {:10}  {} / {}", node.id.to_string(), node.rack, node.containers, node.used, node.capability);
+        println!(
+            "{:28} {:16} {state:12} {:10}  {} / {}",
+            node.id.to_string(),
+            node.rack,
+            node.containers,
+            node.used,
+            node.capability
+        );
     }
     Ok(())
 }

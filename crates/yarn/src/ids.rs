@@ -85,7 +85,14 @@ impl fmt::Display for ContainerId {
             write!(f, "e{:02}_", self.epoch())?;
         }
         let app = self.attempt_id.application_id;
-        write!(f, "{}_{:04}_{:02}_{:06}", app.cluster_timestamp, app.id, self.attempt_id.attempt, self.sequence())
+        write!(
+            f,
+            "{}_{:04}_{:02}_{:06}",
+            app.cluster_timestamp,
+            app.id,
+            self.attempt_id.attempt,
+            self.sequence()
+        )
     }
 }
 
@@ -154,15 +161,29 @@ macro_rules! from_str {
         impl FromStr for $type {
             type Err = ParseIdError;
             fn from_str(text: &str) -> Result<Self, ParseIdError> {
-                $parse(text).ok_or_else(|| ParseIdError { text: text.to_owned(), what: $what, expected: $expected })
+                $parse(text).ok_or_else(|| ParseIdError {
+                    text: text.to_owned(),
+                    what: $what,
+                    expected: $expected,
+                })
             }
         }
     };
 }
 
 from_str!(ApplicationId, parse_application, "application id", "application_<cluster timestamp>_<number>");
-from_str!(ApplicationAttemptId, parse_attempt, "attempt id", "appattempt_<cluster timestamp>_<number>_<attempt>");
-from_str!(ContainerId, parse_container, "container id", "container_[e<epoch>_]<cluster timestamp>_<number>_<attempt>_<number>");
+from_str!(
+    ApplicationAttemptId,
+    parse_attempt,
+    "attempt id",
+    "appattempt_<cluster timestamp>_<number>_<attempt>"
+);
+from_str!(
+    ContainerId,
+    parse_container,
+    "container id",
+    "container_[e<epoch>_]<cluster timestamp>_<number>_<attempt>_<number>"
+);
 from_str!(NodeId, parse_node, "node id", "<host>:<port>");
 
 impl From<ApplicationId> for pb::ApplicationId {
@@ -202,7 +223,8 @@ impl From<ContainerId> for pb::ContainerId {
 impl From<&pb::ContainerId> for ContainerId {
     fn from(id: &pb::ContainerId) -> Self {
         let attempt_id = id.app_attempt_id.as_ref().map(ApplicationAttemptId::from);
-        let attempt_id = attempt_id.unwrap_or(ApplicationAttemptId { application_id: NO_APPLICATION, attempt: 0 });
+        let attempt_id =
+            attempt_id.unwrap_or(ApplicationAttemptId { application_id: NO_APPLICATION, attempt: 0 });
         Self { attempt_id, id: id.id() }
     }
 }
@@ -230,7 +252,8 @@ mod tests {
         }
         let text = "appattempt_1795246061534_0001_000002";
         assert_eq!(text.parse::<ApplicationAttemptId>().unwrap().to_string(), text);
-        for text in ["container_1795246061534_0001_01_000001", "container_e01_1795246061534_0001_01_1000001"] {
+        for text in ["container_1795246061534_0001_01_000001", "container_e01_1795246061534_0001_01_1000001"]
+        {
             assert_eq!(text.parse::<ContainerId>().unwrap().to_string(), text);
         }
         assert_eq!("h:1".parse::<NodeId>().unwrap().to_string(), "h:1");
@@ -244,11 +267,18 @@ mod tests {
 
     #[test]
     fn malformed_ids_are_refused_by_name() {
-        for text in ["", "application_1", "application_1_2_3", "application_-1_2", "application_1_ 2", "job_1_2"] {
+        for text in
+            ["", "application_1", "application_1_2_3", "application_-1_2", "application_1_ 2", "job_1_2"]
+        {
             let error = text.parse::<ApplicationId>().unwrap_err().to_string();
             assert!(error.contains("is no application id"), "{error}");
         }
-        for text in ["container_eX_1_2_3_4", "container_1_2_3", "container_e99999999_1_2_3_4", "container_1_2_3_2000000000000"] {
+        for text in [
+            "container_eX_1_2_3_4",
+            "container_1_2_3",
+            "container_e99999999_1_2_3_4",
+            "container_1_2_3_2000000000000",
+        ] {
             assert!(text.parse::<ContainerId>().is_err(), "{text}");
         }
         assert!("host:70000".parse::<NodeId>().is_err());

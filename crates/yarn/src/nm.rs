@@ -94,7 +94,8 @@ pub struct NmClients {
 impl NmClients {
     /// Clients that use these tokens; every call may take `patience` including retries.
     pub fn new(tokens: Arc<NmTokens>, patience: Duration) -> Self {
-        let options = Options { connect_timeout: patience.min(Duration::from_secs(20)), ..Options::default() };
+        let options =
+            Options { connect_timeout: patience.min(Duration::from_secs(20)), ..Options::default() };
         Self { tokens, patience, options, nodes: Mutex::default() }
     }
 
@@ -103,7 +104,8 @@ impl NmClients {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let known = nodes.entry(node.clone()).or_insert_with(|| {
             let target = Address::new(node.host.clone(), node.port);
-            let rpc = RpcClient::new(PROTOCOL, vec![target], Identity::token(token.clone()), self.options.clone());
+            let rpc =
+                RpcClient::new(PROTOCOL, vec![target], Identity::token(token.clone()), self.options.clone());
             Node { rpc: Arc::new(rpc), token: token.clone() }
         });
         if known.token != token {
@@ -118,7 +120,12 @@ impl NmClients {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
     }
 
-    async fn call<Q: prost::Message, R: prost::Message + Default>(&self, node: &NodeId, method: &str, request: &Q) -> Result<R, NmError> {
+    async fn call<Q: prost::Message, R: prost::Message + Default>(
+        &self,
+        node: &NodeId,
+        method: &str,
+        request: &Q,
+    ) -> Result<R, NmError> {
         let answer = self.client(node)?.call(method, request, Instant::now() + self.patience).await;
         answer.map_err(|source| NmError::Call { node: node.clone(), source })
     }
@@ -130,7 +137,9 @@ impl NmClients {
         for (container, context) in containers {
             by_node.entry(container.node_id.clone()).or_default().push((container, context));
         }
-        let batches = by_node.iter().flat_map(|(node, all)| all.chunks(BATCH).map(move |batch| self.start_batch(node, batch)));
+        let batches = by_node
+            .iter()
+            .flat_map(|(node, all)| all.chunks(BATCH).map(move |batch| self.start_batch(node, batch)));
         futures::future::join_all(batches).await.into_iter().flatten().collect()
     }
 
@@ -148,7 +157,8 @@ impl NmClients {
             }
         }
         if !asked.is_empty() {
-            let answer: Result<pb::StartContainersResponse, NmError> = self.call(node, "startContainers", &request).await;
+            let answer: Result<pb::StartContainersResponse, NmError> =
+                self.call(node, "startContainers", &request).await;
             let answer = answer.map(|answer| (answer.succeeded_requests, answer.failed_requests));
             outcomes.extend(settle(node, &asked, answer));
         }
@@ -158,28 +168,43 @@ impl NmClients {
     /// Stops containers of one node: SIGTERM, then SIGKILL; they end with exit status -105.
     pub async fn stop(&self, node: &NodeId, ids: &[ContainerId]) -> Outcomes<()> {
         let request = pb::StopContainersRequest { container_id: ids.iter().map(|id| (*id).into()).collect() };
-        let answer: Result<pb::StopContainersResponse, NmError> = self.call(node, "stopContainers", &request).await;
+        let answer: Result<pb::StopContainersResponse, NmError> =
+            self.call(node, "stopContainers", &request).await;
         settle(node, ids, answer.map(|answer| (answer.succeeded_requests, answer.failed_requests)))
     }
 
     /// How containers of one node are.
     pub async fn statuses(&self, node: &NodeId, ids: &[ContainerId]) -> Outcomes<ContainerStatus> {
-        let request = pb::GetContainerStatusesRequest { container_id: ids.iter().map(|id| (*id).into()).collect() };
-        let answer: Result<pb::GetContainerStatusesResponse, NmError> = self.call(node, "getContainerStatuses", &request).await;
+        let request =
+            pb::GetContainerStatusesRequest { container_id: ids.iter().map(|id| (*id).into()).collect() };
+        let answer: Result<pb::GetContainerStatusesResponse, NmError> =
+            self.call(node, "getContainerStatuses", &request).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return ids.iter().map(|id| (*id, Err(error.clone()))).collect(),
         };
-        let found: HashMap<ContainerId, ContainerStatus> =
-            answer.status.iter().filter_map(ContainerStatus::from_wire).map(|status| (status.id, status)).collect();
+        let found: HashMap<ContainerId, ContainerStatus> = answer
+            .status
+            .iter()
+            .filter_map(ContainerStatus::from_wire)
+            .map(|status| (status.id, status))
+            .collect();
         let refused = refusals(&answer.failed_requests);
-        ids.iter().map(|id| (*id, found.get(id).cloned().ok_or_else(|| missing(node, *id, &refused)))).collect()
+        ids.iter()
+            .map(|id| (*id, found.get(id).cloned().ok_or_else(|| missing(node, *id, &refused))))
+            .collect()
     }
 }
 
-fn start_request(container: &Container, context: &LaunchContext) -> Result<pb::StartContainerRequest, NmError> {
+fn start_request(
+    container: &Container,
+    context: &LaunchContext,
+) -> Result<pb::StartContainerRequest, NmError> {
     let token = container.token.as_ref().ok_or(NmError::NoContainerToken(container.id))?;
-    Ok(pb::StartContainerRequest { container_launch_context: Some(context.to_wire()?), container_token: Some(token.into()) })
+    Ok(pb::StartContainerRequest {
+        container_launch_context: Some(context.to_wire()?),
+        container_token: Some(token.into()),
+    })
 }
 
 type Answer = (Vec<pb::ContainerId>, Vec<pb::ContainerException>);
@@ -208,7 +233,11 @@ fn refusals(failed: &[pb::ContainerException]) -> HashMap<ContainerId, RemoteExc
     failed.iter().filter_map(refusal).collect()
 }
 
-fn missing(node: &NodeId, container: ContainerId, refused: &HashMap<ContainerId, RemoteException>) -> NmError {
+fn missing(
+    node: &NodeId,
+    container: ContainerId,
+    refused: &HashMap<ContainerId, RemoteException>,
+) -> NmError {
     match refused.get(&container) {
         Some(exception) => NmError::Refused { node: node.clone(), container, exception: exception.clone() },
         None => NmError::Unanswered { node: node.clone(), container },
@@ -232,9 +261,13 @@ mod tests {
     #[test]
     fn each_container_has_its_own_outcome_and_a_relaunch_is_success() {
         let node: NodeId = "h:1".parse().unwrap();
-        let failed = vec![refusal(2, "This token is expired\n\tat x"), refusal(3, "Attempt to relaunch the same container with id c")];
+        let failed = vec![
+            refusal(2, "This token is expired\n\tat x"),
+            refusal(3, "Attempt to relaunch the same container with id c"),
+        ];
         let outcomes = settle(&node, &[id(1), id(2), id(3), id(4)], Ok((vec![id(1).into()], failed)));
-        let texts: Vec<_> = outcomes.iter().map(|(_, outcome)| outcome.as_ref().err().map(ToString::to_string)).collect();
+        let texts: Vec<_> =
+            outcomes.iter().map(|(_, outcome)| outcome.as_ref().err().map(ToString::to_string)).collect();
         assert!(texts[0].is_none() && texts[2].is_none());
         assert!(texts[1].as_ref().unwrap().contains("This token is expired"), "{texts:?}");
         assert!(texts[3].as_ref().unwrap().contains("did not say"), "{texts:?}");

@@ -47,7 +47,8 @@ impl Shape {
     fn counts(&self, missing: u32, blacklist: &BTreeSet<String>) -> BTreeMap<String, u32> {
         // What was named before and is no longer must be set to nothing.
         let mut counts: BTreeMap<String, u32> = self.named.iter().map(|name| (name.clone(), 0)).collect();
-        let nodes: Vec<_> = self.wanted.nodes.iter().filter(|node| !blacklist.contains(&node.host)).take(MAX_NODES).collect();
+        let nodes: Vec<_> =
+            self.wanted.nodes.iter().filter(|node| !blacklist.contains(&node.host)).take(MAX_NODES).collect();
         let share = missing.div_ceil(nodes.len().max(1) as u32);
         for node in nodes {
             for name in [&node.host, &node.rack] {
@@ -215,7 +216,10 @@ mod tests {
         let blacklist = blacklist.iter().map(|host| (*host).to_owned()).collect();
         let requests = asks.requests(&blacklist);
         asks.told();
-        requests.iter().map(|request| (request.resource_name().to_owned(), request.num_containers())).collect()
+        requests
+            .iter()
+            .map(|request| (request.resource_name().to_owned(), request.num_containers()))
+            .collect()
     }
 
     fn table(entries: &[(&str, i32)]) -> BTreeMap<String, i32> {

@@ -242,7 +242,8 @@ impl Machine {
 
     fn due_by_cadence(&self) -> Duration {
         let Some(last) = self.last_call else { return Duration::ZERO };
-        let beginning_or_end = self.phase == Phase::Unregistered || self.ending.is_some() || self.request.is_some();
+        let beginning_or_end =
+            self.phase == Phase::Unregistered || self.ending.is_some() || self.request.is_some();
         if beginning_or_end {
             return Duration::ZERO;
         }
@@ -258,7 +259,10 @@ impl Machine {
     }
 
     fn has_news(&self) -> bool {
-        self.asks.needs_telling() || !self.unsent_releases.is_empty() || self.blacklist != self.blacklist_sent || self.tracking_url.is_some()
+        self.asks.needs_telling()
+            || !self.unsent_releases.is_empty()
+            || self.blacklist != self.blacklist_sent
+            || self.tracking_url.is_some()
     }
 
     fn gave_up(&mut self, now: Duration) -> bool {
@@ -343,12 +347,15 @@ impl Machine {
     fn failed(&mut self, now: Duration, failure: Failure) {
         match failure {
             Failure::NotRegistered => self.resynchronise(now),
-            Failure::AlreadyRegistered => self.registered(now, pb::RegisterApplicationMasterResponse::default()),
+            Failure::AlreadyRegistered => {
+                self.registered(now, pb::RegisterApplicationMasterResponse::default())
+            }
             Failure::AttemptOver(reason) => self.shut_down(reason),
             Failure::InvalidRequest(reason) => self.rejected(now, reason),
             Failure::Unknown(reason) => {
                 self.failures += 1;
-                self.not_before = now + FIRST_RETRY.saturating_mul(1 << (self.failures - 1).min(8)).min(LONGEST_RETRY);
+                self.not_before =
+                    now + FIRST_RETRY.saturating_mul(1 << (self.failures - 1).min(8)).min(LONGEST_RETRY);
                 tracing::debug!(%reason, failures = self.failures, "a call to the ResourceManager failed");
             }
         }
@@ -428,13 +435,15 @@ impl Machine {
     fn take_nm_tokens(&mut self, tokens: &[pb::NmToken]) {
         for token in tokens {
             if let (Some(node), Some(token)) = (&token.node_id, &token.token) {
-                self.outputs.push(Output::Event(AmEvent::NmToken { node: NodeId::from(node), token: token.into() }));
+                self.outputs
+                    .push(Output::Event(AmEvent::NmToken { node: NodeId::from(node), token: token.into() }));
             }
         }
     }
 
     fn take_news(&mut self, response: &pb::AllocateResponse) {
-        let nodes: Vec<NodeReport> = response.updated_nodes.iter().filter_map(NodeReport::from_wire).collect();
+        let nodes: Vec<NodeReport> =
+            response.updated_nodes.iter().filter_map(NodeReport::from_wire).collect();
         if !nodes.is_empty() {
             self.outputs.push(Output::Event(AmEvent::NodesUpdated(nodes)));
         }
@@ -461,7 +470,10 @@ impl Machine {
     }
 
     fn granted(&mut self, now: Duration, container: Container) {
-        if self.held.contains_key(&container.id) || self.ended.contains(&container.id) || self.releasing.contains_key(&container.id) {
+        if self.held.contains_key(&container.id)
+            || self.ended.contains(&container.id)
+            || self.releasing.contains_key(&container.id)
+        {
             return;
         }
         self.asks.granted(container.priority);
@@ -518,7 +530,11 @@ impl Machine {
 
     #[cfg(test)]
     pub fn is_quiet(&self) -> bool {
-        !self.under_way && !self.has_news() && self.request.is_none() && self.phase == Phase::Registered && self.releasing.is_empty()
+        !self.under_way
+            && !self.has_news()
+            && self.request.is_none()
+            && self.phase == Phase::Registered
+            && self.releasing.is_empty()
     }
 }
 

@@ -36,7 +36,9 @@ impl HadoopConf {
         if !self.get_bool("yarn.resourcemanager.ha.enabled", false) || ids.is_empty() {
             return Ok(vec![self.service(key, "yarn.resourcemanager.hostname", port)?]);
         }
-        let of_id = |id: &String| self.service(&format!("{key}.{id}"), &format!("yarn.resourcemanager.hostname.{id}"), port);
+        let of_id = |id: &String| {
+            self.service(&format!("{key}.{id}"), &format!("yarn.resourcemanager.hostname.{id}"), port)
+        };
         ids.iter().map(of_id).collect()
     }
 

@@ -43,7 +43,9 @@ const DEPRECATED: [(&str, &str); 4] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ConfError {
     /// The environment names no directory.
-    #[error("no Hadoop configuration: set HADOOP_CONF_DIR (or YARN_CONF_DIR) to the directory of core-site.xml and yarn-site.xml")]
+    #[error(
+        "no Hadoop configuration: set HADOOP_CONF_DIR (or YARN_CONF_DIR) to the directory of core-site.xml and yarn-site.xml"
+    )]
     NoDirectory,
     /// A named directory is none.
     #[error("the Hadoop configuration directory {} (from {origin}) does not exist or cannot be read", path.display())]
@@ -93,7 +95,10 @@ impl HadoopConf {
     pub fn load_default() -> Result<Self, ConfError> {
         let mut directories: Vec<PathBuf> = Vec::new();
         for origin in ["HADOOP_CONF_DIR", "YARN_CONF_DIR"] {
-            let Some(path) = std::env::var_os(origin).filter(|value| !value.is_empty()).map(PathBuf::from) else { continue };
+            let Some(path) = std::env::var_os(origin).filter(|value| !value.is_empty()).map(PathBuf::from)
+            else {
+                continue;
+            };
             if !path.is_dir() {
                 return Err(ConfError::BadDirectory { path, origin });
             }
@@ -115,7 +120,8 @@ impl HadoopConf {
         let mut conf = Self::with_defaults();
         conf.directories = directories.iter().map(|path| path.as_ref().to_owned()).collect();
         for name in FILES {
-            let found = conf.directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file());
+            let found =
+                conf.directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file());
             if let Some(path) = found {
                 conf.add_file(&path)?;
             }
@@ -211,7 +217,13 @@ impl HadoopConf {
         value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
     }
 
-    fn parsed<T>(&self, key: &str, default: T, parse: impl Fn(&str) -> Option<T>, expected: &'static str) -> Result<T, ConfError> {
+    fn parsed<T>(
+        &self,
+        key: &str,
+        default: T,
+        parse: impl Fn(&str) -> Option<T>,
+        expected: &'static str,
+    ) -> Result<T, ConfError> {
         match self.get_trimmed(key) {
             None => Ok(default),
             Some(value) => parse(&value).ok_or_else(|| self.bad(key, value, expected)),
@@ -219,7 +231,10 @@ impl HadoopConf {
     }
 
     fn bad(&self, key: &str, value: String, expected: &'static str) -> ConfError {
-        let origin = self.entries.get(current_name(key)).map_or_else(|| "the defaults".to_owned(), |entry| entry.origin.clone());
+        let origin = self
+            .entries
+            .get(current_name(key))
+            .map_or_else(|| "the defaults".to_owned(), |entry| entry.origin.clone());
         ConfError::BadValue { key: key.to_owned(), value, origin, expected }
     }
 

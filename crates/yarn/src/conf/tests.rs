@@ -20,9 +20,15 @@ fn load(files: &[(&str, &str)]) -> Result<HadoopConf, ConfError> {
 #[test]
 fn later_files_win_unless_a_value_is_final() {
     let conf = load(&[
-        ("core-site.xml", "<configuration><property><name> a </name><value>1</value><final>true</final></property>\
-          <property><name>b</name><value>1</value></property></configuration>"),
-        ("yarn-site.xml", "<configuration><property name='a' value='2'/><property name='b' value='2'/></configuration>"),
+        (
+            "core-site.xml",
+            "<configuration><property><name> a </name><value>1</value><final>true</final></property>\
+          <property><name>b</name><value>1</value></property></configuration>",
+        ),
+        (
+            "yarn-site.xml",
+            "<configuration><property name='a' value='2'/><property name='b' value='2'/></configuration>",
+        ),
     ])
     .unwrap();
     assert_eq!((conf.get("a"), conf.get("b")), (Some("1".into()), Some("2".into())));
@@ -39,7 +45,9 @@ fn values_are_substituted_and_old_names_understood() {
     )])
     .unwrap();
     assert_eq!(conf.get("fs.defaultFS").unwrap(), "hdfs://nn.example:9000/&");
-    assert!(conf.iter().any(|(key, value)| key == "fs.defaultFS" && value.starts_with("hdfs://nn.example:9000")));
+    assert!(
+        conf.iter().any(|(key, value)| key == "fs.defaultFS" && value.starts_with("hdfs://nn.example:9000"))
+    );
 }
 
 #[test]
@@ -50,9 +58,11 @@ fn included_files_are_read_and_missing_ones_fall_back() {
     let more = "<configuration><property><name>m</name><value>2</value></property></configuration>";
     let conf = load(&[("core-site.xml", main), ("more.xml", more)]).unwrap();
     assert_eq!((conf.get("f"), conf.get("m")), (Some("1".into()), Some("2".into())));
-    let error = load(&[("core-site.xml", "<configuration><include href='absent.xml'/></configuration>")]).unwrap_err();
+    let error = load(&[("core-site.xml", "<configuration><include href='absent.xml'/></configuration>")])
+        .unwrap_err();
     assert!(error.to_string().contains("absent.xml does not exist"), "{error}");
-    let error = load(&[("core-site.xml", "<configuration><include href='core-site.xml'/></configuration>")]).unwrap_err();
+    let error = load(&[("core-site.xml", "<configuration><include href='core-site.xml'/></configuration>")])
+        .unwrap_err();
     assert!(error.to_string().contains("include itself"), "{error}");
 }
 
@@ -80,7 +90,10 @@ fn typed_access_names_the_key_and_its_file() {
     .unwrap();
     assert_eq!(conf.get_u64("n", 1).unwrap(), 16);
     assert_eq!(conf.get_u64("absent", 1).unwrap(), 1);
-    assert_eq!(conf.get_duration("t", Duration::ZERO, Duration::from_millis(1)).unwrap(), Duration::from_secs(180));
+    assert_eq!(
+        conf.get_duration("t", Duration::ZERO, Duration::from_millis(1)).unwrap(),
+        Duration::from_secs(180)
+    );
     assert!(conf.get_bool("yes", false) && conf.get_bool("n", true));
     let error = conf.get_u64("bad", 1).unwrap_err().to_string();
     assert!(error.contains("bad is 'many'") && error.contains("yarn-site.xml:2"), "{error}");
@@ -97,7 +110,10 @@ fn resource_manager_addresses_with_and_without_ha() {
     conf.set("yarn.resourcemanager.ha.rm-ids", "rm1, rm2");
     conf.set("yarn.resourcemanager.hostname.rm1", "h1");
     conf.set("yarn.resourcemanager.address.rm2", "h2:99");
-    assert_eq!(conf.resource_manager_addresses().unwrap(), [Address::new("h1", 8032), Address::new("h2", 99)]);
+    assert_eq!(
+        conf.resource_manager_addresses().unwrap(),
+        [Address::new("h1", 8032), Address::new("h2", 99)]
+    );
     conf.set("yarn.resourcemanager.address.rm2", "h2");
     assert!(conf.resource_manager_addresses().unwrap_err().to_string().contains("host:port"));
 }

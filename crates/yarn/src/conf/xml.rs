@@ -1,8 +1,8 @@
 //! Reading of one configuration file: properties in element and attribute form, XInclude, entities.
 //! Owns syntax; which value wins is [`HadoopConf`](super::HadoopConf)'s.
 
-use quick_xml::{Reader, XmlVersion};
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +62,9 @@ impl Element {
 
     /// What a property says about `name`: a child element, else an attribute.
     fn part(&self, name: &str) -> Option<&str> {
-        self.child(name).map(|child| child.text.as_str()).or_else(|| self.attributes.get(name).map(String::as_str))
+        self.child(name)
+            .map(|child| child.text.as_str())
+            .or_else(|| self.attributes.get(name).map(String::as_str))
     }
 }
 
@@ -80,10 +82,12 @@ struct File<'a> {
 
 impl File<'_> {
     fn read_into(&self, properties: &mut Vec<Property>) -> Result<(), XmlError> {
-        let text = std::fs::read_to_string(self.path).map_err(|source| XmlError::Read { path: self.path.to_owned(), source })?;
+        let text = std::fs::read_to_string(self.path)
+            .map_err(|source| XmlError::Read { path: self.path.to_owned(), source })?;
         let root = Parser::new(self.path, &text).document()?;
         if root.name != "configuration" {
-            return Err(self.malformed(root.line, format!("the root element is <{}>, not <configuration>", root.name)));
+            return Err(self
+                .malformed(root.line, format!("the root element is <{}>, not <configuration>", root.name)));
         }
         self.collect(&root, properties)
     }
@@ -124,7 +128,10 @@ impl File<'_> {
         let href = element.attributes.get("href");
         let href = href.ok_or_else(|| self.malformed(element.line, "an include has no href".to_owned()))?;
         if self.depth >= MAX_DEPTH {
-            return Err(self.malformed(element.line, format!("includes nest deeper than {MAX_DEPTH} files: does one include itself?")));
+            return Err(self.malformed(
+                element.line,
+                format!("includes nest deeper than {MAX_DEPTH} files: does one include itself?"),
+            ));
         }
         let href = href.strip_prefix("file://").unwrap_or(href);
         let path = self.path.parent().unwrap_or(Path::new("")).join(href);
@@ -132,7 +139,8 @@ impl File<'_> {
             (true, _) => File { path: &path, depth: self.depth + 1 }.read_into(properties),
             (false, Some(fallback)) => self.collect(fallback, properties),
             (false, None) => {
-                let reason = format!("the included file {} does not exist (and there is no fallback)", path.display());
+                let reason =
+                    format!("the included file {} does not exist (and there is no fallback)", path.display());
                 Err(self.malformed(element.line, reason))
             }
         }
@@ -155,7 +163,8 @@ impl<'a> Parser<'a> {
     }
 
     fn malformed(&self, reason: impl ToString) -> XmlError {
-        let at = (self.reader.error_position().max(self.reader.buffer_position()) as usize).min(self.text.len());
+        let at =
+            (self.reader.error_position().max(self.reader.buffer_position()) as usize).min(self.text.len());
         XmlError::Malformed { path: self.path.to_owned(), line: self.line_at(at), reason: reason.to_string() }
     }
 
@@ -192,7 +201,10 @@ impl<'a> Parser<'a> {
             Event::GeneralRef(reference) => {
                 let character = reference.resolve_char_ref().map_err(|error| self.malformed(error))?;
                 let name = reference.xml10_content();
-                character.map(String::from).or_else(|| self.entity(&name)).ok_or_else(|| self.malformed(format!("the entity &{name}; is unknown")))?
+                character
+                    .map(String::from)
+                    .or_else(|| self.entity(&name))
+                    .ok_or_else(|| self.malformed(format!("the entity &{name}; is unknown")))?
             }
             Event::DocType(declaration) => {
                 self.declare(&declaration);

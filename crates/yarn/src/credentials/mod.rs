@@ -153,7 +153,8 @@ impl Credentials {
     /// When the file cannot be read or is malformed.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self, CredentialsError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| CredentialsError::Read { path: path.to_owned(), source })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| CredentialsError::Read { path: path.to_owned(), source })?;
         Self::decode(&bytes)
     }
 
@@ -223,7 +224,8 @@ impl Credentials {
 
     /// The token of a kind for a service; `service` may be one of several in the token's list (ResourceManager HA).
     pub fn token_for(&self, kind: &str, service: &str) -> Option<&Token> {
-        let fits = |token: &&Token| token.kind == kind && token.service.split(',').any(|known| known == service);
+        let fits =
+            |token: &&Token| token.kind == kind && token.service.split(',').any(|known| known == service);
         self.tokens.iter().map(|(_, token)| token).find(fits)
     }
 
@@ -251,7 +253,8 @@ fn decode_protobuf(bytes: &[u8]) -> Result<Credentials, CredentialsError> {
         credentials.tokens.push((entry.alias, Token::from(&token)));
     }
     for entry in message.secrets {
-        let secret = entry.secret.ok_or_else(|| malformed(format!("entry '{}' has no secret", entry.alias)))?;
+        let secret =
+            entry.secret.ok_or_else(|| malformed(format!("entry '{}' has no secret", entry.alias)))?;
         credentials.secrets.insert(entry.alias, secret);
     }
     Ok(credentials)
@@ -260,7 +263,8 @@ fn decode_protobuf(bytes: &[u8]) -> Result<Credentials, CredentialsError> {
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

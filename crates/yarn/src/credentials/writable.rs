@@ -32,7 +32,8 @@ impl<'a> Reader<'a> {
         }
         let negative = first < -120;
         let length = if negative { -120 - first } else { -112 - first };
-        let magnitude = self.take(length as usize)?.iter().fold(0i64, |value, byte| value << 8 | i64::from(*byte));
+        let magnitude =
+            self.take(length as usize)?.iter().fold(0i64, |value, byte| value << 8 | i64::from(*byte));
         Ok(if negative { !magnitude } else { magnitude })
     }
 
@@ -98,7 +99,13 @@ pub(super) fn encode(credentials: &Credentials) -> Vec<u8> {
     let mut out = [MAGIC.as_slice(), &[0]].concat();
     put_vlong(&mut out, credentials.tokens.len() as i64);
     for (alias, token) in &credentials.tokens {
-        for part in [alias.as_bytes(), &token.identifier, &token.password, token.kind.as_bytes(), token.service.as_bytes()] {
+        for part in [
+            alias.as_bytes(),
+            &token.identifier,
+            &token.password,
+            token.kind.as_bytes(),
+            token.service.as_bytes(),
+        ] {
             put_buffer(&mut out, part);
         }
     }

@@ -52,7 +52,10 @@ impl ApplicationState {
 
 impl From<i32> for ApplicationState {
     fn from(state: i32) -> Self {
-        STATES.iter().find(|(_, _, number)| *number == state).map_or(Self::Other(state), |(state, _, _)| *state)
+        STATES
+            .iter()
+            .find(|(_, _, number)| *number == state)
+            .map_or(Self::Other(state), |(state, _, _)| *state)
     }
 }
 

@@ -30,7 +30,14 @@ pub mod exit_status {
 
     /// Whether the status is nothing that the container did.
     pub fn is_not_its_fault(status: i32) -> bool {
-        let blameless = [ABORTED, DISKS_FAILED, PREEMPTED, KILLED_BY_RESOURCE_MANAGER, KILLED_AFTER_COMPLETION, KILLED_BY_CONTAINER_SCHEDULER];
+        let blameless = [
+            ABORTED,
+            DISKS_FAILED,
+            PREEMPTED,
+            KILLED_BY_RESOURCE_MANAGER,
+            KILLED_AFTER_COMPLETION,
+            KILLED_BY_CONTAINER_SCHEDULER,
+        ];
         blameless.contains(&status)
     }
 }
@@ -162,8 +169,16 @@ impl From<&pb::PreemptionMessage> for Preemption {
             containers.iter().filter_map(|container| container.id.as_ref()).map(ContainerId::from).collect()
         };
         Self {
-            strict: message.strict_contract.as_ref().map(|contract| ids(&contract.container)).unwrap_or_default(),
-            negotiable: message.contract.as_ref().map(|contract| ids(&contract.container)).unwrap_or_default(),
+            strict: message
+                .strict_contract
+                .as_ref()
+                .map(|contract| ids(&contract.container))
+                .unwrap_or_default(),
+            negotiable: message
+                .contract
+                .as_ref()
+                .map(|contract| ids(&contract.container))
+                .unwrap_or_default(),
         }
     }
 }

@@ -58,10 +58,13 @@ fn parse_url(text: &str) -> Result<pb::Url, LocalResourceError> {
     if scheme.is_empty() || !file.starts_with('/') {
         return Err(fail("it has no absolute path"));
     }
-    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let (user, host) =
+        authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let (host, port) = match host.rsplit_once(':') {
         None => (host, -1),
-        Some((host, port)) => (host, i32::from(port.parse::<u16>().map_err(|_| fail("its port is no number"))?)),
+        Some((host, port)) => {
+            (host, i32::from(port.parse::<u16>().map_err(|_| fail("its port is no number"))?))
+        }
     };
     Ok(pb::Url {
         scheme: Some(scheme.to_owned()),
@@ -126,8 +129,14 @@ impl LaunchContext {
         let resource = |(name, resource): (&String, &LocalResource)| {
             Ok(pb::StringLocalResource { key: Some(name.clone()), value: Some(resource.to_wire()?) })
         };
-        let variable = |(key, value): (&String, &String)| pb::StringString { key: Some(key.clone()), value: Some(value.clone()) };
-        let service = |(key, value): (&String, &Vec<u8>)| pb::StringBytes { key: Some(key.clone()), value: Some(value.clone().into()) };
+        let variable = |(key, value): (&String, &String)| pb::StringString {
+            key: Some(key.clone()),
+            value: Some(value.clone()),
+        };
+        let service = |(key, value): (&String, &Vec<u8>)| pb::StringBytes {
+            key: Some(key.clone()),
+            value: Some(value.clone().into()),
+        };
         Ok(pb::ContainerLaunchContext {
             local_resources: self.resources.iter().map(resource).collect::<Result<_, _>>()?,
             tokens: (!self.credentials.is_empty()).then(|| self.credentials.encode().into()),

@@ -133,18 +133,30 @@ impl Connection {
     ///
     /// # Errors
     /// When the server cannot be reached in time or refuses the identity.
-    pub async fn open(address: &Address, protocol: &'static str, identity: &Identity, options: &Options) -> Result<Self, RpcError> {
+    pub async fn open(
+        address: &Address,
+        protocol: &'static str,
+        identity: &Identity,
+        options: &Options,
+    ) -> Result<Self, RpcError> {
         let opening = Self::open_patiently(address, protocol, identity, options);
-        let timed_out = |_| RpcError::ConnectTimeout { address: address.clone(), after: options.connect_timeout };
+        let timed_out =
+            |_| RpcError::ConnectTimeout { address: address.clone(), after: options.connect_timeout };
         tokio::time::timeout(options.connect_timeout, opening).await.map_err(timed_out)?
     }
 
-    async fn open_patiently(address: &Address, protocol: &'static str, identity: &Identity, options: &Options) -> Result<Self, RpcError> {
+    async fn open_patiently(
+        address: &Address,
+        protocol: &'static str,
+        identity: &Identity,
+        options: &Options,
+    ) -> Result<Self, RpcError> {
         let refused = |source| RpcError::Connect { address: address.clone(), source: Arc::new(source) };
         let mut stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
         let random = sasl::random::<16>();
-        let client_id = random.map_err(|source| RpcError::Authenticate { address: address.clone(), source })?;
+        let client_id =
+            random.map_err(|source| RpcError::Authenticate { address: address.clone(), source })?;
         let handshake = Handshake { stream: &mut stream, address, protocol, client_id: &client_id };
         let established = handshake.run(identity).await?;
         Ok(Self::start(stream, established, address, protocol, client_id, options))
@@ -164,13 +176,27 @@ impl Connection {
         // The context is the first in the queue; nobody else has the sender yet.
         let _ = outgoing.send(established.first);
         let (read_half, write_half) = stream.into_split();
-        let (sealer, opener) = established.layers.map_or((None, None), |(sealer, opener)| (Some(sealer), Some(opener)));
+        let (sealer, opener) =
+            established.layers.map_or((None, None), |(sealer, opener)| (Some(sealer), Some(opener)));
         let ping = Frame::new(&frame::header(PING_CALL, &client_id, -1, None)).finish();
         let writer = Writer { stream: write_half, sealer, queue, ping, every: options.ping_interval };
         tokio::spawn(writer.run(shared.clone(), established.preamble));
-        let reader = Reader { stream: BufReader::new(read_half), opener, plain: BytesMut::new(), limit: options.max_response };
+        let reader = Reader {
+            stream: BufReader::new(read_half),
+            opener,
+            plain: BytesMut::new(),
+            limit: options.max_response,
+        };
         let reader = tokio::spawn(reader.run(shared.clone()));
-        Self { shared, protocol, client_id, next_call: AtomicI32::new(0), outgoing, options: options.clone(), reader }
+        Self {
+            shared,
+            protocol,
+            client_id,
+            next_call: AtomicI32::new(0),
+            outgoing,
+            options: options.clone(),
+            reader,
+        }
     }
 
     /// The server.
@@ -187,17 +213,28 @@ impl Connection {
     ///
     /// # Errors
     /// When the server throws, does not answer within the options' time, or the connection ends.
-    pub async fn call<Q: Message, R: Message + Default>(&self, method: &str, request: &Q, retry: i32) -> Result<R, RpcError> {
+    pub async fn call<Q: Message, R: Message + Default>(
+        &self,
+        method: &str,
+        request: &Q,
+        retry: i32,
+    ) -> Result<R, RpcError> {
         let call = self.next_call.fetch_add(1, Ordering::Relaxed) & i32::MAX;
         let answer = self.shared.expect(call)?;
         let _forget = Forget(&self.shared, call);
-        self.outgoing.send(self.encode(call, method, request, retry)).map_err(|_| self.shared.closed("it is being closed"))?;
+        self.outgoing
+            .send(self.encode(call, method, request, retry))
+            .map_err(|_| self.shared.closed("it is being closed"))?;
         let after = self.options.call_timeout;
         let address = || self.shared.address.clone();
         let timed_out = |_| RpcError::Timeout { address: address(), method: method.to_owned(), after };
         let answer = tokio::time::timeout(after, answer).await.map_err(timed_out)?;
         let mut body = answer.map_err(|_| self.shared.closed("it is being closed"))??;
-        let malformed = |error: prost::DecodeError| RpcError::Malformed { address: address(), method: method.to_owned(), reason: error.to_string() };
+        let malformed = |error: prost::DecodeError| RpcError::Malformed {
+            address: address(),
+            method: method.to_owned(),
+            reason: error.to_string(),
+        };
         frame::take(&mut body).map_err(malformed)
     }
 
@@ -281,7 +318,9 @@ impl Reader {
     /// The next frame in plain text.
     async fn next(&mut self) -> Result<Bytes, String> {
         loop {
-            if let Some(frame) = frame::split(&mut self.plain, self.limit).map_err(|error| error.to_string())? {
+            if let Some(frame) =
+                frame::split(&mut self.plain, self.limit).map_err(|error| error.to_string())?
+            {
                 return Ok(frame);
             }
             let read = frame::read(&mut self.stream, self.limit).await.map_err(|error| error.to_string())?;

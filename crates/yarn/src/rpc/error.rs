@@ -24,7 +24,11 @@ pub struct RemoteException {
 
 impl fmt::Display for RemoteException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.message.is_empty() { f.write_str(&self.class) } else { write!(f, "{} ({})", self.message, self.simple_name()) }
+        if self.message.is_empty() {
+            f.write_str(&self.class)
+        } else {
+            write!(f, "{} ({})", self.message, self.simple_name())
+        }
     }
 }
 
@@ -67,7 +71,8 @@ impl RemoteException {
     /// The attempt is over for the ResourceManager (`ApplicationAttemptNotFoundException`, or its token is gone).
     pub fn is_attempt_over(&self) -> bool {
         self.is("ApplicationAttemptNotFoundException")
-            || (self.is("SecretManager$InvalidToken") || self.is("InvalidToken")) && self.message.contains("AMRMTokenSecretManager")
+            || (self.is("SecretManager$InvalidToken") || self.is("InvalidToken"))
+                && self.message.contains("AMRMTokenSecretManager")
     }
 
     /// The server knows no such application.
@@ -200,7 +205,10 @@ impl RpcError {
     /// Whether the trouble is the network's or the server's absence: another try, elsewhere or later, may succeed.
     pub fn is_transport(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Closed { .. } | Self::Timeout { .. } => true,
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Closed { .. }
+            | Self::Timeout { .. } => true,
             Self::GaveUp { last, .. } => last.is_transport(),
             _ => false,
         }

@@ -69,7 +69,12 @@ impl RpcClient {
     ///
     /// # Errors
     /// The server's exception, or [`RpcError::GaveUp`] with the last trouble.
-    pub async fn call<Q: Message, R: Message + Default>(&self, method: &str, request: &Q, deadline: Instant) -> Result<R, RpcError> {
+    pub async fn call<Q: Message, R: Message + Default>(
+        &self,
+        method: &str,
+        request: &Q,
+        deadline: Instant,
+    ) -> Result<R, RpcError> {
         let begun = Instant::now();
         let mut attempts = 0;
         loop {
@@ -92,7 +97,12 @@ impl RpcClient {
     ///
     /// # Errors
     /// How the last address failed.
-    pub async fn call_once<Q: Message, R: Message + Default>(&self, method: &str, request: &Q, retry: u32) -> Result<R, RpcError> {
+    pub async fn call_once<Q: Message, R: Message + Default>(
+        &self,
+        method: &str,
+        request: &Q,
+        retry: u32,
+    ) -> Result<R, RpcError> {
         let far = Instant::now() + self.options.call_timeout + self.options.connect_timeout;
         let mut outcome = Err(RpcError::NoAddress { protocol: self.protocol });
         for _ in 0..self.targets.len() {
@@ -105,7 +115,13 @@ impl RpcClient {
         outcome
     }
 
-    async fn attempt<Q: Message, R: Message + Default>(&self, method: &str, request: &Q, retry: u32, deadline: Instant) -> Result<R, RpcError> {
+    async fn attempt<Q: Message, R: Message + Default>(
+        &self,
+        method: &str,
+        request: &Q,
+        retry: u32,
+        deadline: Instant,
+    ) -> Result<R, RpcError> {
         let begun = Instant::now();
         let work = async {
             let connection = self.connection().await?;
@@ -133,7 +149,8 @@ impl RpcClient {
             return Ok(connection.clone());
         }
         current.connection = None;
-        let address = self.targets.get(current.index).ok_or(RpcError::NoAddress { protocol: self.protocol })?;
+        let address =
+            self.targets.get(current.index).ok_or(RpcError::NoAddress { protocol: self.protocol })?;
         let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner).clone();
         let connection = Arc::new(Connection::open(address, self.protocol, &identity, &self.options).await?);
         current.connection = Some(connection.clone());
@@ -159,7 +176,8 @@ impl RpcClient {
             Remedy::Failover => {
                 self.go_on(error).await;
                 // A connection that ended under a call is opened again at once: the server may only have dropped it.
-                let free = !attempts.is_multiple_of(round) || (attempts == 1 && matches!(error, RpcError::Closed { .. }));
+                let free = !attempts.is_multiple_of(round)
+                    || (attempts == 1 && matches!(error, RpcError::Closed { .. }));
                 Some(if free { Duration::ZERO } else { pause(attempts / round) })
             }
         }

@@ -86,7 +86,9 @@ fn check_length(prefix: [u8; 4], limit: usize) -> io::Result<usize> {
     }
     let length = u32::from_be_bytes(prefix) as usize;
     if length > limit {
-        return Err(invalid(format!("a response of {length} bytes exceeds the limit of {limit} (ipc.maximum.response.length)")));
+        return Err(invalid(format!(
+            "a response of {length} bytes exceeds the limit of {limit} (ipc.maximum.response.length)"
+        )));
     }
     Ok(length)
 }
@@ -131,7 +133,8 @@ mod tests {
     use crate::proto::yarn::{GetNewApplicationRequest, GetNewApplicationResponse};
     use proptest::prelude::*;
 
-    const CLIENT: [u8; 16] = [0x78, 0x99, 0x7a, 0x52, 0xf2, 0xe8, 0x4e, 0x24, 0xbc, 0x77, 0xe0, 0x82, 0x14, 0x44, 0xaf, 0xdc];
+    const CLIENT: [u8; 16] =
+        [0x78, 0x99, 0x7a, 0x52, 0xf2, 0xe8, 0x4e, 0x24, 0xbc, 0x77, 0xe0, 0x82, 0x14, 0x44, 0xaf, 0xdc];
     const PROTOCOL: &str = "org.apache.hadoop.yarn.api.ApplicationClientProtocolPB";
 
     /// The connection context that Hadoop 3.4.3 accepted.
@@ -157,7 +160,10 @@ mod tests {
             declaring_class_protocol_name: PROTOCOL.into(),
             client_protocol_version: 1,
         };
-        let frame = Frame::new(&header(0, &CLIENT, 0, None)).with(&request).with(&GetNewApplicationRequest {}).finish();
+        let frame = Frame::new(&header(0, &CLIENT, 0, None))
+            .with(&request)
+            .with(&GetNewApplicationRequest {})
+            .finish();
         assert_eq!(&frame[..4], [0, 0, 0, 0x6a]);
         assert_eq!(frame.last(), Some(&0));
     }
@@ -167,9 +173,13 @@ mod tests {
     fn the_recorded_response_is_understood() {
         let mut frame = vec![0x1a, 8, 0, 0x10, 0, 0x18, 9, 0x3a, 0x10];
         frame.extend(CLIENT);
-        frame.extend([0x40, 0, 0x38, 0x0a, 9, 8, 1, 0x10, 0xde, 0xef, 0x83, 0xe8, 0x9f, 0x34, 0x12, 0x2b, 8, 0x80, 0x20, 0x10, 4]);
+        frame.extend([
+            0x40, 0, 0x38, 0x0a, 9, 8, 1, 0x10, 0xde, 0xef, 0x83, 0xe8, 0x9f, 0x34, 0x12, 0x2b, 8, 0x80,
+            0x20, 0x10, 4,
+        ]);
         frame.extend([0x1a, 0x14, 0x0a, 9]);
-        frame.extend(b"memory-mb\x10\x80\x20\x1a\x02Mi\x20\x00\x1a\x0e\x0a\x06vcores\x10\x04\x1a\x00\x20\x00");
+        frame
+            .extend(b"memory-mb\x10\x80\x20\x1a\x02Mi\x20\x00\x1a\x0e\x0a\x06vcores\x10\x04\x1a\x00\x20\x00");
         assert_eq!(frame.len(), 0x54);
         let (call, header, mut body) = response(frame.into()).unwrap();
         let message: GetNewApplicationResponse = take(&mut body).unwrap();
@@ -180,7 +190,8 @@ mod tests {
 
     #[test]
     fn negative_call_ids_come_unsigned() {
-        let frame = [&[0x0e, 8, 0xdf, 0xff, 0xff, 0xff, 0x0f, 0x10, 0, 0x18, 9, 0x3a, 0, 0x40, 1][..]].concat();
+        let frame =
+            [&[0x0e, 8, 0xdf, 0xff, 0xff, 0xff, 0x0f, 0x10, 0, 0x18, 9, 0x3a, 0, 0x40, 1][..]].concat();
         assert_eq!(response(frame.into()).unwrap().0, SASL_CALL);
     }
 

@@ -39,9 +39,11 @@ impl Handshake<'_> {
     pub async fn run(mut self, identity: &Identity) -> Result<Established, RpcError> {
         match identity {
             Identity::Kerberos => Err(self.failed(SaslError::KerberosUnsupported)),
-            Identity::Simple { user } => {
-                Ok(Established { first: self.context(Some(user)), preamble: Some(frame::preamble(false)), layers: None })
-            }
+            Identity::Simple { user } => Ok(Established {
+                first: self.context(Some(user)),
+                preamble: Some(frame::preamble(false)),
+                layers: None,
+            }),
             Identity::Token { token, user } => self.token(token, user).await,
         }
     }
@@ -70,7 +72,9 @@ impl Handshake<'_> {
         let offer = self.receive().await?;
         match SaslState::try_from(offer.state) {
             // A server without tokens takes anyone by name.
-            Ok(SaslState::Success) => Ok(Established { first: self.context(Some(user)), preamble: None, layers: None }),
+            Ok(SaslState::Success) => {
+                Ok(Established { first: self.context(Some(user)), preamble: None, layers: None })
+            }
             Ok(SaslState::Negotiate) => self.digest(token, offer.auths).await,
             _ => Err(self.unexpected(&offer)),
         }
@@ -85,7 +89,12 @@ impl Handshake<'_> {
         let session = answer(token, &offer).map_err(|error| self.failed(error))?;
         // The server compares the choice with its offer, in which no challenge was yet.
         let choice = SaslAuth { challenge: None, ..offer };
-        self.write(&sasl_frame(SaslState::Initiate, Some(session.response().to_owned().into()), Some(choice))).await?;
+        self.write(&sasl_frame(
+            SaslState::Initiate,
+            Some(session.response().to_owned().into()),
+            Some(choice),
+        ))
+        .await?;
         let last = self.receive().await?;
         if last.state != SaslState::Success as i32 {
             return Err(self.unexpected(&last));
@@ -105,7 +114,12 @@ impl Handshake<'_> {
         let malformed = |error: prost::DecodeError| self.failed(SaslError::Unexpected(error.to_string()));
         let (call, header, mut body) = frame::response(bytes).map_err(malformed)?;
         if header.status != RpcStatus::Success as i32 {
-            let exception = RemoteException::new(header.exception_class(), header.error_message(), true, header.error_code());
+            let exception = RemoteException::new(
+                header.exception_class(),
+                header.error_message(),
+                true,
+                header.error_code(),
+            );
             return Err(RpcError::Remote { address: self.address.clone(), exception });
         }
         if call != SASL_CALL {

@@ -48,7 +48,8 @@ impl Challenge {
         if algorithm != "md5-sess" {
             return Err(SaslError::Challenge(format!("algorithm '{algorithm}' is not md5-sess")));
         }
-        let nonce = directives.remove("nonce").ok_or_else(|| SaslError::Challenge("it has no nonce".into()))?;
+        let nonce =
+            directives.remove("nonce").ok_or_else(|| SaslError::Challenge("it has no nonce".into()))?;
         Ok(Self {
             realm: directives.remove("realm").unwrap_or_default(),
             nonce,
@@ -63,11 +64,16 @@ impl Challenge {
             let known = [("3des", Cipher::TripleDes), ("rc4", Cipher::Rc4)];
             let cipher = known.into_iter().find(|(name, _)| offers(&self.cipher, name));
             return cipher.map(|(_, cipher)| Protection::Privacy(cipher)).ok_or_else(|| {
-                SaslError::NoCommonProtection { what: "cipher", offered: self.cipher.clone(), known: "3des, rc4" }
+                SaslError::NoCommonProtection {
+                    what: "cipher",
+                    offered: self.cipher.clone(),
+                    known: "3des, rc4",
+                }
             });
         }
         let known = [("auth-int", Protection::Integrity), ("auth", Protection::None)];
-        let found = known.into_iter().find(|(name, _)| offers(&self.qop, name)).map(|(_, protection)| protection);
+        let found =
+            known.into_iter().find(|(name, _)| offers(&self.qop, name)).map(|(_, protection)| protection);
         found.ok_or_else(|| SaslError::NoCommonProtection {
             what: "qop",
             offered: self.qop.clone(),
@@ -80,7 +86,8 @@ impl Challenge {
 fn directives(mut text: &str) -> Result<HashMap<String, String>, SaslError> {
     let mut found = HashMap::new();
     while !text.trim().is_empty() {
-        let (name, rest) = text.split_once('=').ok_or_else(|| SaslError::Challenge(format!("no '=' in '{text}'")))?;
+        let (name, rest) =
+            text.split_once('=').ok_or_else(|| SaslError::Challenge(format!("no '=' in '{text}'")))?;
         let (value, rest) = value(rest)?;
         found.insert(name.trim_matches([',', ' ']).to_ascii_lowercase(), value);
         text = rest;
@@ -137,7 +144,12 @@ impl Session {
     ///
     /// # Errors
     /// [`SaslError::NoCommonProtection`].
-    pub fn answer(challenge: &Challenge, secret: &Secret, uri: &str, cnonce: &str) -> Result<Self, SaslError> {
+    pub fn answer(
+        challenge: &Challenge,
+        secret: &Secret,
+        uri: &str,
+        cnonce: &str,
+    ) -> Result<Self, SaslError> {
         let protection = challenge.protection()?;
         let Challenge { realm, nonce, .. } = challenge;
         let Secret { username, password } = secret;
@@ -182,8 +194,10 @@ impl Session {
     }
 
     fn layers(&self, cipher: Option<Cipher>) -> (Sealer, Opener) {
-        let signing = |direction| self.key(&format!("Digest session key to {direction} signing key magic constant"));
-        let sealing = |direction| self.key(&format!("Digest H(A1) to {direction} sealing key magic constant"));
+        let signing =
+            |direction| self.key(&format!("Digest session key to {direction} signing key magic constant"));
+        let sealing =
+            |direction| self.key(&format!("Digest H(A1) to {direction} sealing key magic constant"));
         let (out, back) = ("client-to-server", "server-to-client");
         (
             Sealer::new(signing(out), cipher.map(|cipher| (cipher, sealing(out)))),
@@ -216,13 +230,16 @@ mod tests {
     }
 
     fn challenge(qop: &str) -> String {
-        format!("realm=\"default\",nonce=\"{NONCE}\",qop=\"{qop}\",charset=utf-8,algorithm=md5-sess,cipher=\"3des,rc4,des\"")
+        format!(
+            "realm=\"default\",nonce=\"{NONCE}\",qop=\"{qop}\",charset=utf-8,algorithm=md5-sess,cipher=\"3des,rc4,des\""
+        )
     }
 
     /// A registration with a ResourceManager 3.4.3, as it went over the wire.
     #[test]
     fn response_and_server_proof_are_the_recorded_ones() {
-        let text = format!("realm=\"default\",nonce=\"{NONCE}\",qop=\"auth\",charset=utf-8,algorithm=md5-sess");
+        let text =
+            format!("realm=\"default\",nonce=\"{NONCE}\",qop=\"auth\",charset=utf-8,algorithm=md5-sess");
         let challenge = Challenge::parse(text.as_bytes()).unwrap();
         let session = Session::answer(&challenge, &secret(), "/default", "KTVAviW8zfobzNNMpRa1cQ==").unwrap();
         let expected = format!(

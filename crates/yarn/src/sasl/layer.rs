@@ -105,7 +105,10 @@ impl Stream {
                     let encrypted = as_block(block);
                     let mut value = encrypted;
                     cipher.decrypt_block(&mut value);
-                    block.iter_mut().zip(value.iter().zip(&*chain)).for_each(|(byte, (plain, mask))| *byte = plain ^ mask);
+                    block
+                        .iter_mut()
+                        .zip(value.iter().zip(&*chain))
+                        .for_each(|(byte, (plain, mask))| *byte = plain ^ mask);
                     chain.copy_from_slice(&encrypted);
                 }
             }

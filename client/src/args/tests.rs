@@ -207,7 +207,8 @@ fn the_help_of_every_action_lists_its_options_within_80_columns() {
         assert!(text.contains(&format!("Action \"{}\"", action.name())), "{}", action.name());
     }
     assert!(text.starts_with("./flink <ACTION> [OPTIONS] [ARGUMENTS]\n"));
-    for line in text.lines().chain(help::of(Action::Session).lines()) {
+    let session = help::of(Action::Session);
+    for line in text.lines().chain(session.lines()).filter(|line| line.starts_with("   ")) {
         assert!(line.len() <= 80, "{line}");
     }
     let run = help::of(Action::Run);

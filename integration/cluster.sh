@@ -25,7 +25,7 @@ cluster.sh: a real HDFS and YARN on this machine, for development and tests
   cluster.sh env               shell code to eval: HADOOP_CONF_DIR, YARN_CONF_DIR, KVICK_* addresses
   cluster.sh kill ROLE         kill -9 of namenode, datanode, resourcemanager or nodemanager[N]
   cluster.sh signal SIG ROLE   send another signal, as STOP and CONT to hang and wake a daemon
-  cluster.sh restart ROLE      stop ROLE if it lives, start it, wait until it is ready
+  cluster.sh restart ROLE      stop ROLE if it lives, start it, wait until it works with the others
   cluster.sh hdfs ARG…         Hadoop's own tools on this cluster: dfs, dfsadmin, fsck, getconf, haadmin
   cluster.sh yarn ARG…         application, applicationattempt, container, node, queue, logs, rmadmin, top, classpath, version
 
@@ -177,6 +177,7 @@ restart_locked() {
   set_java_flags
   spawn "$1"
   await_role "$1"
+  await_cluster
 }
 
 command_restart() {

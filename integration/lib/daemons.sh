@@ -35,12 +35,32 @@ role_ready() {
   esac
 }
 
-# A NameNode that has no DataNode yet is in safe mode only while it has blocks: writing needs both.
-live_datanodes() { jmx namenode-web NameNode,name=FSNamesystemState | json_number NumLiveDataNodes; }
+# A NameNode without a DataNode is in safe mode only if it has blocks, so leaving safe mode is not enough to write. Nor is
+# a registered DataNode: until its first heartbeat the NameNode thinks that it has no space.
+live_datanodes() {
+  local state
+  state=$(jmx namenode-web NameNode,name=FSNamesystemState)
+  if at_least "$(json_number CapacityRemaining <<<"$state")" 1; then json_number NumLiveDataNodes <<<"$state"; else printf 0; fi
+}
+
 active_nodes() { http_get "http://127.0.0.1:$(port resourcemanager-web)/ws/v1/cluster/metrics" | json_number activeNodes; }
 
+# alive_of PREFIX: how many daemons whose role begins so live.
+alive_of() {
+  local role count=0
+  for role in $(roles); do
+    [[ $role = "$1"* ]] && role_is_alive "$role" && count=$((count + 1))
+  done
+  printf '%s' "$count"
+}
+
+# at_least REPORTED WANTED; a daemon that does not answer has reported nothing.
+at_least() { [ "${1:-0}" -ge "$2" ]; }
+
+# Whether the masters that live know of all the workers that live: only then can files be written and containers run.
 cluster_ready() {
-  [ "$(live_datanodes || true)" = 1 ] && [ "$(active_nodes || echo 0)" -ge "$NODEMANAGERS" ] 2>/dev/null
+  if role_is_alive namenode; then at_least "$(live_datanodes)" "$(alive_of datanode)" || return 1; fi
+  if role_is_alive resourcemanager; then at_least "$(active_nodes)" "$(alive_of nodemanager)" || return 1; fi
 }
 
 fail_role() {
@@ -67,7 +87,7 @@ await_role() {
 await_cluster() {
   while ! cluster_ready; do
     if [ "$SECONDS" -ge "$KVICK_CLUSTER_TIMEOUT" ]; then
-      say "error: after $KVICK_CLUSTER_TIMEOUT s only $(live_datanodes) of 1 DataNodes and $(active_nodes) of $NODEMANAGERS NodeManagers are registered"
+      say "error: after $KVICK_CLUSTER_TIMEOUT s only $(live_datanodes) of $(alive_of datanode) DataNodes and $(active_nodes) of $(alive_of nodemanager) NodeManagers are registered"
       give_up
     fi
     sleep 0.2

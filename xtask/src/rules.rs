@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each of our crates may depend on. What is missing here may depend on none.
-const MAY_DEPEND: [(&str, &[&str]); 13] = [
+const MAY_DEPEND: [(&str, &[&str]); 14] = [
     ("crates/core", &[]),
     ("crates/yarn", &[]),
     ("crates/jar", &[]),
     ("crates/process", &[]),
+    ("crates/sim", &["kvick-core"]),
     ("crates/filesystem", &["kvick-yarn"]),
     ("crates/rpc", &["kvick-core"]),
     ("crates/runtime", &["kvick-core", "kvick-filesystem"]),

@@ -27,7 +27,13 @@ const RUNTIME_THREADS: usize = 2;
 /// The private runtime. Starting one fails only when the system refuses threads.
 fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
-    let started = RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(RUNTIME_THREADS).thread_name("kvick-files").enable_all().build());
+    let started = RUNTIME.get_or_init(|| {
+        Builder::new_multi_thread()
+            .worker_threads(RUNTIME_THREADS)
+            .thread_name("kvick-files")
+            .enable_all()
+            .build()
+    });
     started.as_ref().map_err(|error| FsError::Other {
         operation: "start threads for",
         path: "remote files".to_owned(),
@@ -48,7 +54,9 @@ pub struct FileSystems {
 impl FileSystems {
     /// No connection is made yet.
     pub fn new(context: Context) -> Self {
-        Self { systems: crate::FileSystems::new(context) }
+        Self {
+            systems: crate::FileSystems::new(context),
+        }
     }
 
     /// The complete name that `text` stands for; see [`Context::resolve`].
@@ -69,7 +77,9 @@ impl FileSystems {
         }
         // The connection's own tasks are to run on the private runtime, whoever calls.
         let _entered = runtime()?.enter();
-        Ok(FileSystem { remote: Some(self.systems.get(path)?) })
+        Ok(FileSystem {
+            remote: Some(self.systems.get(path)?),
+        })
     }
 
     /// [`FileSystems::resolve`] and [`FileSystems::get`] in one.
@@ -124,7 +134,9 @@ impl FileSystem {
     /// Opens a file for reading from its beginning.
     pub fn open(&self, path: &FsPath) -> Result<Reader> {
         match &self.remote {
-            None => LocalFileSystem::open_now(path).map(|(file, length)| Reader::local(file, length)),
+            None => {
+                LocalFileSystem::open_now(path).map(|(file, length)| Reader::local(file, length))
+            }
             Some(remote) => Ok(Reader::remote(wait_for(remote.open(path))?)),
         }
     }
@@ -132,8 +144,14 @@ impl FileSystem {
     /// Creates a file for writing.
     pub fn create(&self, path: &FsPath, options: &CreateOptions) -> Result<Writer> {
         match &self.remote {
-            None => Ok(Writer::local(path.clone(), LocalFileSystem::create_now(path, options)?)),
-            Some(remote) => Ok(Writer::remote(path.clone(), wait_for(remote.create(path, options))?)),
+            None => Ok(Writer::local(
+                path.clone(),
+                LocalFileSystem::create_now(path, options)?,
+            )),
+            Some(remote) => Ok(Writer::remote(
+                path.clone(),
+                wait_for(remote.create(path, options))?,
+            )),
         }
     }
 
@@ -173,14 +191,16 @@ impl FileSystem {
     pub fn read(&self, path: &FsPath) -> Result<Bytes> {
         let mut content = Vec::new();
         let mut reader = self.open(path)?;
-        std::io::Read::read_to_end(&mut reader, &mut content).map_err(|error| FsError::from_io("read", path, &error))?;
+        std::io::Read::read_to_end(&mut reader, &mut content)
+            .map_err(|error| FsError::from_io("read", path, &error))?;
         Ok(content.into())
     }
 
     /// Creates a file with this content.
     pub fn write(&self, path: &FsPath, content: &[u8], options: &CreateOptions) -> Result<()> {
         let mut writer = self.create(path, options)?;
-        std::io::Write::write_all(&mut writer, content).map_err(|error| FsError::from_io("write", path, &error))?;
+        std::io::Write::write_all(&mut writer, content)
+            .map_err(|error| FsError::from_io("write", path, &error))?;
         writer.close().map(drop)
     }
 }
@@ -192,7 +212,9 @@ mod tests {
 
     /// A local file system behind the remote path, so that its prefetching and buffering run without a cluster.
     fn as_if_remote() -> FileSystem {
-        FileSystem { remote: Some(Arc::new(LocalFileSystem::new())) }
+        FileSystem {
+            remote: Some(Arc::new(LocalFileSystem::new())),
+        }
     }
 
     fn both() -> [FileSystem; 2] {
@@ -229,9 +251,15 @@ mod tests {
         for fs in both() {
             let dir = tempfile::tempdir().unwrap();
             let path = FsPath::local(&dir.path().join("x")).unwrap();
-            fs.write(&path, b"first", &CreateOptions::default()).unwrap();
-            assert!(fs.write(&path, b"second", &CreateOptions::default()).unwrap_err().is_already_exists());
-            fs.write(&path, b"2", &CreateOptions::overwriting()).unwrap();
+            fs.write(&path, b"first", &CreateOptions::default())
+                .unwrap();
+            assert!(
+                fs.write(&path, b"second", &CreateOptions::default())
+                    .unwrap_err()
+                    .is_already_exists()
+            );
+            fs.write(&path, b"2", &CreateOptions::overwriting())
+                .unwrap();
             assert_eq!(fs.read(&path).unwrap(), &b"2"[..]);
         }
     }
@@ -242,16 +270,33 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let root = FsPath::local(dir.path()).unwrap();
             for name in ["b", "a"] {
-                fs.write(&root.join(name), name.as_bytes(), &CreateOptions::default()).unwrap();
+                fs.write(&root.join(name), name.as_bytes(), &CreateOptions::default())
+                    .unwrap();
             }
-            assert!(fs.rename(&root.join("a"), &root.join("b"), false).unwrap_err().is_already_exists());
-            assert!(fs.rename(&root.join("zz"), &root.join("c"), false).unwrap_err().is_not_found());
+            assert!(
+                fs.rename(&root.join("a"), &root.join("b"), false)
+                    .unwrap_err()
+                    .is_already_exists()
+            );
+            assert!(
+                fs.rename(&root.join("zz"), &root.join("c"), false)
+                    .unwrap_err()
+                    .is_not_found()
+            );
             fs.rename(&root.join("a"), &root.join("c"), false).unwrap();
             fs.rename(&root.join("c"), &root.join("b"), true).unwrap();
-            let names: Vec<_> = fs.list(&root).unwrap().iter().map(|entry| entry.path.name().to_owned()).collect();
+            let names: Vec<_> = fs
+                .list(&root)
+                .unwrap()
+                .iter()
+                .map(|entry| entry.path.name().to_owned())
+                .collect();
             assert_eq!(names, ["b"]);
             assert_eq!(fs.list(&root.join("b")).unwrap()[0].length, 1);
-            assert!(matches!(fs.delete(&root, false), Err(FsError::DirectoryNotEmpty { .. })));
+            assert!(matches!(
+                fs.delete(&root, false),
+                Err(FsError::DirectoryNotEmpty { .. })
+            ));
             assert!(fs.delete(&root, true).unwrap());
             assert!(!fs.delete(&root, true).unwrap());
             assert!(fs.list(&root).unwrap_err().is_not_found());
@@ -264,8 +309,12 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let root = FsPath::local(dir.path()).unwrap();
             assert!(matches!(fs.open(&root), Err(FsError::IsADirectory { .. })));
-            fs.write(&root.join("file"), b"", &CreateOptions::default()).unwrap();
-            assert!(matches!(fs.create(&root.join("file/x"), &CreateOptions::default()), Err(FsError::NotADirectory { .. } | FsError::AlreadyExists { .. })));
+            fs.write(&root.join("file"), b"", &CreateOptions::default())
+                .unwrap();
+            assert!(matches!(
+                fs.create(&root.join("file/x"), &CreateOptions::default()),
+                Err(FsError::NotADirectory { .. } | FsError::AlreadyExists { .. })
+            ));
         }
     }
 }

@@ -77,7 +77,10 @@ pub struct UploadOptions {
 
 impl Default for UploadOptions {
     fn default() -> Self {
-        Self { replication: None, parallel: 4 }
+        Self {
+            replication: None,
+            parallel: 4,
+        }
     }
 }
 
@@ -117,9 +120,20 @@ impl UploadCache {
     ///
     /// # Errors
     /// Those of reading the local files and of the file system; [`FsError::Corrupt`] for a file that changes meanwhile.
-    pub async fn put(&self, uploads: &[Upload], options: &UploadOptions, on_progress: OnProgress<'_>) -> Result<Vec<CachedFile>> {
-        let each = uploads.iter().enumerate().map(|(number, upload)| self.put_one(number, upload, options, on_progress));
-        stream::iter(each).buffered(options.parallel.max(1)).try_collect().await
+    pub async fn put(
+        &self,
+        uploads: &[Upload],
+        options: &UploadOptions,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Vec<CachedFile>> {
+        let each = uploads
+            .iter()
+            .enumerate()
+            .map(|(number, upload)| self.put_one(number, upload, options, on_progress));
+        stream::iter(each)
+            .buffered(options.parallel.max(1))
+            .try_collect()
+            .await
     }
 
     /// Records that `application`, whose directory exists, needs these files until that directory is deleted.
@@ -127,17 +141,30 @@ impl UploadCache {
     /// # Errors
     /// The file system's.
     pub async fn refer(&self, application: &str, files: &[CachedFile]) -> Result<()> {
-        let directory = self.staging.application_directory(application)?.join(REFERENCES);
-        let each = files.iter().map(|file| self.touch(directory.join(&file.sha256)));
+        let directory = self
+            .staging
+            .application_directory(application)?
+            .join(REFERENCES);
+        let each = files
+            .iter()
+            .map(|file| self.touch(directory.join(&file.sha256)));
         stream::iter(each).buffer_unordered(8).try_collect().await
     }
 
     /// Makes an empty file anew: its modification time is now.
     async fn touch(&self, path: FsPath) -> Result<()> {
-        self.fs().write(&path, Bytes::new(), &CreateOptions::overwriting()).await
+        self.fs()
+            .write(&path, Bytes::new(), &CreateOptions::overwriting())
+            .await
     }
 
-    async fn put_one(&self, number: usize, upload: &Upload, options: &UploadOptions, on_progress: OnProgress<'_>) -> Result<CachedFile> {
+    async fn put_one(
+        &self,
+        number: usize,
+        upload: &Upload,
+        options: &UploadOptions,
+        on_progress: OnProgress<'_>,
+    ) -> Result<CachedFile> {
         check_name(&upload.name)?;
         let source = Source::open(upload).await?;
         let sha256 = source.hash().await?;
@@ -146,9 +173,18 @@ impl UploadCache {
         self.fs().mkdirs(&directory, 0o755).await?;
         self.touch(directory.join(USED)).await?;
         let target = directory.join(&upload.name);
-        let report = |sent, cached| on_progress(Progress { upload: number, sent, length: source.length(), cached });
+        let report = |sent, cached| {
+            on_progress(Progress {
+                upload: number,
+                sent,
+                length: source.length(),
+                cached,
+            })
+        };
         let found = self.find(&target).await?;
-        let uploaded = found.as_ref().is_none_or(|found| found.length != source.length());
+        let uploaded = found
+            .as_ref()
+            .is_none_or(|found| found.length != source.length());
         let status = match found {
             Some(found) if !uploaded => {
                 report(source.length(), true);
@@ -156,10 +192,25 @@ impl UploadCache {
             }
             // What is there with another length is damaged: the content decides the name.
             damaged => {
-                self.upload(&source, &sha256, &target, damaged.is_some(), options, &|sent| report(sent, false)).await?
+                self.upload(
+                    &source,
+                    &sha256,
+                    &target,
+                    damaged.is_some(),
+                    options,
+                    &|sent| report(sent, false),
+                )
+                .await?
             }
         };
-        Ok(CachedFile { path: target, name: upload.name.clone(), sha256, length: status.length, modification_time: status.modification_time, uploaded })
+        Ok(CachedFile {
+            path: target,
+            name: upload.name.clone(),
+            sha256,
+            length: status.length,
+            modification_time: status.modification_time,
+            uploaded,
+        })
     }
 
     async fn find(&self, target: &FsPath) -> Result<Option<FileStatus>> {
@@ -171,10 +222,21 @@ impl UploadCache {
     }
 
     /// Uploads under a temporary name and renames. Who comes second to the name takes what the first one put there.
-    async fn upload(&self, source: &Source, sha256: &str, target: &FsPath, replace: bool, options: &UploadOptions, on_sent: &(dyn Fn(u64) + Send + Sync)) -> Result<FileStatus> {
+    async fn upload(
+        &self,
+        source: &Source,
+        sha256: &str,
+        target: &FsPath,
+        replace: bool,
+        options: &UploadOptions,
+        on_sent: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<FileStatus> {
         let directory = target.parent().unwrap_or_else(|| self.root.clone());
         let temporary = directory.join(&format!(".{}.{}.part", target.name(), unique::suffix()));
-        let outcome = match self.send(source, sha256, &temporary, options, on_sent).await {
+        let outcome = match self
+            .send(source, sha256, &temporary, options, on_sent)
+            .await
+        {
             Ok(()) => self.fs().rename(&temporary, target, replace).await,
             Err(error) => Err(error),
         };
@@ -190,7 +252,14 @@ impl UploadCache {
         self.fs().stat(target).await
     }
 
-    async fn send(&self, source: &Source, sha256: &str, temporary: &FsPath, options: &UploadOptions, on_sent: &(dyn Fn(u64) + Send + Sync)) -> Result<()> {
+    async fn send(
+        &self,
+        source: &Source,
+        sha256: &str,
+        temporary: &FsPath,
+        options: &UploadOptions,
+        on_sent: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<()> {
         let create = CreateOptions::default().replication(options.replication);
         let mut writer = self.fs().create(temporary, &create).await?;
         let (mut sent, mut hasher) = (0, Hasher::new());
@@ -218,8 +287,12 @@ impl UploadCache {
 /// A slash would lead out of the entry, a leading dot hide the file among the cache's own.
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.starts_with('.') || name.contains('/') {
-        let reason = "an uploaded file needs a plain name that does not begin with a dot".to_owned();
-        return Err(FsError::InvalidPath { path: name.to_owned(), reason });
+        let reason =
+            "an uploaded file needs a plain name that does not begin with a dot".to_owned();
+        return Err(FsError::InvalidPath {
+            path: name.to_owned(),
+            reason,
+        });
     }
     Ok(())
 }
@@ -247,6 +320,10 @@ impl Source {
     }
 
     fn changed(&self) -> FsError {
-        FsError::Corrupt { operation: "upload", path: self.path.to_string(), reason: "the file was changed while it was being uploaded".to_owned() }
+        FsError::Corrupt {
+            operation: "upload",
+            path: self.path.to_string(),
+            reason: "the file was changed while it was being uploaded".to_owned(),
+        }
     }
 }

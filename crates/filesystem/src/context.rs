@@ -57,29 +57,51 @@ impl Default for Context {
 impl Context {
     /// A context with these Hadoop keys and defaults for the rest.
     pub fn new<K: Into<String>, V: Into<String>>(hadoop: impl IntoIterator<Item = (K, V)>) -> Self {
-        let hadoop = hadoop.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        Self { hadoop, ..Self::default() }
+        let hadoop = hadoop
+            .into_iter()
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect();
+        Self {
+            hadoop,
+            ..Self::default()
+        }
     }
 
     /// The same for another user.
     pub fn with_user(self, user: impl Into<String>) -> Self {
-        Self { user: Some(user.into()), ..self }
+        Self {
+            user: Some(user.into()),
+            ..self
+        }
     }
 
     /// The same with Flink's `fs.default-scheme`.
     pub fn with_default_scheme(self, scheme: impl Into<String>) -> Self {
-        Self { default_scheme: Some(scheme.into()), ..self }
+        Self {
+            default_scheme: Some(scheme.into()),
+            ..self
+        }
     }
 
     /// A Hadoop key's value without surrounding blanks; `None` when unset or empty.
     pub(crate) fn key(&self, name: &str) -> Option<&str> {
-        self.hadoop.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.hadoop
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
     }
 
     /// As whom to act, by Hadoop's rule for clusters without authentication.
     pub(crate) fn effective_user(&self) -> String {
-        let from_environment = || std::env::var("HADOOP_USER_NAME").ok().filter(|name| !name.is_empty());
-        self.user.clone().or_else(from_environment).unwrap_or_else(system_user)
+        let from_environment = || {
+            std::env::var("HADOOP_USER_NAME")
+                .ok()
+                .filter(|name| !name.is_empty())
+        };
+        self.user
+            .clone()
+            .or_else(from_environment)
+            .unwrap_or_else(system_user)
     }
 
     /// The complete name that `text` stands for.
@@ -104,28 +126,50 @@ impl Context {
     /// A path without a scheme: under `fs.default-scheme` where that is set (a relative one in the home directory).
     fn resolve_bare(&self, path: &str) -> Result<FsPath> {
         let Some(default) = self.default_scheme.as_deref() else {
-            return FsPath::local(&self.working_directory.clone().unwrap_or_default().join(path));
+            return FsPath::local(
+                &self
+                    .working_directory
+                    .clone()
+                    .unwrap_or_default()
+                    .join(path),
+            );
         };
         let root = self.resolve_default_scheme(default)?;
-        if path.starts_with('/') { Ok(root.with_path(path)) } else { Ok(home_directory(self, &root).join(path)) }
+        if path.starts_with('/') {
+            Ok(root.with_path(path))
+        } else {
+            Ok(home_directory(self, &root).join(path))
+        }
     }
 
     fn resolve_default_scheme(&self, default: &str) -> Result<FsPath> {
         if WrittenPath::parse(default)?.scheme.is_none() {
             let reason = "fs.default-scheme must be a URI such as hdfs://namenode:8020/".to_owned();
-            return Err(FsError::InvalidPath { path: default.to_owned(), reason });
+            return Err(FsError::InvalidPath {
+                path: default.to_owned(),
+                reason,
+            });
         }
         Ok(self.resolve(default)?.with_path("/"))
     }
 
     /// The authority that `scheme:/path` leaves out: `fs.defaultFS`'s, if that has the same scheme.
     fn default_authority(&self, text: &str, scheme: &str) -> Result<String> {
-        let default = self.key("fs.defaultFS").map(WrittenPath::parse).transpose()?;
+        let default = self
+            .key("fs.defaultFS")
+            .map(WrittenPath::parse)
+            .transpose()?;
         match default {
-            Some(WrittenPath { scheme: Some(other), authority: Some(authority), .. }) if other == scheme && !authority.is_empty() => Ok(authority),
+            Some(WrittenPath {
+                scheme: Some(other),
+                authority: Some(authority),
+                ..
+            }) if other == scheme && !authority.is_empty() => Ok(authority),
             _ => Err(FsError::InvalidPath {
                 path: text.to_owned(),
-                reason: format!("it names no host, and fs.defaultFS (in core-site.xml; is HADOOP_CONF_DIR set?) names none for {scheme} either"),
+                reason: format!(
+                    "it names no host, and fs.defaultFS (in core-site.xml; is HADOOP_CONF_DIR set?) names none for {scheme} either"
+                ),
             }),
         }
     }
@@ -150,10 +194,31 @@ pub(crate) fn home_directory(context: &Context, root: &FsPath) -> FsPath {
     root.with_path(prefix).join(&context.effective_user())
 }
 
-/// The name of the user this process belongs to, or the number where no name is known.
+/// The name of the user this process belongs to: as Java, by the user id, where the environment may tell of somebody else (in
+/// a container `USER` is the submitter). Users that only a directory service knows go by the environment after all.
 pub(crate) fn system_user() -> String {
-    let named = |key| std::env::var(key).ok().filter(|name: &String| !name.is_empty());
-    named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
+    let id = rustix::process::getuid().as_raw();
+    let listed = std::fs::read_to_string("/etc/passwd")
+        .ok()
+        .and_then(|passwd| name_in_passwd(&passwd, id));
+    let named = |key| {
+        std::env::var(key)
+            .ok()
+            .filter(|name: &String| !name.is_empty())
+    };
+    listed
+        .or_else(|| named("USER"))
+        .or_else(|| named("LOGNAME"))
+        .unwrap_or_else(|| id.to_string())
+}
+
+/// The first name with this user id in the text of `/etc/passwd` (`name:password:id:…`).
+fn name_in_passwd(passwd: &str, id: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, listed) = (fields.next()?, fields.nth(1)?);
+        (listed.parse() == Ok(id)).then(|| name.to_owned())
+    })
 }
 
 /// The file systems of one context: each connected once, when first asked for.
@@ -165,7 +230,10 @@ pub struct FileSystems {
 impl FileSystems {
     /// No connection is made yet.
     pub fn new(context: Context) -> Self {
-        Self { context, connected: Mutex::default() }
+        Self {
+            context,
+            connected: Mutex::default(),
+        }
     }
 
     /// What it was made with.
@@ -187,7 +255,10 @@ impl FileSystems {
     /// [`FsError::UnsupportedScheme`], or what is wrong with the configuration.
     pub fn get(&self, path: &FsPath) -> Result<Arc<dyn FileSystem>> {
         let key = (path.scheme().to_owned(), path.authority().to_owned());
-        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connected = self
+            .connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = connected.get(&key) {
             return Ok(Arc::clone(known));
         }
@@ -214,7 +285,11 @@ pub fn connect(context: &Context, path: &FsPath) -> Result<Arc<dyn FileSystem>> 
     match path.scheme() {
         "file" => Ok(Arc::new(LocalFileSystem::new())),
         "hdfs" | "viewfs" => Ok(Arc::new(HdfsFileSystem::connect(context, path)?)),
-        scheme => Err(FsError::UnsupportedScheme { scheme: scheme.to_owned(), path: path.to_string(), supported: SUPPORTED_SCHEMES }),
+        scheme => Err(FsError::UnsupportedScheme {
+            scheme: scheme.to_owned(),
+            path: path.to_string(),
+            supported: SUPPORTED_SCHEMES,
+        }),
     }
 }
 
@@ -239,7 +314,10 @@ mod tests {
         assert_eq!(resolved(&local, "/in.txt"), "file:/in.txt");
         let remote = context().with_default_scheme("hdfs:///");
         assert_eq!(resolved(&remote, "/in.txt"), "hdfs://nn:8020/in.txt");
-        assert_eq!(resolved(&remote, "in.txt"), "hdfs://nn:8020/user/ada/in.txt");
+        assert_eq!(
+            resolved(&remote, "in.txt"),
+            "hdfs://nn:8020/user/ada/in.txt"
+        );
         assert_eq!(resolved(&remote, "file:///in.txt"), "file:/in.txt");
     }
 
@@ -248,9 +326,23 @@ mod tests {
         assert_eq!(resolved(&context(), "hdfs:///x"), "hdfs://nn:8020/x");
         assert_eq!(resolved(&context(), "hdfs:/x"), "hdfs://nn:8020/x");
         assert_eq!(resolved(&context(), "hdfs://other/x"), "hdfs://other/x");
-        let error = Context::default().resolve("hdfs:///x").unwrap_err().to_string();
-        assert!(error.contains("fs.defaultFS") && error.contains("hdfs:///x"), "{error}");
+        let error = Context::default()
+            .resolve("hdfs:///x")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("fs.defaultFS") && error.contains("hdfs:///x"),
+            "{error}"
+        );
         assert!(context().resolve("viewfs:///x").is_err());
+    }
+
+    #[test]
+    fn the_user_is_who_the_user_id_belongs_to() {
+        let passwd = "root:x:0:0::/root:/bin/sh\n# comment\nada:x:1000:1000::/home/ada:/bin/sh\n";
+        assert_eq!(name_in_passwd(passwd, 1000).as_deref(), Some("ada"));
+        assert_eq!(name_in_passwd(passwd, 100), None);
+        assert_eq!(Context::default().with_user("eve").effective_user(), "eve");
     }
 
     #[test]
@@ -264,7 +356,10 @@ mod tests {
     fn an_unknown_scheme_names_itself_and_what_would_do() {
         let systems = FileSystems::new(context());
         let error = systems.locate("s3://bucket/x").err().unwrap().to_string();
-        assert!(error.contains("'s3'") && error.contains("s3://bucket/x") && error.contains("hdfs"), "{error}");
+        assert!(
+            error.contains("'s3'") && error.contains("s3://bucket/x") && error.contains("hdfs"),
+            "{error}"
+        );
     }
 
     #[test]

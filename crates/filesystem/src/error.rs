@@ -69,7 +69,9 @@ pub enum FsError {
         reason: String,
     },
     /// The NameNode is in safe mode: nothing can be changed until it leaves it.
-    #[error("cannot {operation} {path}: the NameNode is in safe mode, HDFS is read-only until it leaves it (look with: hdfs dfsadmin -safemode get) ({reason})")]
+    #[error(
+        "cannot {operation} {path}: the NameNode is in safe mode, HDFS is read-only until it leaves it (look with: hdfs dfsadmin -safemode get) ({reason})"
+    )]
     SafeMode {
         /// What was tried.
         operation: &'static str,
@@ -89,7 +91,9 @@ pub enum FsError {
         reason: String,
     },
     /// The NameNode knows no DataNode that could take a block.
-    #[error("cannot {operation} {path}: no DataNode can take the data; are the DataNodes running, and have they space? ({reason})")]
+    #[error(
+        "cannot {operation} {path}: no DataNode can take the data; are the DataNodes running, and have they space? ({reason})"
+    )]
     NoDataNode {
         /// What was tried.
         operation: &'static str,
@@ -99,7 +103,9 @@ pub enum FsError {
         reason: String,
     },
     /// The file being written was taken away: deleted, recovered or replaced by another writer.
-    #[error("cannot {operation} {path}: this writer no longer owns the file, another one replaced or removed it ({reason})")]
+    #[error(
+        "cannot {operation} {path}: this writer no longer owns the file, another one replaced or removed it ({reason})"
+    )]
     LeaseLost {
         /// What was tried.
         operation: &'static str,
@@ -109,7 +115,9 @@ pub enum FsError {
         reason: String,
     },
     /// Nobody answers at the address.
-    #[error("cannot {operation} {path}: {address} cannot be reached ({reason}); is the NameNode running, and is the address right?")]
+    #[error(
+        "cannot {operation} {path}: {address} cannot be reached ({reason}); is it running, and is the address right?"
+    )]
     Unreachable {
         /// What was tried.
         operation: &'static str,
@@ -141,7 +149,9 @@ pub enum FsError {
         reason: String,
     },
     /// No file system is built in for this scheme.
-    #[error("cannot use {path}: the file system scheme '{scheme}' is not supported yet; supported are {supported}")]
+    #[error(
+        "cannot use {path}: the file system scheme '{scheme}' is not supported yet; supported are {supported}"
+    )]
     UnsupportedScheme {
         /// The scheme asked for.
         scheme: String,
@@ -195,21 +205,48 @@ impl FsError {
 
     /// Whether the same call may succeed later with nothing changed by us: the other side is away, starting, or full.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::SafeMode { .. } | Self::NoDataNode { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::TimedOut { .. }
+                | Self::SafeMode { .. }
+                | Self::NoDataNode { .. }
+        )
     }
 
     /// The error of a local operation.
-    pub(crate) fn from_io(operation: &'static str, path: &impl ToString, error: &io::Error) -> Self {
+    pub(crate) fn from_io(
+        operation: &'static str,
+        path: &impl ToString,
+        error: &io::Error,
+    ) -> Self {
         let (path, reason) = (path.to_string(), error.to_string());
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound { operation, path },
             io::ErrorKind::AlreadyExists => Self::AlreadyExists { operation, path },
-            io::ErrorKind::NotADirectory => Self::NotADirectory { operation, path, reason },
+            io::ErrorKind::NotADirectory => Self::NotADirectory {
+                operation,
+                path,
+                reason,
+            },
             io::ErrorKind::IsADirectory => Self::IsADirectory { operation, path },
             io::ErrorKind::DirectoryNotEmpty => Self::DirectoryNotEmpty { operation, path },
-            io::ErrorKind::PermissionDenied => Self::PermissionDenied { operation, path, user: crate::context::system_user(), reason },
-            io::ErrorKind::QuotaExceeded => Self::QuotaExceeded { operation, path, reason },
-            _ => Self::Other { operation, path, reason },
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied {
+                operation,
+                path,
+                user: crate::context::system_user(),
+                reason,
+            },
+            io::ErrorKind::QuotaExceeded => Self::QuotaExceeded {
+                operation,
+                path,
+                reason,
+            },
+            _ => Self::Other {
+                operation,
+                path,
+                reason,
+            },
         }
     }
 

@@ -52,14 +52,23 @@ pub struct CreateOptions {
 
 impl Default for CreateOptions {
     fn default() -> Self {
-        Self { overwrite: false, mode: 0o644, replication: None, block_size: None, create_parents: true }
+        Self {
+            overwrite: false,
+            mode: 0o644,
+            replication: None,
+            block_size: None,
+            create_parents: true,
+        }
     }
 }
 
 impl CreateOptions {
     /// The default, but replacing an existing file.
     pub fn overwriting() -> Self {
-        Self { overwrite: true, ..Self::default() }
+        Self {
+            overwrite: true,
+            ..Self::default()
+        }
     }
 
     /// The same with other permission bits.
@@ -69,7 +78,10 @@ impl CreateOptions {
 
     /// The same with another number of copies.
     pub fn replication(self, replication: Option<u32>) -> Self {
-        Self { replication, ..self }
+        Self {
+            replication,
+            ..self
+        }
     }
 }
 
@@ -138,7 +150,8 @@ pub trait FileSystem: Send + Sync {
     /// Creates a file for writing.
     async fn create(&self, path: &FsPath, options: &CreateOptions) -> Result<Box<dyn Writer>>;
 
-    /// Makes a directory and its missing parents, all with these permission bits; an existing one is no error and keeps its own.
+    /// Makes a directory and its missing parents, all with these permission bits; an existing one is no error and keeps
+    /// its own. On the local disk the process's umask takes bits away.
     async fn mkdirs(&self, path: &FsPath, mode: u32) -> Result<()>;
 
     /// Moves a file or directory within the file system, atomically. Without `overwrite` an existing target is an error.

@@ -42,11 +42,14 @@ impl Default for LocalFileSystem {
 impl LocalFileSystem {
     /// The local disk as this process's user.
     pub fn new() -> Self {
-        Self { user: system_user() }
+        Self {
+            user: system_user(),
+        }
     }
 
     pub(crate) fn stat_now(path: &FsPath) -> Result<FileStatus> {
-        let metadata = fs::metadata(native(path)?).map_err(|error| FsError::from_io("stat", path, &error))?;
+        let metadata =
+            fs::metadata(native(path)?).map_err(|error| FsError::from_io("stat", path, &error))?;
         Ok(status(path.clone(), &metadata))
     }
 
@@ -69,7 +72,10 @@ impl LocalFileSystem {
         let file = File::open(native(path)?).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
-            return Err(FsError::IsADirectory { operation: "open", path: path.to_string() });
+            return Err(FsError::IsADirectory {
+                operation: "open",
+                path: path.to_string(),
+            });
         }
         Ok((file, metadata.len()))
     }
@@ -82,8 +88,13 @@ impl LocalFileSystem {
         }
         let mut open = OpenOptions::new();
         open.write(true).mode(options.mode);
-        if options.overwrite { open.create(true).truncate(true) } else { open.create_new(true) };
-        open.open(native(path)?).map_err(|error| FsError::from_io("create", path, &error))
+        if options.overwrite {
+            open.create(true).truncate(true)
+        } else {
+            open.create_new(true)
+        };
+        open.open(native(path)?)
+            .map_err(|error| FsError::from_io("create", path, &error))
     }
 
     pub(crate) fn mkdirs_now(path: &FsPath, mode: u32) -> Result<()> {
@@ -92,12 +103,20 @@ impl LocalFileSystem {
             return Ok(());
         }
         let failed = |error| FsError::from_io("make directory", path, &error);
-        fs::DirBuilder::new().recursive(true).mode(mode).create(&native).map_err(failed)
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(&native)
+            .map_err(failed)
     }
 
     pub(crate) fn rename_now(from: &FsPath, to: &FsPath, overwrite: bool) -> Result<()> {
         let (source, target) = (native(from)?, native(to)?);
-        let outcome = if overwrite { fs::rename(&source, &target) } else { rename_exclusive(&source, &target) };
+        let outcome = if overwrite {
+            fs::rename(&source, &target)
+        } else {
+            rename_exclusive(&source, &target)
+        };
         outcome.map_err(|error| rename_error(from, to, &source, &error))
     }
 
@@ -117,12 +136,16 @@ impl LocalFileSystem {
     }
 
     pub(crate) fn set_permission_now(path: &FsPath, mode: u32) -> Result<()> {
-        fs::set_permissions(native(path)?, fs::Permissions::from_mode(mode)).map_err(|error| FsError::from_io("set permission of", path, &error))
+        fs::set_permissions(native(path)?, fs::Permissions::from_mode(mode))
+            .map_err(|error| FsError::from_io("set permission of", path, &error))
     }
 }
 
 fn native(path: &FsPath) -> Result<PathBuf> {
-    path.to_local().ok_or_else(|| FsError::InvalidPath { path: path.to_string(), reason: "it is not a local file".to_owned() })
+    path.to_local().ok_or_else(|| FsError::InvalidPath {
+        path: path.to_string(),
+        reason: "it is not a local file".to_owned(),
+    })
 }
 
 /// `None` for an entry that vanished since the directory was read, or whose link leads nowhere.
@@ -130,7 +153,10 @@ fn entry_status(parent: &FsPath, entry: &fs::DirEntry) -> Result<Option<FileStat
     let name = entry.file_name();
     let Some(name) = name.to_str() else {
         let path = entry.path().display().to_string();
-        return Err(FsError::InvalidPath { path, reason: "the name is not UTF-8".to_owned() });
+        return Err(FsError::InvalidPath {
+            path,
+            reason: "the name is not UTF-8".to_owned(),
+        });
     };
     let path = parent.join(name);
     match fs::metadata(entry.path()) {
@@ -141,12 +167,16 @@ fn entry_status(parent: &FsPath, entry: &fs::DirEntry) -> Result<Option<FileStat
 }
 
 fn status(path: FsPath, metadata: &fs::Metadata) -> FileStatus {
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     FileStatus {
         path,
         length: if metadata.is_dir() { 0 } else { metadata.len() },
         is_directory: metadata.is_dir(),
-        modification_time: modified.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        modification_time: modified
+            .map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         permission: u16::try_from(metadata.mode() & 0o1777).unwrap_or(0),
         owner: metadata.uid().to_string(),
         group: metadata.gid().to_string(),
@@ -159,7 +189,9 @@ fn status(path: FsPath, metadata: &fs::Metadata) -> FileStatus {
 fn rename_exclusive(source: &Path, target: &Path) -> std::io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     match renameat_with(CWD, source, CWD, target, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => rename_checked(source, target),
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+            rename_checked(source, target)
+        }
         other => other.map_err(std::io::Error::from),
     }
 }
@@ -178,13 +210,26 @@ fn rename_checked(source: &Path, target: &Path) -> std::io::Result<()> {
 
 /// A rename has two paths: the error names the one that it is about.
 fn rename_error(from: &FsPath, to: &FsPath, source: &Path, error: &std::io::Error) -> FsError {
-    let about_source = error.kind() == std::io::ErrorKind::NotFound && fs::symlink_metadata(source).is_err();
-    if about_source { FsError::from_io("rename", from, error) } else { FsError::from_io("rename to", to, error) }
+    let about_source =
+        error.kind() == std::io::ErrorKind::NotFound && fs::symlink_metadata(source).is_err();
+    if about_source {
+        FsError::from_io("rename", from, error)
+    } else {
+        FsError::from_io("rename to", to, error)
+    }
 }
 
 /// Runs `work` on one of the runtime's blocking threads.
-async fn off_the_loop<T: Send + 'static>(operation: &'static str, path: &FsPath, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let failed = |error: tokio::task::JoinError| FsError::Other { operation, path: path.to_string(), reason: error.to_string() };
+async fn off_the_loop<T: Send + 'static>(
+    operation: &'static str,
+    path: &FsPath,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let failed = |error: tokio::task::JoinError| FsError::Other {
+        operation,
+        path: path.to_string(),
+        reason: error.to_string(),
+    };
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
@@ -215,13 +260,20 @@ impl FileSystem for LocalFileSystem {
     async fn open(&self, path: &FsPath) -> Result<Arc<dyn Reader>> {
         let own = path.clone();
         let (file, length) = off_the_loop("open", path, move || Self::open_now(&own)).await?;
-        Ok(Arc::new(LocalReader { file: Arc::new(file), length, path: path.clone() }))
+        Ok(Arc::new(LocalReader {
+            file: Arc::new(file),
+            length,
+            path: path.clone(),
+        }))
     }
 
     async fn create(&self, path: &FsPath, options: &CreateOptions) -> Result<Box<dyn Writer>> {
         let (own, options) = (path.clone(), options.clone());
         let file = off_the_loop("create", path, move || Self::create_now(&own, &options)).await?;
-        Ok(Box::new(LocalWriter { file: Arc::new(file), path: path.clone() }))
+        Ok(Box::new(LocalWriter {
+            file: Arc::new(file),
+            path: path.clone(),
+        }))
     }
 
     async fn mkdirs(&self, path: &FsPath, mode: u32) -> Result<()> {
@@ -231,7 +283,10 @@ impl FileSystem for LocalFileSystem {
 
     async fn rename(&self, from: &FsPath, to: &FsPath, overwrite: bool) -> Result<()> {
         let (source, target) = (from.clone(), to.clone());
-        off_the_loop("rename", from, move || Self::rename_now(&source, &target, overwrite)).await
+        off_the_loop("rename", from, move || {
+            Self::rename_now(&source, &target, overwrite)
+        })
+        .await
     }
 
     async fn delete(&self, path: &FsPath, recursive: bool) -> Result<bool> {
@@ -241,7 +296,10 @@ impl FileSystem for LocalFileSystem {
 
     async fn set_permission(&self, path: &FsPath, mode: u32) -> Result<()> {
         let own = path.clone();
-        off_the_loop("set permission of", path, move || Self::set_permission_now(&own, mode)).await
+        off_the_loop("set permission of", path, move || {
+            Self::set_permission_now(&own, mode)
+        })
+        .await
     }
 
     async fn set_replication(&self, path: &FsPath, _replication: u32) -> Result<()> {
@@ -259,9 +317,12 @@ struct LocalReader {
 impl LocalReader {
     /// `range` lies within the length at opening; a file that has shrunk since is an error.
     fn read_now(&self, range: &Range<u64>) -> Result<Bytes> {
-        let size = usize::try_from(range.end - range.start).map_err(|_| self.failed(&std::io::ErrorKind::OutOfMemory.into()))?;
+        let size = usize::try_from(range.end - range.start)
+            .map_err(|_| self.failed(&std::io::ErrorKind::OutOfMemory.into()))?;
         let mut content = vec![0; size];
-        self.file.read_exact_at(&mut content, range.start).map_err(|error| self.failed(&error))?;
+        self.file
+            .read_exact_at(&mut content, range.start)
+            .map_err(|error| self.failed(&error))?;
         Ok(content.into())
     }
 
@@ -312,12 +373,21 @@ struct LocalWriter {
 impl Writer for LocalWriter {
     async fn write(&mut self, data: Bytes) -> Result<()> {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
-        off_the_loop("write", &self.path, move || (&*file).write_all(&data).map_err(|error| FsError::from_io("write", &path, &error))).await
+        off_the_loop("write", &self.path, move || {
+            (&*file)
+                .write_all(&data)
+                .map_err(|error| FsError::from_io("write", &path, &error))
+        })
+        .await
     }
 
     async fn sync(&mut self) -> Result<()> {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
-        off_the_loop("sync", &self.path, move || file.sync_data().map_err(|error| FsError::from_io("sync", &path, &error))).await
+        off_the_loop("sync", &self.path, move || {
+            file.sync_data()
+                .map_err(|error| FsError::from_io("sync", &path, &error))
+        })
+        .await
     }
 
     /// What is written is with the operating system already; to outlive the machine's own end, sync first.

@@ -152,6 +152,8 @@ impl JobMaster {
     /// Stops every task of the job.
     pub(super) fn stop_all(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
         self.slots_deadline = None;
+        // Slots that were asked for and have not come are not needed any more.
+        fx.push(JobEffect::RequireSlots(self.pool.filled() as u32));
         let tasks: Vec<TaskRef> = all_tasks(&self.submission.graph).collect();
         self.stop(now, &tasks, fx);
     }

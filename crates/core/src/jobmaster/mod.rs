@@ -280,7 +280,7 @@ impl JobMaster {
     /// The next instant at which `tick` would do something.
     pub fn next_deadline(&self) -> Option<Millis> {
         let restarts = self.pending_regions.iter().filter_map(|&r| match self.regions[r].phase {
-            Phase::Restarting(at) if self.region_stopped(r) => Some(at),
+            Phase::Restarting(at) if !self.ending() && self.region_stopped(r) => Some(at),
             _ => None,
         });
         restarts.chain(self.slots_deadline).chain(self.cancel_deadline).min()

@@ -1,7 +1,7 @@
 //! What of the configuration a job master acts on.
 
 use super::{ExponentialDelay, RestartStrategy};
-use crate::config::Configuration;
+use crate::config::{ConfigError, Configuration, options};
 use crate::time::Millis;
 use std::collections::VecDeque;
 
@@ -26,98 +26,53 @@ impl Default for JobSettings {
     }
 }
 
-impl Default for ExponentialDelay {
-    fn default() -> Self {
-        ExponentialDelay {
-            initial: Millis(1_000),
-            max: Millis(60_000),
-            multiplier: 1.5,
-            reset_after: Millis(3_600_000),
-            attempts: None,
-            current: Millis(1_000),
-            failures: 0,
-            last: None,
-        }
-    }
-}
-
 impl JobSettings {
     /// Reads the settings of a job: what the program itself configured is stronger than what the client did.
-    /// A value that cannot be read leaves the default; the client has refused it before.
-    pub fn from_config(program: &Configuration, client: &Configuration) -> JobSettings {
+    ///
+    /// # Errors
+    /// The first value that is not of its option's type.
+    pub fn from_config(program: &Configuration, client: &Configuration) -> Result<JobSettings, ConfigError> {
         let mut config = client.clone();
         config.overlay(program);
-        let defaults = JobSettings::default();
-        JobSettings {
-            restart: restart_strategy(&config),
-            slot_request_timeout: duration(&config, "slot.request.timeout", defaults.slot_request_timeout),
-            cancellation_timeout: duration(
-                &config,
-                "task.cancellation.timeout",
-                defaults.cancellation_timeout,
-            ),
-        }
+        Ok(JobSettings {
+            restart: restart_strategy(&config)?,
+            slot_request_timeout: config.get(&options::SLOT_REQUEST_TIMEOUT)?.into(),
+            cancellation_timeout: config.get(&options::CANCEL_TIMEOUT)?.into(),
+        })
     }
 }
 
 /// The strategy that `restart-strategy.type` names. Without one: exponential delay where checkpoints are on, else none.
-fn restart_strategy(config: &Configuration) -> RestartStrategy {
-    let checkpoints = config.raw("execution.checkpointing.interval").is_some();
-    let named = config.raw("restart-strategy.type").or_else(|| config.raw("restart-strategy"));
-    let delay = |key: &str, default| duration(config, key, Millis(default));
-    match named.map(|n| n.trim().to_ascii_lowercase()).as_deref() {
+fn restart_strategy(config: &Configuration) -> Result<RestartStrategy, ConfigError> {
+    let named = config.get(&options::RESTART_STRATEGY)?;
+    Ok(match named.map(|name| name.trim().to_ascii_lowercase()).as_deref() {
         Some("fixed-delay" | "fixeddelay") => {
-            let attempts = number(config, "restart-strategy.fixed-delay.attempts", 1);
-            let delay = delay("restart-strategy.fixed-delay.delay", 1_000);
+            let attempts = u64::from(config.get(&options::RESTART_FIXED_ATTEMPTS)?);
+            let delay = config.get(&options::RESTART_FIXED_DELAY)?.into();
             RestartStrategy::FixedDelay { left: attempts, attempts, delay }
         }
         Some("failure-rate" | "failurerate") => RestartStrategy::FailureRate {
-            max: number(config, "restart-strategy.failure-rate.max-failures-per-interval", 1) as usize,
-            interval: delay("restart-strategy.failure-rate.failure-rate-interval", 60_000),
-            delay: delay("restart-strategy.failure-rate.delay", 1_000),
+            max: config.get(&options::RESTART_RATE_FAILURES)? as usize,
+            interval: config.get(&options::RESTART_RATE_INTERVAL)?.into(),
+            delay: config.get(&options::RESTART_RATE_DELAY)?.into(),
             failures: VecDeque::new(),
         },
-        Some("exponential-delay" | "exponentialdelay") => exponential(config),
-        None if checkpoints => exponential(config),
+        Some("exponential-delay" | "exponentialdelay") => exponential(config)?,
+        None if config.get(&options::CHECKPOINT_INTERVAL)?.is_some() => exponential(config)?,
         _ => RestartStrategy::None,
-    }
-}
-
-fn exponential(config: &Configuration) -> RestartStrategy {
-    let key = |name: &str| format!("restart-strategy.exponential-delay.{name}");
-    let initial = duration(config, &key("initial-backoff"), Millis(1_000));
-    let float = |name: &str| config.raw(&key(name)).and_then(|v| v.trim().parse().ok());
-    RestartStrategy::ExponentialDelay(ExponentialDelay {
-        initial,
-        current: initial,
-        max: duration(config, &key("max-backoff"), Millis(60_000)),
-        multiplier: float("backoff-multiplier").unwrap_or(1.5),
-        reset_after: duration(config, &key("reset-backoff-threshold"), Millis(3_600_000)),
-        attempts: config.raw(&key("attempts-before-reset-backoff")).and_then(|v| v.trim().parse().ok()),
-        ..ExponentialDelay::default()
     })
 }
 
-fn number(config: &Configuration, key: &str, default: u64) -> u64 {
-    config.raw(key).and_then(|v| v.trim().parse().ok()).unwrap_or(default)
-}
-
-fn duration(config: &Configuration, key: &str, default: Millis) -> Millis {
-    config.raw(key).and_then(parse_millis).unwrap_or(default)
-}
-
-/// `500`, `500 ms`, `3s`, `1 min`, `1 h`, `1 d`.
-fn parse_millis(text: &str) -> Option<Millis> {
-    let text = text.trim();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let value: u64 = text[..digits].parse().ok()?;
-    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1,
-        "s" | "sec" | "second" | "seconds" => 1_000,
-        "min" | "m" | "minute" | "minutes" => 60_000,
-        "h" | "hour" | "hours" => 3_600_000,
-        "d" | "day" | "days" => 86_400_000,
-        _ => return None,
-    };
-    Some(Millis(value * unit))
+fn exponential(config: &Configuration) -> Result<RestartStrategy, ConfigError> {
+    let initial = config.get(&options::RESTART_EXP_INITIAL)?.into();
+    Ok(RestartStrategy::ExponentialDelay(ExponentialDelay {
+        initial,
+        current: initial,
+        max: config.get(&options::RESTART_EXP_MAX)?.into(),
+        multiplier: config.get(&options::RESTART_EXP_MULTIPLIER)?,
+        reset_after: config.get(&options::RESTART_EXP_RESET)?.into(),
+        attempts: config.get(&options::RESTART_EXP_ATTEMPTS)?.map(u64::from),
+        failures: 0,
+        last: None,
+    }))
 }

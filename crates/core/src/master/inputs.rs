@@ -5,7 +5,7 @@ use crate::executor::{FromExecutor, ToExecutor};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{ExecutorId, JobId};
 use crate::job::JobSubmission;
-use crate::jobmaster::JobMaster;
+use crate::jobmaster::{JobMaster, JobSettings};
 use crate::time::Millis;
 
 impl Master {
@@ -21,7 +21,7 @@ impl Master {
     ) -> Result<(), SubmitError> {
         let id = submission.job_id;
         self.check(&submission)?;
-        let settings = self.job_settings(&submission);
+        let settings = JobSettings::from_config(&submission.graph.config, &submission.config)?;
         self.jobs.insert(id, JobMaster::new(now, submission, settings));
         self.lifecycle.job_submitted();
         self.with_job(now, id, fx, |job, e| job.start(now, e));
@@ -133,8 +133,8 @@ impl Master {
     }
 
     fn register(&mut self, now: Millis, executor: &ExecutorId, slots: u32, fx: &mut Vec<Effect>) {
-        let mut effects = Vec::new();
-        let welcome = self.resources.registered(now, executor.clone(), slots, &mut effects);
+        let mut welcome = false;
+        self.tell_resources(|r, e| welcome = r.registered(now, executor.clone(), slots, e));
         let message = if welcome {
             ToExecutor::Registered {
                 heartbeat_interval_ms: self.settings.heartbeat_interval.0,
@@ -146,9 +146,7 @@ impl Master {
             }
         };
         fx.push(Effect::Send { executor: executor.clone(), message: Box::new(message) });
-        for effect in effects {
-            self.route_resource(now, effect, fx);
-        }
+        self.carry_on(now, fx);
     }
 
     /// Input: time has passed.

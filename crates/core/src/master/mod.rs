@@ -15,10 +15,10 @@ use crate::executor::ToExecutor;
 use crate::host::WorkerSpec;
 use crate::ids::{ExecutorId, JobId};
 use crate::job::{JobState, JobSubmission};
-use crate::jobmaster::{JobEffect, JobMaster, JobSettings};
+use crate::jobmaster::{JobEffect, JobMaster};
 use crate::resources::{ResourceEffect, ResourceManager, ResourceSettings};
 use crate::time::Millis;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What of the configuration the master acts on.
 #[derive(Debug, Clone)]
@@ -44,6 +44,9 @@ pub enum SubmitError {
     /// The graph cannot be run.
     #[error("the job graph cannot be run: {0}")]
     Graph(#[from] crate::graph::GraphError),
+    /// The job's configuration has a value that cannot be read.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     /// The application is ending.
     #[error("the cluster is shutting down and takes no more jobs")]
     ShuttingDown,
@@ -69,6 +72,16 @@ pub struct Master {
     /// When an attached client, if it does not renew its word, counts as gone.
     client_leases: BTreeMap<JobId, Millis>,
     lifecycle: Lifecycle,
+    /// Effects of the parts that have not been carried on yet, oldest first. First come, first served: whoever lost an
+    /// executor must hear of it before it hears of the slots that replace it.
+    queue: VecDeque<PartEffect>,
+}
+
+/// What a part of the master wants done.
+#[derive(Debug)]
+enum PartEffect {
+    Job(JobId, JobEffect),
+    Resource(ResourceEffect),
 }
 
 impl Master {
@@ -81,6 +94,7 @@ impl Master {
             workers: BTreeMap::new(),
             client_leases: BTreeMap::new(),
             lifecycle: Lifecycle::new(settings.mode),
+            queue: VecDeque::new(),
             settings,
         }
     }
@@ -93,6 +107,11 @@ impl Master {
     /// Getter: all jobs, running and ended.
     pub fn jobs(&self) -> impl Iterator<Item = (&JobId, &JobMaster)> {
         self.jobs.iter()
+    }
+
+    /// Getter: what the master acts on.
+    pub fn settings(&self) -> &MasterSettings {
+        &self.settings
     }
 
     /// Getter: the resource manager.
@@ -122,7 +141,7 @@ impl Master {
             .min()
     }
 
-    /// Applies an input to one job and carries its effects on.
+    /// Applies an input to one job, then carries on whatever follows from it.
     fn with_job(
         &mut self,
         now: Millis,
@@ -130,26 +149,41 @@ impl Master {
         fx: &mut Vec<Effect>,
         input: impl FnOnce(&mut JobMaster, &mut Vec<JobEffect>),
     ) {
-        let mut effects = Vec::new();
-        if let Some(job) = self.jobs.get_mut(&id) {
-            input(job, &mut effects);
-        }
-        for effect in effects {
-            self.route_job(now, id, effect, fx);
-        }
+        self.tell_job(id, input);
+        self.carry_on(now, fx);
     }
 
-    /// Applies an input to the resource manager and carries its effects on.
+    /// Applies an input to the resource manager, then carries on whatever follows from it.
     fn with_resources(
         &mut self,
         now: Millis,
         fx: &mut Vec<Effect>,
         input: impl FnOnce(&mut ResourceManager, &mut Vec<ResourceEffect>),
     ) {
+        self.tell_resources(input);
+        self.carry_on(now, fx);
+    }
+
+    fn tell_job(&mut self, id: JobId, input: impl FnOnce(&mut JobMaster, &mut Vec<JobEffect>)) {
+        let mut effects = Vec::new();
+        if let Some(job) = self.jobs.get_mut(&id) {
+            input(job, &mut effects);
+        }
+        self.queue.extend(effects.into_iter().map(|effect| PartEffect::Job(id, effect)));
+    }
+
+    fn tell_resources(&mut self, input: impl FnOnce(&mut ResourceManager, &mut Vec<ResourceEffect>)) {
         let mut effects = Vec::new();
         input(&mut self.resources, &mut effects);
-        for effect in effects {
-            self.route_resource(now, effect, fx);
+        self.queue.extend(effects.into_iter().map(PartEffect::Resource));
+    }
+
+    fn carry_on(&mut self, now: Millis, fx: &mut Vec<Effect>) {
+        while let Some(effect) = self.queue.pop_front() {
+            match effect {
+                PartEffect::Job(id, effect) => self.route_job(now, id, effect, fx),
+                PartEffect::Resource(effect) => self.route_resource(now, effect, fx),
+            }
         }
     }
 
@@ -193,12 +227,12 @@ impl Master {
                 fx.push(Effect::ReleaseContainer { executor, reason });
             }
             ResourceEffect::Grant { job, slots } => {
-                self.with_job(now, job, fx, |j, e| j.slots_granted(now, slots, e));
+                self.tell_job(job, |j, e| j.slots_granted(now, slots, e));
             }
             ResourceEffect::Lost { executor, jobs, failure } => {
                 self.workers.remove(&executor);
                 for job in jobs {
-                    self.with_job(now, job, fx, |j, e| j.executor_lost(now, &executor, failure.clone(), e));
+                    self.tell_job(job, |j, e| j.executor_lost(now, &executor, failure.clone(), e));
                 }
             }
         }
@@ -226,10 +260,6 @@ impl Master {
         counts
     }
 
-    /// Settings for a job, from the configuration that came with it.
-    fn job_settings(&self, submission: &JobSubmission) -> JobSettings {
-        JobSettings::from_config(&submission.graph.config, &submission.config)
-    }
 }
 
 /// What a worker is told, as far as the master knows it; the task executor fills in the rest.

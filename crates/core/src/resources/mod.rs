@@ -84,12 +84,15 @@ impl ResourceManager {
         self.balance(fx);
     }
 
-    /// Input: a job gives single slots back.
+    /// Input: a job gives single slots back. It does not need them: its demand falls by as many.
     pub fn returned(&mut self, now: Millis, job: JobId, slots: &[SlotId], fx: &mut Vec<ResourceEffect>) {
         for slot in slots {
             if let Some(executor) = self.executors.get_mut(&slot.executor) {
                 executor.free_slot(now, job, slot.index);
             }
+        }
+        if let Some(demand) = self.demand.get_mut(&job) {
+            *demand = demand.saturating_sub(slots.len() as u32);
         }
         self.balance(fx);
     }

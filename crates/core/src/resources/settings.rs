@@ -1,5 +1,6 @@
 //! What of the configuration the resource manager acts on.
 
+use crate::config::{ConfigError, Configuration, options};
 use crate::time::Millis;
 
 /// The part of the configuration that decides how many task executors there are.
@@ -48,4 +49,31 @@ impl Default for ResourceSettings {
             accept_unknown: false,
         }
     }
+}
+
+impl ResourceSettings {
+    /// Reads the settings of an application whose task executors offer so many slots each.
+    ///
+    /// # Errors
+    /// The first value that is not of its option's type.
+    pub fn from_config(config: &Configuration, slots: u32) -> Result<ResourceSettings, ConfigError> {
+        Ok(ResourceSettings {
+            slots_per_executor: slots,
+            min_slots: config.get(&options::SLOTS_MIN)?,
+            max_slots: config.get(&options::SLOTS_MAX)?,
+            redundant_executors: config.get(&options::REDUNDANT_TMS)?,
+            idle_timeout: config.get(&options::TM_IDLE_TIMEOUT)?.into(),
+            registration_timeout: config.get(&options::TM_START_TIMEOUT)?.into(),
+            heartbeat_timeout: config.get(&options::HEARTBEAT_TIMEOUT)?.into(),
+            max_start_failures_per_minute: config.get(&options::START_FAILURE_RATE)?,
+            start_retry_interval: config.get(&options::START_RETRY)?.into(),
+            spread_out: config.get(&options::SPREAD_SLOTS)? || balances_slots(config),
+            ..ResourceSettings::default()
+        })
+    }
+}
+
+/// Whether `taskmanager.load-balance.mode` asks for slots to be spread out.
+fn balances_slots(config: &Configuration) -> bool {
+    config.raw("taskmanager.load-balance.mode").is_some_and(|mode| mode.trim().eq_ignore_ascii_case("slots"))
 }

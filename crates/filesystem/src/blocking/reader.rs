@@ -42,13 +42,27 @@ struct RemoteSource {
 
 impl Reader {
     pub(super) fn local(file: File, length: u64) -> Self {
-        Self { source: Source::Local(file), length, position: 0, expected_end: length }
+        Self {
+            source: Source::Local(file),
+            length,
+            position: 0,
+            expected_end: length,
+        }
     }
 
     pub(super) fn remote(reader: Arc<dyn crate::Reader>) -> Self {
         let length = reader.length();
-        let source = Source::Remote(RemoteSource { reader, piece: Bytes::new(), ahead: None });
-        Self { source, length, position: 0, expected_end: length }
+        let source = Source::Remote(RemoteSource {
+            reader,
+            piece: Bytes::new(),
+            ahead: None,
+        });
+        Self {
+            source,
+            length,
+            position: 0,
+            expected_end: length,
+        }
     }
 
     /// The file's length when it was opened, bytes.
@@ -75,7 +89,11 @@ impl RemoteSource {
         while self.piece.is_empty() {
             let ahead = match &mut self.ahead {
                 Some(ahead) => ahead,
-                None => self.ahead.insert(read_ahead(Arc::clone(&self.reader), position, expected_end)?),
+                None => self.ahead.insert(read_ahead(
+                    Arc::clone(&self.reader),
+                    position,
+                    expected_end,
+                )?),
             };
             match ahead.blocking_recv() {
                 Some(piece) => self.piece = piece?,
@@ -95,7 +113,11 @@ impl RemoteSource {
 
 /// Starts a task that fetches from `position` on, first to `expected_end`, then in small windows to the end of the file. It
 /// stops when the receiver is gone.
-fn read_ahead(reader: Arc<dyn crate::Reader>, position: u64, expected_end: u64) -> Result<mpsc::Receiver<Result<Bytes>>> {
+fn read_ahead(
+    reader: Arc<dyn crate::Reader>,
+    position: u64,
+    expected_end: u64,
+) -> Result<mpsc::Receiver<Result<Bytes>>> {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
     runtime()?.spawn(async move {
         let (mut start, mut end) = (position, expected_end.max(position.saturating_add(WINDOW)));
@@ -116,7 +138,11 @@ fn read_ahead(reader: Arc<dyn crate::Reader>, position: u64, expected_end: u64) 
 }
 
 /// Sends the pieces of `range`; how many bytes that were, or `None` after an error or when nobody listens.
-async fn forward(reader: &dyn crate::Reader, range: std::ops::Range<u64>, sender: &mpsc::Sender<Result<Bytes>>) -> Option<u64> {
+async fn forward(
+    reader: &dyn crate::Reader,
+    range: std::ops::Range<u64>,
+    sender: &mpsc::Sender<Result<Bytes>>,
+) -> Option<u64> {
     let mut pieces = reader.stream(range);
     let mut count = 0;
     while let Some(piece) = pieces.next().await {
@@ -147,12 +173,18 @@ impl Read for Reader {
 }
 
 fn truncated(position: u64, length: u64) -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, format!("the file ends at byte {position}, it had {length} when it was opened"))
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        format!("the file ends at byte {position}, it had {length} when it was opened"),
+    )
 }
 
 impl Seek for Reader {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        let invalid = || FsError::InvalidPath { path: format!("{position:?}"), reason: "the position is before the start of the file".to_owned() };
+        let invalid = || FsError::InvalidPath {
+            path: format!("{position:?}"),
+            reason: "the position is before the start of the file".to_owned(),
+        };
         let target = self.target(position).ok_or_else(invalid)?;
         match &mut self.source {
             Source::Local(file) => drop(file.seek(SeekFrom::Start(target))?),

@@ -26,7 +26,12 @@ const LOOKS: [u64; 7] = [3, 4, 8, 16, 32, 64, 128];
 const ANSWER_ON_ITS_WAY: Duration = Duration::from_millis(20);
 
 /// Closes `writer`, which has written `length` bytes to `path`.
-pub(super) async fn close(client: &Client, writer: &mut FileWriter, path: &str, length: u64) -> Result<(), HdfsError> {
+pub(super) async fn close(
+    client: &Client,
+    writer: &mut FileWriter,
+    path: &str,
+    length: u64,
+) -> Result<(), HdfsError> {
     // An empty file has no block to wait for.
     if length == 0 {
         return writer.close().await;
@@ -42,7 +47,12 @@ pub(super) async fn close(client: &Client, writer: &mut FileWriter, path: &str, 
 }
 
 /// `true` when the file is closed; `false` when the NameNode has all of it and need only be asked again.
-async fn close_or_see_it_whole(client: &Client, writer: &mut FileWriter, path: &str, length: u64) -> Result<bool, HdfsError> {
+async fn close_or_see_it_whole(
+    client: &Client,
+    writer: &mut FileWriter,
+    path: &str,
+    length: u64,
+) -> Result<bool, HdfsError> {
     let closing = writer.close();
     tokio::pin!(closing);
     tokio::select! {
@@ -61,7 +71,11 @@ async fn until_whole(client: &Client, path: &str, length: u64) {
     for pause in LOOKS {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         // An error here is not the close's error: the close will meet it itself if it matters.
-        if client.read(path).await.is_ok_and(|reader| reader.file_length() as u64 == length) {
+        if client
+            .read(path)
+            .await
+            .is_ok_and(|reader| reader.file_length() as u64 == length)
+        {
             return;
         }
     }

@@ -1,8 +1,8 @@
 //! HDFS as a [`FileSystem`], over the `hdfs-native` crate.
 //!
 //! Owns what that crate leaves to its callers: time limits (it has none towards the NameNode), a new connection after a
-//! silent one, patience with a NameNode that restarts, errors that say what happened ([`error`]), and closing small files
-//! without its half-second sleep ([`close`]). Nothing of that crate shows through.
+//! silent one, patience with a NameNode that restarts, errors that say what happened (`error`), and closing small files
+//! without its half-second sleep (`close`). Nothing of that crate shows through.
 
 mod close;
 mod config;
@@ -51,7 +51,11 @@ impl HdfsFileSystem {
     /// What is wrong with the configuration: an unusable address, a token file that the client would not read.
     pub fn connect(context: &Context, path: &FsPath) -> Result<Self> {
         let settings = ClientSettings::new(context, path)?;
-        let endpoint = Endpoint { address: settings.address().to_owned(), user: context.effective_user(), data_timeout: context.data_timeout };
+        let endpoint = Endpoint {
+            address: settings.address().to_owned(),
+            user: context.effective_user(),
+            data_timeout: context.data_timeout,
+        };
         Ok(Self {
             client: RwLock::new(settings.build()?),
             home: home_directory(context, path),
@@ -63,7 +67,10 @@ impl HdfsFileSystem {
     }
 
     fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.client
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// A NameNode that did not answer may have vanished without closing its connection, which the old client would never
@@ -76,7 +83,12 @@ impl HdfsFileSystem {
     }
 
     /// Makes one call to the NameNode: bounded in time, tried again while connections are refused and patience lasts.
-    async fn call<T, F>(&self, operation: &'static str, path: &FsPath, make: impl Fn(Client) -> F) -> Result<T>
+    async fn call<T, F>(
+        &self,
+        operation: &'static str,
+        path: &FsPath,
+        make: impl Fn(Client) -> F,
+    ) -> Result<T>
     where
         F: Future<Output = std::result::Result<T, HdfsError>>,
     {
@@ -84,13 +96,22 @@ impl HdfsFileSystem {
         loop {
             match tokio::time::timeout(self.call_timeout, make(self.client())).await {
                 Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) if error::was_never_received(&error) && started.elapsed() < self.patience => {
+                Ok(Err(error))
+                    if error::was_never_received(&error) && started.elapsed() < self.patience =>
+                {
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
-                Ok(Err(error)) => return Err(error::convert(operation, path, &self.endpoint, error)),
+                Ok(Err(error)) => {
+                    return Err(error::convert(operation, path, &self.endpoint, error));
+                }
                 Err(_) => {
                     self.renew_client();
-                    return Err(error::timed_out(operation, path, &self.endpoint, self.call_timeout));
+                    return Err(error::timed_out(
+                        operation,
+                        path,
+                        &self.endpoint,
+                        self.call_timeout,
+                    ));
                 }
             }
         }
@@ -136,20 +157,39 @@ impl FileSystem for HdfsFileSystem {
     }
 
     async fn stat(&self, path: &FsPath) -> Result<FileStatus> {
-        let raw = self.call("stat", path, |client| async move { client.get_file_info(path.path()).await }).await?;
+        let raw = self
+            .call("stat", path, |client| async move {
+                client.get_file_info(path.path()).await
+            })
+            .await?;
         Ok(status(path.clone(), raw))
     }
 
     async fn list(&self, path: &FsPath) -> Result<Vec<FileStatus>> {
-        let raw = self.call("list", path, |client| async move { client.list_status(path.path(), false).await }).await?;
-        let mut entries: Vec<_> = raw.into_iter().map(|entry| status(path.with_path(&entry.path), entry)).collect();
+        let raw = self
+            .call("list", path, |client| async move {
+                client.list_status(path.path(), false).await
+            })
+            .await?;
+        let mut entries: Vec<_> = raw
+            .into_iter()
+            .map(|entry| status(path.with_path(&entry.path), entry))
+            .collect();
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
     }
 
     async fn open(&self, path: &FsPath) -> Result<Arc<dyn Reader>> {
-        let reader = self.call("open", path, |client| async move { client.read(path.path()).await }).await?;
-        Ok(Arc::new(HdfsReader::new(reader, path.clone(), Arc::clone(&self.endpoint))))
+        let reader = self
+            .call("open", path, |client| async move {
+                client.read(path.path()).await
+            })
+            .await?;
+        Ok(Arc::new(HdfsReader::new(
+            reader,
+            path.clone(),
+            Arc::clone(&self.endpoint),
+        )))
     }
 
     async fn create(&self, path: &FsPath, options: &CreateOptions) -> Result<Box<dyn Writer>> {
@@ -160,32 +200,57 @@ impl FileSystem for HdfsFileSystem {
                 Ok((client, writer))
             })
             .await?;
-        Ok(Box::new(HdfsWriter::new(client, writer, path.clone(), Arc::clone(&self.endpoint))))
+        Ok(Box::new(HdfsWriter::new(
+            client,
+            writer,
+            path.clone(),
+            Arc::clone(&self.endpoint),
+        )))
     }
 
     async fn mkdirs(&self, path: &FsPath, mode: u32) -> Result<()> {
-        self.call("make directory", path, |client| async move { client.mkdirs(path.path(), mode, true).await }).await
+        self.call("make directory", path, |client| async move {
+            client.mkdirs(path.path(), mode, true).await
+        })
+        .await
     }
 
     async fn rename(&self, from: &FsPath, to: &FsPath, overwrite: bool) -> Result<()> {
-        let outcome = self.call("rename", from, |client| async move { client.rename(from.path(), to.path(), overwrite).await }).await;
+        let outcome = self
+            .call("rename", from, |client| async move {
+                client.rename(from.path(), to.path(), overwrite).await
+            })
+            .await;
         // The exception does not tell which of the two it is about: a taken name is always the target's.
         outcome.map_err(|error| match error {
-            FsError::AlreadyExists { .. } => FsError::AlreadyExists { operation: "rename to", path: to.to_string() },
+            FsError::AlreadyExists { .. } => FsError::AlreadyExists {
+                operation: "rename to",
+                path: to.to_string(),
+            },
             other => other,
         })
     }
 
     async fn delete(&self, path: &FsPath, recursive: bool) -> Result<bool> {
-        self.call("delete", path, |client| async move { client.delete(path.path(), recursive).await }).await
+        self.call("delete", path, |client| async move {
+            client.delete(path.path(), recursive).await
+        })
+        .await
     }
 
     async fn set_permission(&self, path: &FsPath, mode: u32) -> Result<()> {
-        self.call("set permission of", path, |client| async move { client.set_permission(path.path(), mode).await }).await
+        self.call("set permission of", path, |client| async move {
+            client.set_permission(path.path(), mode).await
+        })
+        .await
     }
 
     async fn set_replication(&self, path: &FsPath, replication: u32) -> Result<()> {
         // The answer only says whether the path was a file.
-        self.call("set replication of", path, |client| async move { client.set_replication(path.path(), replication).await }).await.map(drop)
+        self.call("set replication of", path, |client| async move {
+            client.set_replication(path.path(), replication).await
+        })
+        .await
+        .map(drop)
     }
 }

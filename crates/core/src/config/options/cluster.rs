@@ -57,11 +57,11 @@ super::options! {
     /// How long the resource manager waits for a job master.
     RM_JOB_TIMEOUT: Duration = "resourcemanager.job.timeout", "5 min", NoMeaning;
     /// Slots to have at least.
-    SLOTS_MIN: u32 = "slotmanager.number-of-slots.min", "0", NotYet;
+    SLOTS_MIN: u32 = "slotmanager.number-of-slots.min", "0", Used;
     /// Slots to have at most.
     SLOTS_MAX: Option<u32> = "slotmanager.number-of-slots.max", none, Used;
     /// Task executors beyond those needed.
-    REDUNDANT_TMS: u32 = "slotmanager.redundant-taskmanager-num", "0", NotYet;
+    REDUNDANT_TMS: u32 = "slotmanager.redundant-taskmanager-num", "0", Used;
     /// Processors to have at least.
     MIN_CPU: Option<f64> = "slotmanager.min-total-resource.cpu", none, NotYet;
     /// Processors to have at most.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use kvick_core::application_spec::{
     APPLICATION_SECRET, ApplicationMode, ApplicationSpec, CONFIG_SECRET, HADOOP_SECRET, SHARED_SECRET,
 };
-use kvick_core::config::Configuration;
+use kvick_core::config::{ConfigError, Configuration, options};
 use kvick_core::master::{MasterMode, MasterSettings};
 use kvick_core::resources::ResourceSettings;
 use kvick_core::time::Millis;
@@ -17,8 +17,6 @@ use std::path::PathBuf;
 /// All that an application master needs to know at its start.
 #[derive(Debug)]
 pub struct Settings {
-    /// The container that it runs in.
-    pub container: ContainerId,
     /// The YARN attempt: the epoch of all that it says.
     pub epoch: u64,
     /// The node manager's host: where this process is reached.
@@ -44,10 +42,9 @@ impl Settings {
     /// Names what is missing or wrong.
     pub fn from_environment() -> Result<Settings> {
         let container: ContainerId = required("CONTAINER_ID")?.parse().context("CONTAINER_ID")?;
-        let credentials = credentials()?;
+        let credentials = Credentials::from_environment().context("the container's credentials")?;
         Ok(Settings {
-            epoch: u64::from(container.attempt.attempt),
-            container,
+            epoch: u64::from(container.attempt_id.attempt.unsigned_abs()),
             host: required("NM_HOST")?,
             log_dir: env::var("LOG_DIRS").ok().and_then(|dirs| dirs.split(',').next().map(PathBuf::from))
                 .unwrap_or_else(env::temp_dir),
@@ -60,26 +57,23 @@ impl Settings {
     }
 
     /// What the master machine acts on.
-    pub fn master(&self) -> MasterSettings {
+    ///
+    /// # Errors
+    /// The first value of the configuration that is not of its option's type.
+    pub fn master(&self) -> Result<MasterSettings, ConfigError> {
         let mode = match &self.spec.mode {
             ApplicationMode::Session => MasterMode::Session,
             ApplicationMode::PerJob { detached, .. } => MasterMode::PerJob { detached: *detached },
             ApplicationMode::Application { .. } => MasterMode::Application,
         };
-        MasterSettings {
+        Ok(MasterSettings {
             mode,
-            resources: ResourceSettings::from_config(&self.config, self.spec.executor.slots),
-            heartbeat_interval: self.config.millis("heartbeat.interval", Millis(10_000)),
-            job_expiration: self.config.millis("jobstore.expiration-time", Millis(3_600_000)),
-            result_wait: self.config.millis("client.timeout", Millis(60_000)),
-        }
+            resources: ResourceSettings::from_config(&self.config, self.spec.executor.slots)?,
+            heartbeat_interval: self.config.get(&options::HEARTBEAT_INTERVAL)?.into(),
+            job_expiration: Millis(self.config.get(&options::JOBSTORE_EXPIRATION)?.saturating_mul(1_000)),
+            result_wait: self.config.get(&options::CLIENT_TIMEOUT)?.into(),
+        })
     }
-}
-
-fn credentials() -> Result<Credentials> {
-    let path = required("HADOOP_TOKEN_FILE_LOCATION")?;
-    let bytes = std::fs::read(&path).with_context(|| format!("reading the credentials file {path}"))?;
-    Credentials::read(&bytes).with_context(|| format!("the credentials file {path}"))
 }
 
 fn text(credentials: &Credentials, alias: &str) -> Result<String> {

@@ -1,7 +1,7 @@
 //! The same file systems for threads that have no runtime: subtasks, readers of input, writers of state.
 //!
 //! Owns a small private runtime, started at the first remote operation; local files never touch it. Everything here blocks
-//! its thread and must not be called from a task of an asynchronous runtime (it would panic there, as `block_on` does).
+//! its thread: in a task of an asynchronous runtime it works, but holds up the tasks that share the thread.
 
 mod reader;
 mod writer;
@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::context::Context;
 use crate::error::{FsError, Result};
@@ -41,9 +41,15 @@ fn runtime() -> Result<&'static Runtime> {
     })
 }
 
-/// Runs `work` on the private runtime and waits for it.
-fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    runtime()?.block_on(work)
+/// Runs `work` on the private runtime and waits for it. A thread that belongs to another runtime may not wait itself (tokio
+/// panics), so there a short-lived thread does.
+fn wait_for<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    let runtime = runtime()?;
+    if Handle::try_current().is_err() {
+        return runtime.block_on(work);
+    }
+    let waited = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(work)).join());
+    waited.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// [`crate::FileSystems`] for threads without a runtime.
@@ -301,6 +307,16 @@ mod tests {
             assert!(!fs.delete(&root, true).unwrap());
             assert!(fs.list(&root).unwrap_err().is_not_found());
         }
+    }
+
+    #[tokio::test]
+    async fn a_task_may_block_if_it_must() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = FsPath::local(&dir.path().join("x")).unwrap();
+        let fs = as_if_remote();
+        fs.write(&path, &[3; 100_000], &CreateOptions::default())
+            .unwrap();
+        assert_eq!(fs.read(&path).unwrap(), vec![3; 100_000]);
     }
 
     #[test]

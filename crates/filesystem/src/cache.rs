@@ -17,6 +17,7 @@ mod clean;
 mod hash;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,14 +26,12 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::error::{FsError, Result};
-use crate::filesystem::{CreateOptions, FileStatus, FileSystem, Reader};
-use crate::local::LocalFileSystem;
+use crate::filesystem::{CreateOptions, FileSystem};
 use crate::path::FsPath;
 use crate::staging::Staging;
-use crate::unique;
 
 pub use clean::Cleaned;
-use hash::Hasher;
+use transfer::Transfer;
 
 /// The record of an entry's last use.
 const USED: &str = ".used";
@@ -129,7 +128,19 @@ impl UploadCache {
         let each = uploads
             .iter()
             .enumerate()
-            .map(|(number, upload)| self.put_one(number, upload, options, on_progress));
+            .map(|(number, upload)| async move {
+                check_name(&upload.name)?;
+                let report = |step: Progress| {
+                    on_progress(Progress {
+                        upload: number,
+                        ..step
+                    })
+                };
+                Transfer::prepare(self, upload, options)
+                    .await?
+                    .run(&report)
+                    .await
+            });
         stream::iter(each)
             .buffered(options.parallel.max(1))
             .try_collect()
@@ -157,131 +168,6 @@ impl UploadCache {
             .write(&path, Bytes::new(), &CreateOptions::overwriting())
             .await
     }
-
-    async fn put_one(
-        &self,
-        number: usize,
-        upload: &Upload,
-        options: &UploadOptions,
-        on_progress: OnProgress<'_>,
-    ) -> Result<CachedFile> {
-        check_name(&upload.name)?;
-        let source = Source::open(upload).await?;
-        let sha256 = source.hash().await?;
-        let directory = self.root.join(&sha256);
-        // First the mark of use, then the look: a clean-up in between sees the mark.
-        self.fs().mkdirs(&directory, 0o755).await?;
-        self.touch(directory.join(USED)).await?;
-        let target = directory.join(&upload.name);
-        let report = |sent, cached| {
-            on_progress(Progress {
-                upload: number,
-                sent,
-                length: source.length(),
-                cached,
-            })
-        };
-        let found = self.find(&target).await?;
-        let uploaded = found
-            .as_ref()
-            .is_none_or(|found| found.length != source.length());
-        let status = match found {
-            Some(found) if !uploaded => {
-                report(source.length(), true);
-                found
-            }
-            // What is there with another length is damaged: the content decides the name.
-            damaged => {
-                self.upload(
-                    &source,
-                    &sha256,
-                    &target,
-                    damaged.is_some(),
-                    options,
-                    &|sent| report(sent, false),
-                )
-                .await?
-            }
-        };
-        Ok(CachedFile {
-            path: target,
-            name: upload.name.clone(),
-            sha256,
-            length: status.length,
-            modification_time: status.modification_time,
-            uploaded,
-        })
-    }
-
-    async fn find(&self, target: &FsPath) -> Result<Option<FileStatus>> {
-        match self.fs().stat(target).await {
-            Ok(status) => Ok(Some(status)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Uploads under a temporary name and renames. Who comes second to the name takes what the first one put there.
-    async fn upload(
-        &self,
-        source: &Source,
-        sha256: &str,
-        target: &FsPath,
-        replace: bool,
-        options: &UploadOptions,
-        on_sent: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<FileStatus> {
-        let directory = target.parent().unwrap_or_else(|| self.root.clone());
-        let temporary = directory.join(&format!(".{}.{}.part", target.name(), unique::suffix()));
-        let outcome = match self
-            .send(source, sha256, &temporary, options, on_sent)
-            .await
-        {
-            Ok(()) => self.fs().rename(&temporary, target, replace).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(()) => {}
-            Err(error) => {
-                self.remove_quietly(&temporary).await;
-                if !error.is_already_exists() {
-                    return Err(error);
-                }
-            }
-        }
-        self.fs().stat(target).await
-    }
-
-    async fn send(
-        &self,
-        source: &Source,
-        sha256: &str,
-        temporary: &FsPath,
-        options: &UploadOptions,
-        on_sent: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<()> {
-        let create = CreateOptions::default().replication(options.replication);
-        let mut writer = self.fs().create(temporary, &create).await?;
-        let (mut sent, mut hasher) = (0, Hasher::new());
-        let mut pieces = source.reader.stream(0..source.length());
-        while let Some(piece) = pieces.next().await {
-            let piece = piece?;
-            sent += piece.len() as u64;
-            hasher.add(&piece);
-            writer.write(piece).await?;
-            on_sent(sent);
-        }
-        if hasher.finish() != sha256 {
-            return Err(source.changed());
-        }
-        writer.close().await
-    }
-
-    async fn remove_quietly(&self, path: &FsPath) {
-        if let Err(error) = self.fs().delete(path, false).await {
-            tracing::warn!(%error, "a partly uploaded file stays behind");
-        }
-    }
 }
 
 /// A slash would lead out of the entry, a leading dot hide the file among the cache's own.
@@ -295,35 +181,4 @@ fn check_name(name: &str) -> Result<()> {
         });
     }
     Ok(())
-}
-
-/// An open local file.
-struct Source {
-    path: FsPath,
-    reader: Arc<dyn Reader>,
-}
-
-impl Source {
-    async fn open(upload: &Upload) -> Result<Self> {
-        let path = FsPath::local(&upload.local)?;
-        let reader = LocalFileSystem::new().open(&path).await?;
-        Ok(Self { path, reader })
-    }
-
-    fn length(&self) -> u64 {
-        self.reader.length()
-    }
-
-    /// The whole content's hash, worked out on a blocking thread.
-    async fn hash(&self) -> Result<String> {
-        hash::of_file(&self.path).await
-    }
-
-    fn changed(&self) -> FsError {
-        FsError::Corrupt {
-            operation: "upload",
-            path: self.path.to_string(),
-            reason: "the file was changed while it was being uploaded".to_owned(),
-        }
-    }
 }

@@ -299,7 +299,7 @@ mod tests {
 
     fn context() -> Context {
         let mut context = Context::new([("fs.defaultFS", " hdfs://nn:8020/ ")]).with_user("ada");
-        context.working_directory = Some("/work/dir".into());
+        context.working_directory = Some("/home/ada/job".into());
         context
     }
 
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn bare_paths_are_local_unless_there_is_a_default_scheme() {
         let local = context();
-        assert_eq!(resolved(&local, "in.txt"), "file:/work/dir/in.txt");
+        assert_eq!(resolved(&local, "in.txt"), "file:/home/ada/job/in.txt");
         assert_eq!(resolved(&local, "/in.txt"), "file:/in.txt");
         let remote = context().with_default_scheme("hdfs:///");
         assert_eq!(resolved(&remote, "/in.txt"), "hdfs://nn:8020/in.txt");

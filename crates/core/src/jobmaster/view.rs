@@ -1,6 +1,6 @@
 //! Getters: what REST and the logs show of a job.
 
-use super::{ExceptionEntry, Execution, JobMaster};
+use super::{ExceptionEntry, Execution, JobMaster, Worker};
 use crate::failure::Failure;
 use crate::ids::{ExecutorId, VertexId};
 use crate::job::{JobState, JobSubmission};
@@ -62,6 +62,14 @@ impl JobMaster {
     /// The executor on which an execution runs or will run.
     pub fn executor_of(&self, execution: &Execution) -> Option<&ExecutorId> {
         self.pool.executor(execution.slot)
+    }
+
+    /// `host:port` of the data listener of this job's worker on an executor, once it is ready.
+    pub fn worker_address(&self, executor: &ExecutorId) -> Option<&str> {
+        match self.workers.get(executor)? {
+            Worker::Ready(address) => Some(address),
+            Worker::Starting => None,
+        }
     }
 
     /// How many current attempts are in each state.

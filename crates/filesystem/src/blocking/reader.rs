@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TryRecvError};
 
-use super::runtime;
+use super::{runtime, wait_for};
 use crate::error::{FsError, Result};
 
 /// Pieces read ahead; HDFS's are packets of 64 KiB, so about 2 MiB.
@@ -95,8 +95,8 @@ impl RemoteSource {
                     expected_end,
                 )?),
             };
-            match ahead.blocking_recv() {
-                Some(piece) => self.piece = piece?,
+            match next_piece(ahead)? {
+                Some(piece) => self.piece = piece,
                 None => return Ok(0),
             }
         }
@@ -108,6 +108,15 @@ impl RemoteSource {
     fn forget(&mut self) {
         self.piece = Bytes::new();
         self.ahead = None;
+    }
+}
+
+/// The next piece, mostly there already; `None` behind the last.
+fn next_piece(ahead: &mut mpsc::Receiver<Result<Bytes>>) -> Result<Option<Bytes>> {
+    match ahead.try_recv() {
+        Ok(piece) => piece.map(Some),
+        Err(TryRecvError::Disconnected) => Ok(None),
+        Err(TryRecvError::Empty) => wait_for(async { ahead.recv().await.transpose() }),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
+use crate::local::LocalFileSystem;
 
 struct Fixture {
     dir: tempfile::TempDir,

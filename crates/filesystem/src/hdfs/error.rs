@@ -63,140 +63,198 @@ pub(super) fn convert_transfer(
         }
         _ => return convert(operation, path, endpoint, error),
     };
+    let address = format!("a DataNode of {}", endpoint.address);
     FsError::Unreachable {
         operation,
         path: path.to_string(),
-        address: format!("a DataNode of {}", endpoint.address),
+        address,
         reason,
     }
 }
 
+/// An error of a call to the NameNode.
 pub(super) fn convert(
     operation: &'static str,
     path: &FsPath,
     endpoint: &Endpoint,
     error: HdfsError,
 ) -> FsError {
-    let named = path.to_string();
+    let call = Call {
+        operation,
+        path,
+        endpoint,
+    };
     match error {
-        HdfsError::IOError(error) => FsError::Unreachable {
-            operation,
-            path: named,
-            address: endpoint.address.clone(),
-            reason: error.to_string(),
-        },
-        HdfsError::FileNotFound(_) => FsError::NotFound {
-            operation,
-            path: named,
-        },
-        HdfsError::AlreadyExists(_) => FsError::AlreadyExists {
-            operation,
-            path: named,
-        },
-        HdfsError::IsADirectoryError(_) => FsError::IsADirectory {
-            operation,
-            path: named,
-        },
-        HdfsError::ChecksumError => FsError::Corrupt {
-            operation,
-            path: named,
-            reason: "the checksum of a block does not match".to_owned(),
-        },
-        HdfsError::BlocksNotFound(reason) => FsError::Corrupt {
-            operation,
-            path: named,
-            reason: format!("no DataNode has the block: {reason}"),
-        },
-        HdfsError::UnsupportedFeature(reason)
-        | HdfsError::UnsupportedErasureCodingPolicy(reason) => FsError::Unsupported {
-            operation,
-            path: named,
-            reason,
-        },
-        HdfsError::RPCError(class, message) | HdfsError::FatalRPCError(class, message) => {
-            from_exception(operation, named, endpoint, &class, &message)
+        HdfsError::IOError(error) => call.unreachable(error.to_string()),
+        HdfsError::FileNotFound(_) => call.not_found(),
+        HdfsError::AlreadyExists(_) => call.already_exists(),
+        HdfsError::IsADirectoryError(_) => call.is_a_directory(),
+        HdfsError::ChecksumError => {
+            call.corrupt("the checksum of a block does not match".to_owned())
         }
-        other => FsError::Other {
-            operation,
-            path: named,
-            reason: other.to_string(),
-        },
+        HdfsError::BlocksNotFound(reason) => {
+            call.corrupt(format!("no DataNode has the block: {reason}"))
+        }
+        HdfsError::UnsupportedFeature(reason)
+        | HdfsError::UnsupportedErasureCodingPolicy(reason) => call.unsupported(reason),
+        HdfsError::RPCError(class, message) | HdfsError::FatalRPCError(class, message) => {
+            call.exception(&class, &message)
+        }
+        other => call.other(other.to_string()),
     }
 }
 
-fn from_exception(
+/// A call that failed: what every error about it says.
+struct Call<'a> {
     operation: &'static str,
-    path: String,
-    endpoint: &Endpoint,
-    class: &str,
-    message: &str,
-) -> FsError {
-    let reason = first_line(message);
-    match simple_name(class) {
-        "FileNotFoundException"
-            if message.contains("is a directory") || message.contains("not a file") =>
-        {
-            FsError::IsADirectory { operation, path }
+    path: &'a FsPath,
+    endpoint: &'a Endpoint,
+}
+
+impl Call<'_> {
+    /// The table of Java's exceptions, by simple class name.
+    fn exception(&self, class: &str, message: &str) -> FsError {
+        let reason = first_line(message);
+        let says = |text| message.contains(text);
+        match simple_name(class) {
+            "FileNotFoundException" if says("is a directory") || says("not a file") => {
+                self.is_a_directory()
+            }
+            "FileNotFoundException" => self.not_found(),
+            "FileAlreadyExistsException" | "AlreadyBeingCreatedException" => self.already_exists(),
+            "PathIsNotEmptyDirectoryException" => self.not_empty(),
+            "ParentNotDirectoryException" | "PathIsNotDirectoryException" => {
+                self.not_a_directory(reason)
+            }
+            "AccessControlException" | "AuthorizationException" => self.permission_denied(reason),
+            "SafeModeException" => self.safe_mode(reason),
+            // An HA NameNode wraps it (FSNamesystem.checkNameNodeSafeMode).
+            "RetriableException" if says("SafeModeException") => self.safe_mode(reason),
+            name if name.ends_with("QuotaExceededException") => self.quota(reason),
+            "QuotaByStorageTypeExceededException" => self.quota(reason),
+            "LeaseExpiredException" => self.lease_lost(reason),
+            "StandbyException" | "RetriableException" => self.unreachable(reason),
+            "InvalidPathException" | "IllegalArgumentException" => self.invalid_path(reason),
+            "IOException" if says("could only be written to") => self.no_data_node(reason),
+            name => self.other(format!("{name}: {reason}")),
         }
-        "FileNotFoundException" => FsError::NotFound { operation, path },
-        "FileAlreadyExistsException" | "AlreadyBeingCreatedException" => {
-            FsError::AlreadyExists { operation, path }
+    }
+
+    fn not_found(&self) -> FsError {
+        FsError::NotFound {
+            operation: self.operation,
+            path: self.path.to_string(),
         }
-        "PathIsNotEmptyDirectoryException" => FsError::DirectoryNotEmpty { operation, path },
-        "ParentNotDirectoryException" | "PathIsNotDirectoryException" => FsError::NotADirectory {
-            operation,
-            path,
-            reason,
-        },
-        "AccessControlException" | "AuthorizationException" => FsError::PermissionDenied {
-            operation,
-            path,
-            user: endpoint.user.clone(),
-            reason,
-        },
-        "SafeModeException" => FsError::SafeMode {
-            operation,
-            path,
-            reason,
-        },
-        // An HA NameNode wraps it (FSNamesystem.checkNameNodeSafeMode).
-        "RetriableException" if message.contains("SafeModeException") => FsError::SafeMode {
-            operation,
-            path,
-            reason,
-        },
-        "NSQuotaExceededException"
-        | "DSQuotaExceededException"
-        | "QuotaByStorageTypeExceededException"
-        | "QuotaExceededException" => FsError::QuotaExceeded {
-            operation,
-            path,
-            reason,
-        },
-        "LeaseExpiredException" => FsError::LeaseLost {
-            operation,
-            path,
-            reason,
-        },
-        "StandbyException" | "RetriableException" => FsError::Unreachable {
-            operation,
-            path,
-            address: endpoint.address.clone(),
-            reason,
-        },
-        "InvalidPathException" | "IllegalArgumentException" => {
-            FsError::InvalidPath { path, reason }
+    }
+
+    fn already_exists(&self) -> FsError {
+        FsError::AlreadyExists {
+            operation: self.operation,
+            path: self.path.to_string(),
         }
-        "IOException" if message.contains("could only be written to") => FsError::NoDataNode {
-            operation,
-            path,
+    }
+
+    fn is_a_directory(&self) -> FsError {
+        FsError::IsADirectory {
+            operation: self.operation,
+            path: self.path.to_string(),
+        }
+    }
+
+    fn not_empty(&self) -> FsError {
+        FsError::DirectoryNotEmpty {
+            operation: self.operation,
+            path: self.path.to_string(),
+        }
+    }
+
+    fn not_a_directory(&self, reason: String) -> FsError {
+        FsError::NotADirectory {
+            operation: self.operation,
+            path: self.path.to_string(),
             reason,
-        },
-        name => FsError::Other {
-            operation,
-            path,
-            reason: format!("{name}: {reason}"),
-        },
+        }
+    }
+
+    fn permission_denied(&self, reason: String) -> FsError {
+        FsError::PermissionDenied {
+            operation: self.operation,
+            path: self.path.to_string(),
+            user: self.endpoint.user.clone(),
+            reason,
+        }
+    }
+
+    fn safe_mode(&self, reason: String) -> FsError {
+        FsError::SafeMode {
+            operation: self.operation,
+            path: self.path.to_string(),
+            reason,
+        }
+    }
+
+    fn quota(&self, reason: String) -> FsError {
+        FsError::QuotaExceeded {
+            operation: self.operation,
+            path: self.path.to_string(),
+            reason,
+        }
+    }
+
+    fn lease_lost(&self, reason: String) -> FsError {
+        FsError::LeaseLost {
+            operation: self.operation,
+            path: self.path.to_string(),
+            reason,
+        }
+    }
+
+    fn no_data_node(&self, reason: String) -> FsError {
+        FsError::NoDataNode {
+            operation: self.operation,
+            path: self.path.to_string(),
+            reason,
+        }
+    }
+
+    fn unreachable(&self, reason: String) -> FsError {
+        FsError::Unreachable {
+            operation: self.operation,
+            path: self.path.to_string(),
+            address: self.endpoint.address.clone(),
+            reason,
+        }
+    }
+
+    fn invalid_path(&self, reason: String) -> FsError {
+        FsError::InvalidPath {
+            path: self.path.to_string(),
+            reason,
+        }
+    }
+
+    fn corrupt(&self, reason: String) -> FsError {
+        FsError::Corrupt {
+            operation: self.operation,
+            path: self.path.to_string(),
+            reason,
+        }
+    }
+
+    fn unsupported(&self, reason: String) -> FsError {
+        FsError::Unsupported {
+            operation: self.operation,
+            path: self.path.to_string(),
+            reason,
+        }
+    }
+
+    fn other(&self, reason: String) -> FsError {
+        FsError::Other {
+            operation: self.operation,
+            path: self.path.to_string(),
+            reason,
+        }
     }
 }
 

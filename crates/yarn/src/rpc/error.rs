@@ -24,7 +24,11 @@ pub struct RemoteException {
 
 impl fmt::Display for RemoteException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.message.is_empty() { f.write_str(&self.class) } else { write!(f, "{} ({})", self.message, self.simple_name()) }
+        if self.message.is_empty() {
+            f.write_str(&self.class)
+        } else {
+            write!(f, "{} ({})", self.message, self.simple_name())
+        }
     }
 }
 
@@ -32,7 +36,13 @@ impl RemoteException {
     /// Splits what a response header or a `SerializedExceptionProto` carries.
     pub fn new(class: impl Into<String>, text: &str, fatal: bool, code: i32) -> Self {
         let (message, stack) = text.split_once('\n').unwrap_or((text, ""));
-        Self { class: class.into(), message: message.trim().to_owned(), stack: stack.to_owned(), fatal, code }
+        Self {
+            class: class.into(),
+            message: message.trim().to_owned(),
+            stack: stack.to_owned(),
+            fatal,
+            code,
+        }
     }
 
     /// The class name without its package.
@@ -61,13 +71,15 @@ impl RemoteException {
 
     /// The master had registered already, perhaps by a call whose answer was lost.
     pub fn is_already_registered(&self) -> bool {
-        self.is("InvalidApplicationMasterRequestException") && self.message.contains("already registered")
+        self.is("InvalidApplicationMasterRequestException")
+            && self.message.contains("already registered")
     }
 
     /// The attempt is over for the ResourceManager (`ApplicationAttemptNotFoundException`, or its token is gone).
     pub fn is_attempt_over(&self) -> bool {
         self.is("ApplicationAttemptNotFoundException")
-            || (self.is("SecretManager$InvalidToken") || self.is("InvalidToken")) && self.message.contains("AMRMTokenSecretManager")
+            || (self.is("SecretManager$InvalidToken") || self.is("InvalidToken"))
+                && self.message.contains("AMRMTokenSecretManager")
     }
 
     /// The server knows no such application.
@@ -87,7 +99,8 @@ impl RemoteException {
 
     /// A container that runs already was to be started (`ContainerManagementProtocol.startContainers`).
     pub fn is_relaunch(&self) -> bool {
-        self.message.contains("Attempt to relaunch the same container")
+        self.message
+            .contains("Attempt to relaunch the same container")
     }
 }
 
@@ -200,7 +213,10 @@ impl RpcError {
     /// Whether the trouble is the network's or the server's absence: another try, elsewhere or later, may succeed.
     pub fn is_transport(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Closed { .. } | Self::Timeout { .. } => true,
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Closed { .. }
+            | Self::Timeout { .. } => true,
             Self::GaveUp { last, .. } => last.is_transport(),
             _ => false,
         }

@@ -357,11 +357,26 @@ impl World {
         }
     }
 
+    /// Containers that an earlier ResourceManager granted just before it died cannot be started; the master gives them back.
+    fn fail_to_start_phantoms(&mut self) {
+        let ended: Vec<i64> = self.rm.ended.clone();
+        let unknown =
+            |id: &&ContainerId| !self.rm.live.contains_key(&id.id) && !ended.contains(&id.id);
+        let phantoms: Vec<ContainerId> = self.master.held.iter().filter(unknown).copied().collect();
+        for id in phantoms {
+            self.master.held.remove(&id);
+            self.machine.release(self.now, id);
+        }
+    }
+
     /// No more trouble, no more grants beyond what is pending: runs until nothing changes.
     fn settle(&mut self) {
         self.trouble = false;
         for _ in 0..4000 {
             self.step();
+            if self.answers.is_empty() {
+                self.fail_to_start_phantoms();
+            }
             let told = self.rm.fresh.is_empty()
                 && self.rm.ended.is_empty()
                 && self.rm.recovered.is_empty();

@@ -34,7 +34,7 @@ pub enum NmError {
         /// The node.
         node: NodeId,
         /// Why.
-        source: RpcError,
+        source: Box<RpcError>,
     },
     /// The NodeManager refused this container.
     #[error("NodeManager {node} refused container {container}: {exception}")]
@@ -44,7 +44,7 @@ pub enum NmError {
         /// The container.
         container: ContainerId,
         /// Its words.
-        exception: RemoteException,
+        exception: Box<RemoteException>,
     },
     /// The NodeManager said nothing about this container.
     #[error("NodeManager {node} did not say what became of container {container}")]
@@ -159,7 +159,7 @@ impl NmClients {
             .await;
         answer.map_err(|source| NmError::Call {
             node: node.clone(),
-            source,
+            source: Box::new(source),
         })
     }
 
@@ -309,7 +309,7 @@ fn missing(
         Some(exception) => NmError::Refused {
             node: node.clone(),
             container,
-            exception: exception.clone(),
+            exception: Box::new(exception.clone()),
         },
         None => NmError::Unanswered {
             node: node.clone(),

@@ -124,6 +124,7 @@ pub struct Connection {
     next_call: AtomicI32,
     outgoing: mpsc::UnboundedSender<Bytes>,
     options: Options,
+    is_protected: bool,
     reader: JoinHandle<()>,
 }
 
@@ -207,6 +208,7 @@ impl Connection {
         // The context is the first in the queue; nobody else has the sender yet.
         let _ = outgoing.send(established.first);
         let (read_half, write_half) = stream.into_split();
+        let is_protected = established.layers.is_some();
         let (sealer, opener) = established.layers.map_or((None, None), |(sealer, opener)| {
             (Some(sealer), Some(opener))
         });
@@ -233,6 +235,7 @@ impl Connection {
             next_call: AtomicI32::new(0),
             outgoing,
             options: options.clone(),
+            is_protected,
             reader,
         }
     }
@@ -240,6 +243,11 @@ impl Connection {
     /// The server.
     pub fn address(&self) -> &Address {
         &self.shared.address
+    }
+
+    /// Whether what goes over the connection is protected against alteration, and perhaps reading.
+    pub fn is_protected(&self) -> bool {
+        self.is_protected
     }
 
     /// Whether calls can still be made.
@@ -416,7 +424,7 @@ fn deliver(shared: &Shared, frame: Bytes) -> Result<(), RpcError> {
     }
     let error = RpcError::Remote {
         address: shared.address.clone(),
-        exception: exception(&header),
+        exception: Box::new(exception(&header)),
     };
     if header.status == RpcStatus::Fatal as i32 || call < 0 {
         return Err(error);

@@ -155,7 +155,7 @@ pub enum RpcError {
         /// The server.
         address: Address,
         /// What it threw.
-        exception: RemoteException,
+        exception: Box<RemoteException>,
     },
     /// The answer is not what the protocol allows.
     #[error("{address} answered {method} with a malformed message: {reason}")]

@@ -156,7 +156,7 @@ impl Handshake<'_> {
             );
             return Err(RpcError::Remote {
                 address: self.address.clone(),
-                exception,
+                exception: Box::new(exception),
             });
         }
         if call != SASL_CALL {

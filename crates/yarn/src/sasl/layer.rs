@@ -151,7 +151,7 @@ fn spread(seven: &[u8]) -> [u8; 8] {
         .fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
     std::array::from_fn(|at| {
         let byte = ((bits >> (7 * (7 - at))) as u8 & 0x7f) << 1;
-        byte | u8::from(byte.count_ones() % 2 == 0)
+        byte | u8::from(byte.count_ones().is_multiple_of(2))
     })
 }
 
@@ -263,7 +263,7 @@ impl Opener {
         if matches!(stream, Stream::Rc4(_)) {
             return Ok(padded);
         }
-        if body.len() % BLOCK != 0 || padded == 0 {
+        if !body.len().is_multiple_of(BLOCK) || padded == 0 {
             return Err(SaslError::Integrity("it is no whole number of blocks"));
         }
         let padding = usize::from(body[padded - 1]);

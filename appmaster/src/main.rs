@@ -1,2 +1,81 @@
-//! Placeholder.
-fn main() {}
+//! The application master: dispatcher, resource manager and job masters of one YARN application, and its REST API.
+//!
+//! `main` reads top to bottom: settings or exit, log, bind, register, drive until the end, clean up, unregister.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod clock;
+mod cluster;
+mod driver;
+mod end;
+mod filesystems;
+mod gateway;
+mod launch;
+mod program;
+mod rest;
+mod server;
+mod settings;
+mod start;
+mod yarn_driver;
+
+use anyhow::{Context, Result};
+use cluster::{Cluster, ClusterHandle};
+use kvick_core::master::Master;
+use settings::Settings;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Exit code of a start-up failure (`ClusterEntrypoint.STARTUP_FAILURE_RETURN_CODE`).
+const STARTUP_FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let settings = match Settings::from_environment() {
+        Ok(settings) => Arc::new(settings),
+        Err(error) => {
+            eprintln!("cannot start the application master: {error:#}");
+            return ExitCode::from(STARTUP_FAILED);
+        }
+    };
+    match run(settings) {
+        Ok(code) => code,
+        Err(error) => {
+            error!("application master ends: {error:#}");
+            eprintln!("application master ends: {error:#}");
+            ExitCode::from(STARTUP_FAILED)
+        }
+    }
+}
+
+fn run(settings: Arc<Settings>) -> Result<ExitCode> {
+    let log = settings.log_dir.join("jobmanager.log");
+    kvick_process::log::to_file(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    info!(attempt = settings.epoch, name = %settings.spec.name, "starting application master");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Arc<Settings>) -> Result<ExitCode> {
+    let (inbox, inputs) = mpsc::unbounded_channel();
+    let handle = ClusterHandle::new(inbox, settings.clone());
+    let listener = server::bind(&settings.config).await?;
+    let port = listener.local_addr()?.port();
+    let server = tokio::spawn(server::serve(listener, handle.clone()));
+    let yarn = yarn_driver::register(&settings, port, handle.clone()).await?;
+    let mut cluster = Cluster::new(settings.clone(), Master::new(clock::now(), settings.master()?));
+    start::begin(&mut cluster, &handle).await?;
+    let driving = driver::run(cluster, inputs, yarn.driver());
+    let (cluster, end) = tokio::select! {
+        ended = driving => ended,
+        ended = server => return Err(ended?.err().unwrap_or_else(|| anyhow::anyhow!("the server ended"))),
+        signal = kvick_process::stop::requested() => {
+            info!("ending on {}", signal?);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    end::finish(cluster, end, yarn).await
+}

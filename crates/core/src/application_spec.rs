@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub const CONFIG_SECRET: &str = "kvick.config";
 /// The alias of the secret that holds the [`ApplicationSpec`] as JSON.
 pub const APPLICATION_SECRET: &str = "kvick.application";
+/// The alias of the secret that holds the client's resolved Hadoop properties as a JSON object (site files, not defaults).
+pub const HADOOP_SECRET: &str = "kvick.hadoop";
 /// The alias of the secret that authenticates the processes of one application to each other: 64 hexadecimal digits.
 pub const SHARED_SECRET: &str = "kvick.secret";
 

@@ -47,6 +47,11 @@ impl Failure {
         Failure { message: message.into(), kind, detail: String::new(), cause: None }
     }
 
+    /// A failure about which nothing was said.
+    pub fn unknown() -> Failure {
+        Failure::new(FailureKind::Error, "the task failed without saying why")
+    }
+
     /// The same with more detail.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Failure {

@@ -19,6 +19,10 @@ pub mod graph;
 pub mod host;
 pub mod ids;
 pub mod job;
+pub mod jobmaster;
+pub mod launch;
+pub mod master;
+pub mod resources;
 pub mod task;
 pub mod time;
 

@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
+impl From<std::time::Duration> for Millis {
+    fn from(span: std::time::Duration) -> Millis {
+        Millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
 impl Millis {
     /// This instant moved later by a span; stays at the far end instead of wrapping.
     #[must_use]

@@ -199,10 +199,9 @@ fn embedded_job(program: &Program, config: &Configuration) -> Result<JobInfo, Jo
     Ok(JobInfo {
         job_id: random_job_id(),
         name: program.graph.name.clone(),
+        files: kvick_runtime::task::file_systems(&BTreeMap::new(), "", &effective),
         config: Arc::new(effective),
         tmp_dirs: vec![std::env::temp_dir().display().to_string()],
-        hadoop: Arc::default(),
-        user: std::env::var("USER").unwrap_or_default(),
         stdout: StandardOutput::current()?,
     })
 }

@@ -3,13 +3,13 @@
 //! All tasks run at once, the first failure ends the job, nothing is restarted.
 
 use crate::exchange::Exchanges;
-use crate::partition::rescale_range;
 use crate::program::Program;
 use crate::task::{JobInfo, TaskEvent};
 use crate::task_host::TaskHost;
 use kvick_core::accumulator::{Accumulators, merge_into};
 use kvick_core::failure::Failure;
-use kvick_core::graph::{JobEdge, JobGraph, JobVertex, Partitioning};
+use kvick_core::graph::pointwise::{consumers_of, producers_of};
+use kvick_core::graph::{JobEdge, JobGraph, JobVertex};
 use kvick_core::ids::ExecutionId;
 use kvick_core::job::{JobResult, JobState};
 use kvick_core::task::{
@@ -122,29 +122,14 @@ fn attempt(vertex: &JobVertex, subtask: u32) -> ExecutionId {
 
 fn output(graph: &JobGraph, edge: &JobEdge, subtask: u32) -> Option<OutputDeployment> {
     let (from, to) = (graph.vertex(edge.source)?, graph.vertex(edge.target)?);
-    let consumers = consumers_of(edge.partitioning, subtask, from.parallelism, to.parallelism);
+    let consumers = consumers_of(edge.partitioning, from.parallelism, to.parallelism, subtask);
     Some(OutputDeployment { output: edge.output, consumers: consumers.map(|i| attempt(to, i)).collect() })
 }
 
 fn input(graph: &JobGraph, edge: &JobEdge, subtask: u32) -> Option<InputDeployment> {
     let (from, to) = (graph.vertex(edge.source)?, graph.vertex(edge.target)?);
-    let producers = (0..from.parallelism)
-        .filter(|p| consumers_of(edge.partitioning, *p, from.parallelism, to.parallelism).contains(&subtask))
+    let producers = producers_of(edge.partitioning, from.parallelism, to.parallelism, subtask)
         .map(|p| ProducerLocation { execution: attempt(from, p), address: ADDRESS.to_string() })
         .collect();
     Some(InputDeployment { input: edge.input, output: edge.output, producers })
-}
-
-/// The consumers that a producer of an edge is connected to.
-pub fn consumers_of(
-    partitioning: Partitioning,
-    producer: u32,
-    producers: u32,
-    consumers: u32,
-) -> std::ops::Range<u32> {
-    match partitioning {
-        Partitioning::Forward => producer..producer + 1,
-        Partitioning::Rescale => rescale_range(producer, producers, consumers),
-        _ => 0..consumers,
-    }
 }

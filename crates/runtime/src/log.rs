@@ -1,15 +1,14 @@
 //! Log lines of a job program: to standard error, which is the log of whoever spawned it.
 
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn line(level: &str, message: &str) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let thread = std::thread::current();
-    eprintln!(
-        "{} {level:<5} [{}] {message}",
-        utc(now.as_secs(), now.subsec_millis()),
-        thread.name().unwrap_or("-")
-    );
+    let time = utc(now.as_secs(), now.subsec_millis());
+    // Not `eprintln!`: it panics once nobody reads the log any more, and a worker outlives whoever spawned it.
+    let _ = writeln!(std::io::stderr(), "{time} {level:<5} [{}] {message}", thread.name().unwrap_or("-"));
 }
 
 /// Something a person may want to know.

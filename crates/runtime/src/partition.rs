@@ -117,16 +117,3 @@ impl<T, F: FnMut(&T, usize) -> usize + Send + 'static> Partitioner<T> for Custom
         (self.choose)(record, self.channels) % self.channels
     }
 }
-
-/// The consumers that a producer sends to under `Rescale`: those nearest by index, so that a group of producers and a
-/// group of consumers share no one else's channels. Also used to build the execution graph's channels.
-pub fn rescale_range(subtask: u32, producers: u32, consumers: u32) -> std::ops::Range<u32> {
-    let (subtask, producers, consumers) = (u64::from(subtask), u64::from(producers), u64::from(consumers));
-    if producers >= consumers {
-        let index = (subtask * consumers / producers) as u32;
-        index..index + 1
-    } else {
-        let first = |index: u64| (index * consumers).div_ceil(producers) as u32;
-        first(subtask)..first(subtask + 1)
-    }
-}

@@ -1,7 +1,10 @@
-//! What a program asked for: the job graph.
+//! What a program asked for: the job graph, which subtasks its edges connect, and which of them stand or fall together.
 
 mod job_graph;
+pub mod pointwise;
+mod regions;
 
 pub use job_graph::{
     Exchange, GraphError, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode,
 };
+pub use regions::{TaskRef, all_tasks, pipelined_regions};

@@ -7,4 +7,3 @@ mod text_file;
 pub use collection::{CollectionSource, SequenceSource};
 pub use socket::SocketSource;
 pub use text_file::TextFileSource;
-pub(crate) use text_file::local_path;

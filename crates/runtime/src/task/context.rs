@@ -6,13 +6,14 @@ use kvick_core::accumulator::{Accumulator, Accumulators};
 use kvick_core::config::Configuration;
 use kvick_core::ids::{ExecutionId, JobId};
 use kvick_core::task::TaskMetrics;
+use kvick_filesystem::blocking::FileSystems;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What all tasks of a job have in common.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct JobInfo {
     /// The job.
     pub job_id: JobId,
@@ -22,12 +23,27 @@ pub struct JobInfo {
     pub config: Arc<Configuration>,
     /// Directories for temporary files.
     pub tmp_dirs: Vec<String>,
-    /// Resolved Hadoop properties for `hdfs://`.
-    pub hadoop: Arc<BTreeMap<String, String>>,
-    /// The user to act as on file systems that do not authenticate.
-    pub user: String,
+    /// The file systems, as the job is to see them.
+    pub files: Arc<FileSystems>,
     /// Where the `print` sinks write.
     pub stdout: StandardOutput,
+}
+
+/// The file systems of a job: with these Hadoop properties, as this user (empty: whoever runs the process), and with
+/// `fs.default-scheme` of the configuration.
+pub fn file_systems(
+    hadoop: &BTreeMap<String, String>,
+    user: &str,
+    config: &Configuration,
+) -> Arc<FileSystems> {
+    let mut context = kvick_filesystem::Context::new(hadoop.clone());
+    if !user.is_empty() {
+        context = context.with_user(user);
+    }
+    if let Some(scheme) = config.raw("fs.default-scheme") {
+        context = context.with_default_scheme(scheme);
+    }
+    Arc::new(FileSystems::new(context))
 }
 
 /// What a task knows of itself. Operators get it when they are opened.

@@ -13,7 +13,7 @@ use crate::log;
 use crate::options;
 use crate::program::Program;
 use crate::stdio::StandardOutput;
-use crate::task::{JobInfo, TaskEvent};
+use crate::task::{self, JobInfo, TaskEvent};
 use crate::task_host::TaskHost;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
@@ -76,10 +76,9 @@ fn job_info(spec: &WorkerSpec, stdout: StandardOutput) -> JobInfo {
     JobInfo {
         job_id: spec.job_id,
         name: spec.graph.name.clone(),
+        files: task::file_systems(&spec.hadoop, &spec.user, &config),
         config: Arc::new(config),
         tmp_dirs: spec.tmp_dirs.clone(),
-        hadoop: Arc::new(spec.hadoop.clone()),
-        user: spec.user.clone(),
         stdout,
     }
 }

@@ -1,0 +1,196 @@
+//! The driver: one task that feeds the master machine with inputs and the time, and has its effects performed.
+//!
+//! It never awaits a performer: whatever takes time answers with another input.
+
+use crate::clock::now;
+use crate::cluster::{Cluster, Connection, LogAnswer, Request};
+use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
+use kvick_core::failure::Failure;
+use kvick_core::ids::ExecutorId;
+use kvick_core::job::JobResult;
+use kvick_core::master::{Effect, FinalStatus};
+use kvick_rpc::gateway::encode;
+use kvick_rpc::generated::v1::Frame;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+/// What the driver reacts to, beside the clock.
+pub enum Input {
+    /// A task executor has connected and introduced itself.
+    Connected {
+        /// What it offers.
+        info: Box<ExecutorInfo>,
+        /// Tells this connection from others of the same executor.
+        serial: u64,
+        /// Frames for it.
+        frames: mpsc::UnboundedSender<Frame>,
+    },
+    /// It said something.
+    Executor(ExecutorId, FromExecutor),
+    /// Its connection broke.
+    Disconnected(ExecutorId, u64),
+    /// A container was allocated and is being started.
+    ContainerStarting(ExecutorId),
+    /// A container has ended, or could not be started.
+    ContainerEnded(ExecutorId, Failure),
+    /// The program of an application-mode application has ended.
+    ProgramEnded(Option<Failure>),
+    /// YARN wants the application to end.
+    ShutdownRequested(String),
+    /// Something to ask or do.
+    Request(Request),
+}
+
+/// What has containers started and given back. Its methods only note what is wanted; they do not wait.
+pub trait ResourceDriver: Send {
+    /// So many containers are wanted that were not allocated yet.
+    fn want(&mut self, count: u32);
+    /// Stop a container and give it back.
+    fn release(&mut self, executor: &ExecutorId, reason: &str);
+}
+
+/// How the application ended.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// What YARN is told.
+    pub status: FinalStatus,
+    /// Why.
+    pub diagnostics: String,
+}
+
+/// Runs the cluster until the master decides that the application is over.
+pub async fn run(
+    mut cluster: Cluster,
+    mut inbox: mpsc::UnboundedReceiver<Input>,
+    mut resources: Box<dyn ResourceDriver>,
+) -> (Cluster, End) {
+    loop {
+        let deadline = cluster.master.next_deadline();
+        let pause = deadline.map_or(Duration::from_secs(60), |at| Duration::from_millis(at.since(now()).0));
+        tokio::select! {
+            biased;
+            input = inbox.recv() => match input {
+                Some(input) => apply(&mut cluster, input),
+                None => return (cluster, abandoned()),
+            },
+            () = tokio::time::sleep(pause) => cluster.with_master(|master, fx| master.tick(now(), fx)),
+        }
+        for effect in std::mem::take(&mut cluster.effects) {
+            if let Some(end) = perform(&mut cluster, resources.as_mut(), effect) {
+                return (cluster, end);
+            }
+        }
+    }
+}
+
+fn abandoned() -> End {
+    End { status: FinalStatus::Failed, diagnostics: "the application master lost its own inputs".to_string() }
+}
+
+fn apply(cluster: &mut Cluster, input: Input) {
+    let at = now();
+    match input {
+        Input::Connected { info, serial, frames } => connected(cluster, *info, serial, frames),
+        Input::Executor(executor, message) => from_executor(cluster, &executor, message),
+        Input::Disconnected(executor, serial) => {
+            if cluster.connections.get(&executor).is_some_and(|c| c.serial == serial) {
+                warn!(%executor, "the connection to a task executor broke");
+                cluster.connections.remove(&executor);
+                cluster.master.executor_disconnected(at, &executor);
+            }
+        }
+        Input::ContainerStarting(executor) => {
+            cluster.with_master(|m, fx| m.container_starting(at, executor, fx));
+        }
+        Input::ContainerEnded(executor, failure) => {
+            info!(%executor, "{}", failure.message);
+            cluster.connections.remove(&executor);
+            cluster.with_master(|m, fx| m.container_ended(at, &executor, failure, fx));
+        }
+        Input::ProgramEnded(failure) => cluster.with_master(|m, fx| m.program_ended(at, failure, fx)),
+        Input::ShutdownRequested(why) => {
+            cluster.with_master(|m, fx| m.stop(at, FinalStatus::Failed, &why, fx));
+        }
+        Input::Request(request) => request(cluster, at),
+    }
+}
+
+fn connected(cluster: &mut Cluster, info: ExecutorInfo, serial: u64, frames: mpsc::UnboundedSender<Frame>) {
+    let executor = info.id.clone();
+    info!(%executor, host = %info.host, slots = info.slots, "a task executor registers");
+    let register = FromExecutor::Register { info: Box::new(info.clone()) };
+    let metrics = kvick_core::executor::ExecutorMetrics::default();
+    let connection = Connection { serial, frames, info, metrics, last_heard: now() };
+    cluster.connections.insert(executor.clone(), connection);
+    cluster.with_master(|m, fx| m.from_executor(now(), &executor, register, fx));
+}
+
+fn from_executor(cluster: &mut Cluster, executor: &ExecutorId, message: FromExecutor) {
+    if let Some(connection) = cluster.connections.get_mut(executor) {
+        connection.last_heard = now();
+        if let FromExecutor::Heartbeat { metrics } = &message {
+            connection.metrics = *metrics;
+            let reply = Effect::Send { executor: executor.clone(), message: Box::new(ToExecutor::Heartbeat) };
+            cluster.effects.push(reply);
+        }
+    }
+    match message {
+        FromExecutor::Logs { request, files } => answer(cluster, request, LogAnswer::Files(files)),
+        FromExecutor::LogContent { request, content } => {
+            answer(cluster, request, LogAnswer::Content(content))
+        }
+        message => cluster.with_master(|m, fx| m.from_executor(now(), executor, message, fx)),
+    }
+}
+
+fn answer(cluster: &mut Cluster, request: u64, answer: LogAnswer) {
+    if let Some(waiter) = cluster.log_waiters.remove(&request) {
+        let _ = waiter.send(answer);
+    }
+}
+
+/// Performs one effect; `Some` ends the application.
+fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Effect) -> Option<End> {
+    match effect {
+        Effect::WantContainers(count) => {
+            info!("{count} more containers are wanted");
+            resources.want(count);
+        }
+        Effect::ReleaseContainer { executor, reason } => {
+            info!(%executor, "giving a container back: {reason}");
+            send(cluster, &executor, &ToExecutor::Shutdown { reason: reason.clone() });
+            cluster.connections.remove(&executor);
+            resources.release(&executor, &reason);
+        }
+        Effect::Send { executor, message } => send(cluster, &executor, &message),
+        Effect::JobStateChanged { job, state } => info!(%job, "job is now {state:?}"),
+        Effect::JobEnded { result } => job_ended(cluster, *result),
+        Effect::JobForgotten { job } => {
+            cluster.results.remove(&job);
+        }
+        Effect::Finish { status, diagnostics } => return Some(End { status, diagnostics }),
+    }
+    None
+}
+
+fn send(cluster: &Cluster, executor: &ExecutorId, message: &ToExecutor) {
+    let Some(connection) = cluster.connections.get(executor) else { return };
+    match encode(cluster.settings.epoch, message) {
+        // A broken connection is told by its reader.
+        Ok(frame) => drop(connection.frames.send(frame)),
+        Err(error) => warn!(%executor, "a message was not sent: {error}"),
+    }
+}
+
+fn job_ended(cluster: &mut Cluster, result: JobResult) {
+    let job = result.job_id;
+    match &result.failure {
+        Some(failure) => warn!(%job, "job ended as {:?}: {failure}", result.state),
+        None => info!(%job, "job ended as {:?} after {} ms", result.state, result.net_runtime_ms),
+    }
+    for waiter in cluster.result_waiters.remove(&job).unwrap_or_default() {
+        let _ = waiter.send(result.clone());
+    }
+    cluster.results.insert(job, result);
+}

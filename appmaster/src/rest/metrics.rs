@@ -1,0 +1,377 @@
+//! Metrics under Flink's names: of the application master, of task executors, jobs, vertices and subtasks.
+//!
+//! Every scope answers `GET <scope>/metrics` with the names, with `?get=a,b` with values as text; the aggregating scopes
+//! with numbers over all members. A name that nobody measures here is missing rather than invented.
+
+use super::error::RestError;
+use super::state::{JobView, Rest, VertexView};
+use super::vertices::{execution, subtask_index};
+use super::{Answer, executor_not_found};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use kvick_core::executor::ExecutorMetrics;
+use kvick_core::ids::ExecutorId;
+use kvick_core::job::JobState;
+use kvick_core::jobmaster::Execution;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// A measured value.
+#[derive(Debug, Clone, PartialEq)]
+enum Measured {
+    Whole(i64),
+    Real(f64),
+    Text(String),
+}
+
+impl Measured {
+    fn text(&self) -> String {
+        match self {
+            Measured::Whole(n) => n.to_string(),
+            Measured::Real(x) => format!("{x:?}"),
+            Measured::Text(text) => text.clone(),
+        }
+    }
+
+    fn number(&self) -> Option<f64> {
+        match self {
+            Measured::Whole(n) => Some(*n as f64),
+            Measured::Real(x) => Some(*x),
+            Measured::Text(_) => None,
+        }
+    }
+}
+
+/// Names and values.
+type Metrics = Vec<(String, Measured)>;
+
+fn whole(name: &str, value: u64) -> (String, Measured) {
+    (name.to_string(), Measured::Whole(i64::try_from(value).unwrap_or(i64::MAX)))
+}
+
+fn real(name: &str, value: f64) -> (String, Measured) {
+    (name.to_string(), Measured::Real(value))
+}
+
+/// Query of a scope.
+#[derive(Debug, Deserialize)]
+pub struct Wanted {
+    get: Option<String>,
+}
+
+/// Query of an aggregating scope.
+#[derive(Debug, Deserialize)]
+pub struct Aggregates {
+    get: Option<String>,
+    agg: Option<String>,
+    #[serde(default)]
+    jobs: String,
+    #[serde(default)]
+    taskmanagers: String,
+    #[serde(default)]
+    subtasks: String,
+}
+
+fn answer(metrics: &Metrics, wanted: &Wanted) -> Json<Value> {
+    let Some(names) = &wanted.get else { return Json(names_of(metrics.iter())) };
+    let asked: Vec<&str> = names.split(',').collect();
+    let found = metrics.iter().filter(|(name, _)| asked.contains(&name.as_str()));
+    Json(found.map(|(name, value)| json!({ "id": name, "value": value.text() })).collect())
+}
+
+fn names_of<'a>(metrics: impl Iterator<Item = &'a (String, Measured)>) -> Value {
+    let mut names: Vec<&str> = metrics.map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(|name| json!({ "id": name })).collect()
+}
+
+/// The aggregations that Flink knows.
+const AGGREGATIONS: [&str; 5] = ["min", "max", "avg", "sum", "skew"];
+
+fn aggregate(members: &[Metrics], query: &Aggregates) -> Answer {
+    let Some(names) = &query.get else { return Ok(Json(names_of(members.iter().flatten()))) };
+    let wanted: Vec<&str> = query.agg.as_deref().map_or(AGGREGATIONS.to_vec(), |a| a.split(',').collect());
+    if let Some(unknown) = wanted.iter().find(|a| !AGGREGATIONS.contains(a)) {
+        return Err(RestError::query_parameter("agg", unknown));
+    }
+    let aggregated = names.split(',').filter_map(|name| {
+        let of_name = members.iter().flatten().filter(|(n, _)| n == name);
+        let values: Vec<f64> = of_name.filter_map(|(_, value)| value.number()).collect();
+        (!values.is_empty()).then(|| aggregated(name, &values, &wanted))
+    });
+    Ok(Json(aggregated.collect()))
+}
+
+fn aggregated(name: &str, values: &[f64], wanted: &[&str]) -> Value {
+    let sum: f64 = values.iter().sum();
+    let avg = sum / values.len() as f64;
+    let mut fields = Map::from_iter([("id".to_string(), json!(name))]);
+    for aggregation in wanted {
+        let value = match *aggregation {
+            "min" => values.iter().copied().fold(f64::INFINITY, f64::min),
+            "max" => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            "avg" => avg,
+            "sum" => sum,
+            _ => skew(values, avg),
+        };
+        fields.insert((*aggregation).to_string(), json!(value));
+    }
+    Value::Object(fields)
+}
+
+/// The mean distance from the average, in per cent of it.
+fn skew(values: &[f64], avg: f64) -> f64 {
+    if avg == 0.0 {
+        return 0.0;
+    }
+    let distance: f64 = values.iter().map(|v| (v - avg).abs()).sum();
+    distance / values.len() as f64 / avg.abs() * 100.0
+}
+
+fn listed<'a>(filter: &'a str) -> Vec<&'a str> {
+    filter.split(',').filter(|part| !part.is_empty()).collect()
+}
+
+/// `GET /jobmanager/metrics`.
+pub async fn of_jobmanager(State(rest): State<Rest>, Query(wanted): Query<Wanted>) -> Answer {
+    let metrics = rest.ask(|cluster, _| {
+        let resources = cluster.master.resources();
+        let (slots, free) = resources.slots();
+        let running = cluster.master.jobs().filter(|(_, job)| !job.state().is_terminal()).count();
+        vec![
+            whole("taskSlotsTotal", u64::from(slots)),
+            whole("taskSlotsAvailable", u64::from(free)),
+            whole("numRegisteredTaskManagers", resources.executors().len() as u64),
+            whole("numRunningJobs", running as u64),
+        ]
+    });
+    let mut metrics = metrics.await?;
+    if let Some(bytes) = kvick_process::memory::resident_bytes(std::process::id()) {
+        metrics.push(whole("Status.JVM.Memory.Heap.Used", bytes));
+        metrics.push(whole("Status.JVM.Memory.Heap.Committed", bytes));
+    }
+    Ok(answer(&metrics, &wanted))
+}
+
+/// What a task executor measures. The resident memory of its processes stands where a JVM has its heap.
+fn executor_metrics(measured: &ExecutorMetrics, memory: &super::memory::Memory) -> Metrics {
+    let resident = measured.resident_bytes + measured.workers_resident_bytes;
+    vec![
+        whole("Status.JVM.Memory.Heap.Used", resident),
+        whole("Status.JVM.Memory.Heap.Committed", resident),
+        whole("Status.JVM.Memory.Heap.Max", memory.total_process),
+        whole("Status.Flink.Memory.Managed.Total", memory.managed),
+        whole("Status.Shuffle.Netty.TotalMemory", memory.network),
+        whole("Status.Worker.Count", u64::from(measured.workers)),
+        whole("Status.Worker.Memory.Used", measured.workers_resident_bytes),
+    ]
+}
+
+/// `GET /taskmanagers/:taskmanagerid/metrics`.
+pub async fn of_taskmanager(
+    State(rest): State<Rest>,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Answer {
+    let id = ExecutorId(id);
+    let metrics = rest.ask(move |cluster, _| {
+        let connection = cluster.connections.get(&id).ok_or_else(|| executor_not_found(&id))?;
+        Ok(executor_metrics(&connection.metrics, &super::memory::Memory::of(&connection.info.config)))
+    });
+    metrics.await?.map(|metrics| answer(&metrics, &wanted))
+}
+
+/// `GET /taskmanagers/metrics[?taskmanagers=a,b]`.
+pub async fn of_taskmanagers(State(rest): State<Rest>, Query(query): Query<Aggregates>) -> Answer {
+    rest.ask(move |cluster, _| {
+        let filter = listed(&query.taskmanagers);
+        let chosen =
+            cluster.connections.iter().filter(|(id, _)| filter.is_empty() || filter.contains(&id.0.as_str()));
+        let members: Vec<Metrics> = chosen
+            .map(|(_, c)| executor_metrics(&c.metrics, &super::memory::Memory::of(&c.info.config)))
+            .collect();
+        aggregate(&members, &query)
+    })
+    .await?
+}
+
+/// What is measured of a job. Checkpoint counters stand at what is true of a job without checkpoints.
+fn job_metrics(view: &JobView<'_>) -> Metrics {
+    let job = view.job;
+    let since = |state| view.now.since(job.entered().get(&state).copied().unwrap_or(view.now)).0;
+    let in_state = |state| if job.state() == state { since(state) } else { 0 };
+    let terminal = job.state().is_terminal();
+    let uptime = if terminal { -1 } else { in_state(JobState::Running) as i64 };
+    let downtime = if terminal { -1 } else { in_state(JobState::Restarting) as i64 };
+    let mut metrics = vec![
+        ("uptime".to_string(), Measured::Whole(uptime)),
+        ("downtime".to_string(), Measured::Whole(downtime)),
+        whole("numRestarts", u64::from(job.restarts())),
+        whole("fullRestarts", u64::from(job.restarts())),
+    ];
+    for (name, state) in TIMED {
+        metrics.push(whole(name, in_state(state)));
+    }
+    let none = ["numberOfCompletedCheckpoints", "numberOfFailedCheckpoints", "numberOfInProgressCheckpoints"];
+    metrics.extend(none.into_iter().chain(["totalNumberOfCheckpoints"]).map(|name| whole(name, 0)));
+    let never = ["lastCheckpointDuration", "lastCheckpointSize", "lastCheckpointFullSize"];
+    let never = never.into_iter().chain(["lastCompletedCheckpointId", "lastCheckpointRestoreTimestamp"]);
+    metrics.extend(never.map(|name| (name.to_string(), Measured::Whole(-1))));
+    metrics.push(("lastCheckpointExternalPath".to_string(), Measured::Text("n/a".to_string())));
+    metrics
+}
+
+/// Metrics that tell for how long a job is in a state by now.
+const TIMED: [(&str, JobState); 6] = [
+    ("initializingTime", JobState::Initializing),
+    ("createdTime", JobState::Created),
+    ("runningTime", JobState::Running),
+    ("restartingTime", JobState::Restarting),
+    ("failingTime", JobState::Failing),
+    ("cancellingTime", JobState::Cancelling),
+];
+
+/// `GET /jobs/:jobid/metrics`.
+pub async fn of_job(
+    State(rest): State<Rest>,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Answer {
+    rest.job(&id, move |view| Ok(answer(&job_metrics(view), &wanted))).await
+}
+
+/// `GET /jobs/metrics[?jobs=a,b]`.
+pub async fn of_jobs(State(rest): State<Rest>, Query(query): Query<Aggregates>) -> Answer {
+    let all = rest.jobs(|view| (view.id.to_string(), job_metrics(view))).await?;
+    let filter = listed(&query.jobs);
+    let chosen = all.into_iter().filter(|(id, _)| filter.is_empty() || filter.contains(&id.as_str()));
+    let members: Vec<Metrics> = chosen.map(|(_, metrics)| metrics).collect();
+    aggregate(&members, &query)
+}
+
+/// What is measured of a subtask.
+fn task_metrics(view: &VertexView<'_>, subtask: u32, execution: &Execution) -> Metrics {
+    let (sum, rate) = (&execution.metrics, view.rate(subtask, execution));
+    let mut metrics = vec![
+        whole("numRecordsIn", sum.records_in),
+        real("numRecordsInPerSecond", rate.records_in),
+        whole("numRecordsOut", sum.records_out),
+        real("numRecordsOutPerSecond", rate.records_out),
+        whole("numBytesIn", sum.bytes_in),
+        real("numBytesInPerSecond", rate.bytes_in),
+        whole("numBytesOut", sum.bytes_out),
+        real("numBytesOutPerSecond", rate.bytes_out),
+        whole("accumulateBusyTimeMs", sum.busy_ms),
+        real("busyTimeMsPerSecond", rate.busy),
+        whole("accumulateIdleTimeMs", sum.idle_ms),
+        real("idleTimeMsPerSecond", rate.idle),
+        whole("accumulateBackPressuredTimeMs", sum.backpressured_ms),
+        real("backPressuredTimeMsPerSecond", rate.backpressured),
+        ("isBackPressured".to_string(), Measured::Text((rate.backpressured > 0.0).to_string())),
+    ];
+    if !view.vertex.source {
+        let watermark = sum.watermark.unwrap_or(i64::MIN);
+        metrics.push(("currentInputWatermark".to_string(), Measured::Whole(watermark)));
+    }
+    metrics
+}
+
+/// `GET /jobs/:jobid/vertices/:vertexid/metrics`: names with the subtask in front, `0.numRecordsIn`.
+pub async fn of_vertex(
+    State(rest): State<Rest>,
+    Path(path): Path<(String, String)>,
+    Query(wanted): Query<Wanted>,
+) -> Answer {
+    rest.vertex(path, move |view| {
+        let of_subtask = |(subtask, execution): (u32, &Execution)| {
+            let metrics = task_metrics(view, subtask, execution).into_iter();
+            metrics.map(move |(name, value)| (format!("{subtask}.{name}"), value)).collect::<Metrics>()
+        };
+        let all: Metrics = view.subtasks().flat_map(of_subtask).collect();
+        Ok(answer(&all, &wanted))
+    })
+    .await
+}
+
+/// `GET …/subtasks/metrics[?subtasks=0,2-3]`.
+pub async fn of_subtasks(
+    State(rest): State<Rest>,
+    Path(path): Path<(String, String)>,
+    Query(query): Query<Aggregates>,
+) -> Answer {
+    let chosen = subtask_ranges(&query.subtasks)?;
+    rest.vertex(path, move |view| {
+        let wanted = |index: u32| chosen.is_empty() || chosen.iter().any(|(a, b)| (*a..=*b).contains(&index));
+        let members: Vec<Metrics> = view
+            .subtasks()
+            .filter(|(index, _)| wanted(*index))
+            .map(|(index, execution)| task_metrics(view, index, execution))
+            .collect();
+        aggregate(&members, &query)
+    })
+    .await
+}
+
+/// `0,2-4` as ranges.
+fn subtask_ranges(text: &str) -> Result<Vec<(u32, u32)>, RestError> {
+    let bad = |_| RestError::query_parameter("subtasks", text);
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Ok((first.trim().parse().map_err(bad)?, last.trim().parse().map_err(bad)?))
+    };
+    listed(text).into_iter().map(range).collect()
+}
+
+/// `GET …/subtasks/:index/metrics`.
+pub async fn of_subtask(
+    State(rest): State<Rest>,
+    Path((job, vertex, index)): Path<(String, String, String)>,
+    Query(wanted): Query<Wanted>,
+) -> Answer {
+    let index = subtask_index(&index)?;
+    rest.vertex((job, vertex), move |view| {
+        let execution = execution(view, index)?;
+        Ok(answer(&task_metrics(view, index, execution), &wanted))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(get: &str, agg: Option<&str>) -> Aggregates {
+        let none = String::new;
+        Aggregates {
+            get: Some(get.to_string()),
+            agg: agg.map(str::to_string),
+            jobs: none(),
+            taskmanagers: none(),
+            subtasks: none(),
+        }
+    }
+
+    #[test]
+    fn aggregation_over_two_subtasks_gives_the_numbers_of_flink() {
+        let members = [vec![whole("n", 37_600)], vec![whole("n", 37_608)]];
+        let Json(all) = aggregate(&members, &query("n", None)).unwrap();
+        let expected = json!([{ "id": "n", "min": 37_600.0, "max": 37_608.0, "avg": 37_604.0, "sum": 75_208.0,
+            "skew": 0.010_637_166_258_908_625 }]);
+        assert_eq!(all, expected);
+        let Json(max) = aggregate(&members, &query("n,unknown", Some("max"))).unwrap();
+        assert_eq!(max, json!([{ "id": "n", "max": 37_608.0 }]));
+    }
+
+    #[test]
+    fn an_unknown_aggregation_is_refused() {
+        let error = aggregate(&[], &query("n", Some("median"))).err().unwrap();
+        assert!(error.message.contains("(agg) from value \"median\""), "{error}");
+    }
+
+    #[test]
+    fn subtasks_are_named_one_by_one_or_as_ranges() {
+        assert_eq!(subtask_ranges("0,2-4"), Ok(vec![(0, 0), (2, 4)]));
+        assert!(subtask_ranges("a").is_err());
+    }
+}

@@ -1,0 +1,209 @@
+//! The REST API of an application master: Flink's `/v1`, with and without that prefix, and a small page for people.
+//!
+//! Handlers shape what the machines show; they decide nothing and touch no machine: they ask the driver's task. What the
+//! answers look like is Flink 1.20's contract; where a native process has nothing to say, a key stays with an empty value
+//! so that clients find it.
+
+mod accumulators;
+mod error;
+mod job_detail;
+mod jobmanager;
+mod jobs;
+mod logs;
+mod memory;
+mod metrics;
+mod overview;
+mod rates;
+mod shape;
+mod state;
+mod taskmanagers;
+mod unsupported;
+mod vertices;
+mod web;
+
+pub use error::RestError;
+
+use crate::cluster::ClusterHandle;
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::{any, delete, get, patch, post};
+use axum::{Json, Router};
+use kvick_core::config::options;
+use kvick_core::ids::ExecutorId;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use state::Rest;
+
+/// An answer in JSON.
+type Answer = Result<Json<Value>, RestError>;
+
+/// Any answer.
+type Reply = Result<Response, RestError>;
+
+/// The API around a cluster. Must be called within a tokio runtime: it keeps a task that samples counters until the
+/// cluster's driver has ended.
+pub fn router(cluster: ClusterHandle) -> Router {
+    let config = &cluster.settings.config;
+    let limit = config.get(&options::REST_SERVER_MAX).unwrap_or(104_857_600);
+    let origin = config.get(&options::WEB_ORIGIN).ok().and_then(|origin| origin.parse().ok());
+    let origin: HeaderValue = origin.unwrap_or(HeaderValue::from_static("*"));
+    let api = api();
+    Router::new()
+        .route("/", get(web::index))
+        .route("/index.html", get(web::index))
+        .merge(api.clone())
+        .nest("/v1", api)
+        // A route and no fallback: the RPC of task executors, which shares the port, brings one of its own.
+        .route("/{*path}", any(web::no_such_path))
+        .method_not_allowed_fallback(web::no_such_path)
+        .layer(DefaultBodyLimit::max(usize::try_from(limit).unwrap_or(usize::MAX)))
+        .layer(map_response(move |response| std::future::ready(as_flink_writes(response, origin.clone()))))
+        .with_state(Rest::new(cluster))
+}
+
+fn api() -> Router<Rest> {
+    Router::new()
+        .route("/config", get(overview::dashboard_config))
+        .route("/overview", get(overview::overview))
+        .route("/datasets", get(overview::datasets))
+        .route("/cluster", delete(overview::stop))
+        .route("/savepoint-disposal", post(unsupported::savepoint_disposal))
+        .route("/savepoint-disposal/{trigger}", get(unsupported::savepoint_disposal))
+        .merge(job_routes())
+        .merge(job_detail_routes())
+        .merge(vertex_routes())
+        .merge(executor_routes())
+        .merge(master_routes())
+}
+
+fn job_routes() -> Router<Rest> {
+    Router::new()
+        .route("/jobs", get(jobs::list).post(jobs::submit))
+        .route("/jobs/overview", get(jobs::overview))
+        .route("/jobs/metrics", get(metrics::of_jobs))
+        .route("/jobs/{job}", get(job_detail::details).patch(jobs::terminate))
+        .route("/jobs/{job}/status", get(jobs::status))
+        .route("/jobs/{job}/execution-result", get(jobs::execution_result))
+        .route("/jobs/{job}/clientHeartbeat", patch(jobs::heartbeat))
+        .route("/jobs/{job}/yarn-cancel", get(jobs::cancel))
+        .route("/jobs/{job}/yarn-stop", get(jobs::yarn_stop))
+        .route("/jobs/{job}/stop", post(unsupported::job_checkpoint))
+        .route("/jobs/{job}/savepoints", post(unsupported::job_checkpoint))
+        .route("/jobs/{job}/savepoints/{trigger}", get(unsupported::trigger))
+        .route("/jobs/{job}/rescaling", patch(unsupported::rescaling))
+        .route("/jobs/{job}/resource-requirements", get(unsupported::rescaling).put(unsupported::rescaling))
+}
+
+fn job_detail_routes() -> Router<Rest> {
+    Router::new()
+        .route("/jobs/{job}/plan", get(job_detail::plan))
+        .route("/jobs/{job}/config", get(job_detail::config))
+        .route("/jobs/{job}/exceptions", get(job_detail::exceptions))
+        .route("/jobs/{job}/accumulators", get(accumulators::of_job))
+        .route("/jobs/{job}/metrics", get(metrics::of_job))
+        .route(
+            "/jobs/{job}/checkpoints",
+            get(unsupported::checkpoint_statistics).post(unsupported::job_checkpoint),
+        )
+        .route("/jobs/{job}/checkpoints/config", get(unsupported::checkpoint_statistics))
+        .route("/jobs/{job}/checkpoints/{trigger}", get(unsupported::trigger))
+        .route("/jobs/{job}/checkpoints/details/{checkpoint}", get(unsupported::checkpoint_details))
+        .route(
+            "/jobs/{job}/checkpoints/details/{checkpoint}/subtasks/{vertex}",
+            get(unsupported::checkpoint_subtasks),
+        )
+        .route("/jobs/{job}/jobmanager/config", get(jobmanager::job_config))
+        .route("/jobs/{job}/jobmanager/environment", get(jobmanager::job_environment))
+        .route("/jobs/{job}/jobmanager/log-url", get(jobmanager::log_url))
+        .route("/jobs/{job}/taskmanagers/{executor}/log-url", get(jobmanager::executor_log_url))
+}
+
+fn vertex_routes() -> Router<Rest> {
+    let below_vertex = Router::new()
+        .route("/", get(vertices::details))
+        .route("/taskmanagers", get(vertices::taskmanagers))
+        .route("/subtasktimes", get(vertices::subtask_times))
+        .route("/accumulators", get(accumulators::of_vertex))
+        .route("/watermarks", get(vertices::watermarks))
+        .route("/backpressure", get(vertices::backpressure))
+        .route("/flamegraph", get(vertices::flamegraph))
+        .route("/jm-operator-metrics", get(vertices::coordinator_metrics))
+        .route("/metrics", get(metrics::of_vertex))
+        .route("/subtasks/metrics", get(metrics::of_subtasks))
+        .route("/subtasks/accumulators", get(accumulators::of_subtasks))
+        .route("/subtasks/{subtask}", get(vertices::subtask))
+        .route("/subtasks/{subtask}/metrics", get(metrics::of_subtask))
+        .route("/subtasks/{subtask}/attempts/{attempt}", get(vertices::attempt));
+    Router::new().nest("/jobs/{job}/vertices/{vertex}", below_vertex)
+}
+
+fn executor_routes() -> Router<Rest> {
+    Router::new()
+        .route("/taskmanagers", get(taskmanagers::list))
+        .route("/taskmanagers/metrics", get(metrics::of_taskmanagers))
+        .route("/taskmanagers/{executor}", get(taskmanagers::details))
+        .route("/taskmanagers/{executor}/metrics", get(metrics::of_taskmanager))
+        .route("/taskmanagers/{executor}/log", get(taskmanagers::log))
+        .route("/taskmanagers/{executor}/stdout", get(taskmanagers::stdout))
+        .route("/taskmanagers/{executor}/logs", get(taskmanagers::log_list))
+        .route("/taskmanagers/{executor}/logs/{file}", get(taskmanagers::log_named))
+        .route("/taskmanagers/{executor}/thread-dump", get(taskmanagers::thread_dump))
+}
+
+fn master_routes() -> Router<Rest> {
+    Router::new()
+        .route("/jobmanager/config", get(jobmanager::config))
+        .route("/jobmanager/environment", get(jobmanager::environment))
+        .route("/jobmanager/metrics", get(metrics::of_jobmanager))
+        .route("/jobmanager/log", get(jobmanager::log))
+        .route("/jobmanager/stdout", get(jobmanager::stdout))
+        .route("/jobmanager/logs", get(jobmanager::log_list))
+        .route("/jobmanager/logs/{file}", get(jobmanager::log_named))
+        .route("/jobmanager/thread-dump", get(jobmanager::thread_dump))
+}
+
+/// Headers as Flink's server writes them.
+fn as_flink_writes(mut response: Response, origin: HeaderValue) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {
+        let kind = HeaderValue::from_static("application/json; charset=UTF-8");
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
+    response
+}
+
+/// Reads a body as JSON, whatever content type it claims.
+///
+/// # Errors
+/// 400 if it is not what is expected, 413 if it is too long.
+fn json_body<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, RestError> {
+    let body = body.map_err(|rejection| body_error(rejection.status(), rejection.body_text()))?;
+    serde_json::from_slice(&body).map_err(|e| {
+        RestError::bad_request(format!("Bad request, the request body is not what is expected here: {e}"))
+    })
+}
+
+fn body_error(status: StatusCode, text: String) -> RestError {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            RestError::new(status, "the request body is longer than rest.server.max-content-length allows")
+        }
+        _ => RestError::new(status, text),
+    }
+}
+
+/// 404 for a task executor.
+fn executor_not_found(id: &ExecutorId) -> RestError {
+    RestError::not_found(format!("No TaskExecutor registered under {id}."))
+}
+
+/// `http://host:port` as the client reached us; empty where it did not say.
+fn base_url(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.map(|host| format!("http://{host}")).unwrap_or_default()
+}

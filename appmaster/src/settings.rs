@@ -1,0 +1,93 @@
+//! What the application master is told by YARN and by the client: environment, credentials, configuration.
+
+use anyhow::{Context, Result, anyhow};
+use kvick_core::application_spec::{
+    APPLICATION_SECRET, ApplicationMode, ApplicationSpec, CONFIG_SECRET, HADOOP_SECRET, SHARED_SECRET,
+};
+use kvick_core::config::{ConfigError, Configuration, options};
+use kvick_core::master::{MasterMode, MasterSettings};
+use kvick_core::resources::ResourceSettings;
+use kvick_core::time::Millis;
+use kvick_yarn::credentials::Credentials;
+use kvick_yarn::ids::ContainerId;
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+
+/// All that an application master needs to know at its start.
+#[derive(Debug)]
+pub struct Settings {
+    /// The YARN attempt: the epoch of all that it says.
+    pub epoch: u64,
+    /// The node manager's host: where this process is reached.
+    pub host: String,
+    /// The container's log directory.
+    pub log_dir: PathBuf,
+    /// What the client asked for.
+    pub spec: ApplicationSpec,
+    /// The effective configuration.
+    pub config: Configuration,
+    /// The application's shared secret.
+    pub secret: String,
+    /// Resolved Hadoop properties.
+    pub hadoop: BTreeMap<String, String>,
+    /// Tokens and secrets of the container.
+    pub credentials: Credentials,
+}
+
+impl Settings {
+    /// Reads the environment that YARN and the client prepared.
+    ///
+    /// # Errors
+    /// Names what is missing or wrong.
+    pub fn from_environment() -> Result<Settings> {
+        let container: ContainerId = required("CONTAINER_ID")?.parse().context("CONTAINER_ID")?;
+        let credentials = Credentials::from_environment().context("the container's credentials")?;
+        Ok(Settings {
+            epoch: u64::from(container.attempt_id.attempt.unsigned_abs()),
+            host: required("NM_HOST")?,
+            log_dir: env::var("LOG_DIRS")
+                .ok()
+                .and_then(|dirs| dirs.split(',').next().map(PathBuf::from))
+                .unwrap_or_else(env::temp_dir),
+            spec: json(&credentials, APPLICATION_SECRET)?,
+            config: json(&credentials, CONFIG_SECRET)?,
+            secret: text(&credentials, SHARED_SECRET)?,
+            hadoop: json(&credentials, HADOOP_SECRET)?,
+            credentials,
+        })
+    }
+
+    /// What the master machine acts on.
+    ///
+    /// # Errors
+    /// The first value of the configuration that is not of its option's type.
+    pub fn master(&self) -> Result<MasterSettings, ConfigError> {
+        let mode = match &self.spec.mode {
+            ApplicationMode::Session => MasterMode::Session,
+            ApplicationMode::PerJob { detached, .. } => MasterMode::PerJob { detached: *detached },
+            ApplicationMode::Application { .. } => MasterMode::Application,
+        };
+        Ok(MasterSettings {
+            mode,
+            resources: ResourceSettings::from_config(&self.config, self.spec.executor.slots)?,
+            heartbeat_interval: self.config.get(&options::HEARTBEAT_INTERVAL)?.into(),
+            job_expiration: Millis(self.config.get(&options::JOBSTORE_EXPIRATION)?.saturating_mul(1_000)),
+            result_wait: self.config.get(&options::CLIENT_TIMEOUT)?.into(),
+        })
+    }
+}
+
+fn text(credentials: &Credentials, alias: &str) -> Result<String> {
+    let bytes = credentials.secret(alias).ok_or_else(|| anyhow!("the credentials hold no {alias}"))?;
+    String::from_utf8(bytes.to_vec()).with_context(|| format!("{alias} in the credentials is no text"))
+}
+
+fn json<T: serde::de::DeserializeOwned>(credentials: &Credentials, alias: &str) -> Result<T> {
+    serde_json::from_str(&text(credentials, alias)?).with_context(|| format!("{alias} in the credentials"))
+}
+
+fn required(name: &str) -> Result<String> {
+    env::var(name)
+        .map_err(|_| anyhow!("the environment variable {name} is not set: is this a YARN container?"))
+}

@@ -1,0 +1,106 @@
+//! From slots to running tasks: workers first, then the tasks of a region, all at once.
+
+use super::{JobEffect, JobMaster, Phase, Worker};
+use crate::graph::TaskRef;
+use crate::graph::pointwise::{consumers_of, producers_of};
+use crate::ids::ExecutorId;
+use crate::job::JobState;
+use crate::task::{InputDeployment, OutputDeployment, ProducerLocation, TaskDeployment, TaskState};
+use crate::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl JobMaster {
+    /// Moves every region that is not deployed as far as it can go, and the job with them.
+    pub(super) fn advance(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        if self.ending() {
+            return self.end_when_stopped(now, fx);
+        }
+        for region in self.pending_regions.clone() {
+            if let Phase::Restarting(at) = self.regions[region].phase
+                && at <= now
+                && self.region_stopped(region)
+            {
+                self.restart_region(now, region);
+            }
+            if self.regions[region].phase == Phase::Waiting {
+                self.try_deploy(now, region, fx);
+            }
+        }
+        let restarting = self.regions.iter().any(|r| matches!(r.phase, Phase::Restarting(_)));
+        if !restarting && self.state == JobState::Restarting {
+            self.enter(now, JobState::Running, fx);
+        }
+    }
+
+    /// Deploys a region if all its slots are filled and all its workers ready; asks for the workers that are missing.
+    fn try_deploy(&mut self, now: Millis, region: usize, fx: &mut Vec<JobEffect>) {
+        let tasks: Vec<TaskRef> = self.regions[region].tasks.clone();
+        let Some(executors) = self.executors_of(&tasks) else { return };
+        for executor in &executors {
+            if !self.workers.contains_key(executor) {
+                self.workers.insert(executor.clone(), Worker::Starting);
+                fx.push(JobEffect::StartWorker(executor.clone()));
+            }
+        }
+        for task in &tasks {
+            self.execution_mut(*task).enter(now, TaskState::Deploying);
+        }
+        if executors.iter().any(|e| self.workers.get(e) == Some(&Worker::Starting)) {
+            return;
+        }
+        self.deploy(region, &tasks, fx);
+    }
+
+    /// The executors under these tasks; `None` while a slot is missing.
+    fn executors_of(&self, tasks: &[TaskRef]) -> Option<BTreeSet<ExecutorId>> {
+        tasks.iter().map(|t| self.pool.executor(self.execution(*t).slot).cloned()).collect()
+    }
+
+    fn deploy(&mut self, region: usize, tasks: &[TaskRef], fx: &mut Vec<JobEffect>) {
+        let mut by_executor: BTreeMap<ExecutorId, Vec<TaskDeployment>> = BTreeMap::new();
+        for task in tasks {
+            if let Some(executor) = self.pool.executor(self.execution(*task).slot).cloned() {
+                by_executor.entry(executor).or_default().push(self.deployment(*task));
+                self.execution_mut(*task).deployed = true;
+            }
+        }
+        fx.extend(by_executor.into_iter().map(|(executor, tasks)| JobEffect::Deploy(executor, tasks)));
+        self.regions[region].phase = Phase::Deployed;
+        self.pending_regions.remove(&region);
+    }
+
+    fn deployment(&self, task: TaskRef) -> TaskDeployment {
+        let graph = &self.submission.graph;
+        let vertex = &graph.vertices[task.vertex];
+        let inputs = graph.inputs(vertex.id).map(|edge| {
+            let from = self.vertex_index[&edge.source];
+            let width = graph.vertices[from].parallelism;
+            let producers = producers_of(edge.partitioning, width, vertex.parallelism, task.subtask)
+                .map(|subtask| self.producer(TaskRef { vertex: from, subtask }))
+                .collect();
+            InputDeployment { input: edge.input, output: edge.output, producers }
+        });
+        let outputs = graph.outputs(vertex.id).map(|edge| {
+            let to = self.vertex_index[&edge.target];
+            let width = graph.vertices[to].parallelism;
+            let consumers = consumers_of(edge.partitioning, vertex.parallelism, width, task.subtask)
+                .map(|subtask| self.execution_id(TaskRef { vertex: to, subtask }))
+                .collect();
+            OutputDeployment { output: edge.output, consumers }
+        });
+        TaskDeployment {
+            execution: self.execution_id(task),
+            inputs: inputs.collect(),
+            outputs: outputs.collect(),
+        }
+    }
+
+    fn producer(&self, task: TaskRef) -> ProducerLocation {
+        let executor = self.pool.executor(self.execution(task).slot);
+        let address = match executor.and_then(|e| self.workers.get(e)) {
+            Some(Worker::Ready(address)) => address.clone(),
+            _ => String::new(),
+        };
+        ProducerLocation { execution: self.execution_id(task), address }
+    }
+}

@@ -1,0 +1,215 @@
+//! What a failure means: which tasks stop, whether the job goes on, and how it ends when it does not.
+
+use super::{Decision, ExceptionEntry, JobEffect, JobMaster, Phase};
+use crate::failure::{Failure, FailureKind};
+use crate::graph::{TaskRef, all_tasks};
+use crate::ids::{ExecutionId, ExecutorId};
+use crate::job::JobState;
+use crate::task::TaskState;
+use crate::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many failures the exception history keeps (`web.exception-history-size`).
+const HISTORY: usize = 16;
+
+impl JobMaster {
+    /// A task reported that it failed.
+    pub(super) fn task_failed(
+        &mut self,
+        now: Millis,
+        task: TaskRef,
+        executor: Option<&ExecutorId>,
+        failure: Failure,
+        fx: &mut Vec<JobEffect>,
+    ) {
+        let regions = BTreeSet::from([self.region_of[&task]]);
+        self.fail_regions(now, regions, Some(task), executor, failure, fx);
+    }
+
+    /// Tasks ended without a report: their worker or executor is gone.
+    pub(super) fn tasks_lost(
+        &mut self,
+        now: Millis,
+        tasks: Vec<TaskRef>,
+        executor: Option<&ExecutorId>,
+        failure: Failure,
+        fx: &mut Vec<JobEffect>,
+    ) {
+        let mut regions = BTreeSet::new();
+        let mut first = None;
+        for task in tasks {
+            let region = self.region_of[&task];
+            let execution = self.execution_mut(task);
+            if execution.state.is_terminal() {
+                continue;
+            }
+            execution.failure = Some(failure.clone());
+            let end =
+                if execution.state == TaskState::Canceling { TaskState::Canceled } else { TaskState::Failed };
+            execution.enter(now, end);
+            first.get_or_insert(task);
+            regions.insert(region);
+        }
+        self.fail_regions(now, regions, first, executor, failure, fx);
+    }
+
+    fn fail_regions(
+        &mut self,
+        now: Millis,
+        regions: BTreeSet<usize>,
+        task: Option<TaskRef>,
+        executor: Option<&ExecutorId>,
+        failure: Failure,
+        fx: &mut Vec<JobEffect>,
+    ) {
+        let fresh: BTreeSet<usize> =
+            regions.into_iter().filter(|r| !matches!(self.regions[*r].phase, Phase::Restarting(_))).collect();
+        if fresh.is_empty() || self.ending() {
+            return self.advance(now, fx);
+        }
+        self.record(now, task, executor, &failure);
+        match self.restart.on_failure(now) {
+            Decision::RestartAfter(delay) => self.restart_regions(now, &fresh, now.plus(delay), fx),
+            Decision::Suppress(why) => {
+                self.fail(now, failure.wrapped(FailureKind::RestartSuppressed, why), fx);
+            }
+        }
+    }
+
+    fn restart_regions(
+        &mut self,
+        now: Millis,
+        regions: &BTreeSet<usize>,
+        at: Millis,
+        fx: &mut Vec<JobEffect>,
+    ) {
+        self.restarts += 1;
+        self.enter(now, JobState::Restarting, fx);
+        let mut tasks = Vec::new();
+        for &region in regions {
+            self.regions[region].phase = Phase::Restarting(at);
+            self.pending_regions.insert(region);
+            tasks.extend(self.regions[region].tasks.iter().copied());
+        }
+        self.stop(now, &tasks, fx);
+        self.advance(now, fx);
+    }
+
+    /// Begins the next attempt of a region whose tasks have all stopped.
+    pub(super) fn restart_region(&mut self, now: Millis, region: usize) {
+        for task in self.regions[region].tasks.clone() {
+            if self.execution(task).state == TaskState::Finished {
+                self.unfinished += 1;
+            }
+            self.execution_mut(task).restart(now);
+        }
+        self.regions[region].phase = Phase::Waiting;
+        self.await_slots(now);
+    }
+
+    /// Ends the job as failed, once its tasks have stopped.
+    pub(super) fn fail(&mut self, now: Millis, failure: Failure, fx: &mut Vec<JobEffect>) {
+        self.failure = Some(failure);
+        self.enter(now, JobState::Failing, fx);
+        self.stop_all(now, fx);
+        self.advance(now, fx);
+    }
+
+    /// Slots did not come within `slot.request.timeout`.
+    pub(super) fn slots_timed_out(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        let (have, need) = (self.pool.filled(), self.pool.len());
+        let text = format!(
+            "could not acquire the slots that the job needs: {have} of {need} within {} ms (slot.request.timeout); \
+             the queue or the cluster may have no room, or the task executors do not start",
+            self.settings.slot_request_timeout.0
+        );
+        let failure = Failure::new(FailureKind::NoResources, text);
+        let waiting: BTreeSet<usize> = self
+            .pending_regions
+            .iter()
+            .copied()
+            .filter(|r| self.regions[*r].phase == Phase::Waiting)
+            .collect();
+        self.fail_regions(now, waiting, None, None, failure, fx);
+        self.await_slots(now);
+    }
+
+    /// Tasks did not stop within `task.cancellation.timeout`: their workers are ended.
+    pub(super) fn force_stop(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        let stuck: BTreeSet<ExecutorId> = all_tasks(&self.submission.graph)
+            .filter(|t| self.execution(*t).state == TaskState::Canceling)
+            .filter_map(|t| self.pool.executor(self.execution(t).slot).cloned())
+            .collect();
+        for executor in stuck {
+            self.workers.remove(&executor);
+            fx.push(JobEffect::StopWorker(executor.clone()));
+            let text = "a task did not stop within task.cancellation.timeout; its worker was ended";
+            let tasks = self.tasks_on(&executor);
+            self.tasks_lost(now, tasks, Some(&executor), Failure::new(FailureKind::WorkerLost, text), fx);
+        }
+    }
+
+    /// Stops every task of the job.
+    pub(super) fn stop_all(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        self.slots_deadline = None;
+        // Slots that were asked for and have not come are not needed any more.
+        fx.push(JobEffect::RequireSlots(self.pool.filled() as u32));
+        let tasks: Vec<TaskRef> = all_tasks(&self.submission.graph).collect();
+        self.stop(now, &tasks, fx);
+    }
+
+    fn stop(&mut self, now: Millis, tasks: &[TaskRef], fx: &mut Vec<JobEffect>) {
+        let mut running: BTreeMap<ExecutorId, Vec<ExecutionId>> = BTreeMap::new();
+        for &task in tasks {
+            let id = self.execution_id(task);
+            let executor = self.pool.executor(self.execution(task).slot).cloned();
+            let execution = self.execution_mut(task);
+            match (execution.deployed, executor) {
+                (true, Some(executor)) => {
+                    if execution.enter(now, TaskState::Canceling) {
+                        running.entry(executor).or_default().push(id);
+                    }
+                }
+                _ => {
+                    execution.enter(now, TaskState::Canceled);
+                }
+            }
+        }
+        if !running.is_empty() {
+            self.cancel_deadline = Some(now.plus(self.settings.cancellation_timeout));
+        }
+        fx.extend(running.into_iter().map(|(executor, tasks)| JobEffect::Cancel(executor, tasks)));
+    }
+
+    /// Whether no task of a region runs any more.
+    pub(super) fn region_stopped(&self, region: usize) -> bool {
+        self.regions[region].tasks.iter().all(|t| self.execution(*t).state.is_terminal())
+    }
+
+    /// Ends a job that is being cancelled or failed, once all its tasks have stopped.
+    pub(super) fn end_when_stopped(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        let stopped = self.executions.iter().flatten().all(|e| e.state.is_terminal());
+        match self.state {
+            JobState::Cancelling if stopped => self.end(now, JobState::Canceled, fx),
+            JobState::Failing if stopped => self.end(now, JobState::Failed, fx),
+            _ => {}
+        }
+    }
+
+    fn record(
+        &mut self,
+        now: Millis,
+        task: Option<TaskRef>,
+        executor: Option<&ExecutorId>,
+        failure: &Failure,
+    ) {
+        let name = task.map(|t| {
+            let vertex = &self.submission.graph.vertices[t.vertex];
+            format!("{} ({}/{})", vertex.name, t.subtask + 1, vertex.parallelism)
+        });
+        let entry =
+            ExceptionEntry { at: now, failure: failure.clone(), task: name, executor: executor.cloned() };
+        self.exceptions.insert(0, entry);
+        self.exceptions.truncate(HISTORY);
+    }
+}

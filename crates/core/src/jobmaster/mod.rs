@@ -1,0 +1,374 @@
+//! The job master: one job from its submission to its end.
+//!
+//! It holds the execution graph, asks for slots, has workers started, deploys tasks region by region, and decides what a
+//! failure means. Methods come in four kinds:
+//! - *inputs* (`start`, `slots_granted`, `worker_ready`, `worker_lost`, `executor_lost`, `task_report`, `cancel`, `tick`)
+//!   take the time and push [`JobEffect`]s;
+//! - *getters* for REST ([`view`]);
+//! - [`JobMaster::next_deadline`] tells when `tick` is wanted;
+//! - nothing else changes it.
+
+mod deploy;
+mod execution;
+mod failover;
+mod restart;
+mod settings;
+mod slots;
+pub mod view;
+
+pub use execution::Execution;
+pub use restart::{Decision, ExponentialDelay, RestartStrategy};
+pub use settings::JobSettings;
+pub use slots::{SharedSlot, SlotPool};
+
+use crate::accumulator::{Accumulators, merge_into};
+use crate::failure::Failure;
+use crate::graph::{TaskRef, all_tasks, pipelined_regions};
+use crate::ids::{ExecutionId, ExecutorId, SlotId, VertexId};
+use crate::job::{JobResult, JobState, JobSubmission};
+use crate::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
+use crate::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a job master wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobEffect {
+    /// The job needs this many slots in all (0: it has ended).
+    RequireSlots(u32),
+    /// Slots that were granted but are not needed.
+    ReturnSlots(Vec<SlotId>),
+    /// Have a worker of this job on that executor.
+    StartWorker(ExecutorId),
+    /// The job needs no worker there any more.
+    StopWorker(ExecutorId),
+    /// Run these tasks in the worker there.
+    Deploy(ExecutorId, Vec<TaskDeployment>),
+    /// Stop these tasks.
+    Cancel(ExecutorId, Vec<ExecutionId>),
+    /// The job's state changed.
+    StateChanged(JobState),
+    /// The job has ended. Nothing follows.
+    Ended(Box<JobResult>),
+}
+
+/// A worker of this job on one executor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Worker {
+    /// Asked for.
+    Starting,
+    /// Ready, with the address of its data listener.
+    Ready(String),
+}
+
+/// Where a region stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Waits for slots and workers, then is deployed.
+    Waiting,
+    /// Its tasks are out.
+    Deployed,
+    /// A failure: its tasks are being stopped; once they are, and not before this instant, it starts again.
+    Restarting(Millis),
+}
+
+/// Subtasks that run, fail and restart together.
+#[derive(Debug, Clone)]
+struct Region {
+    tasks: Vec<TaskRef>,
+    phase: Phase,
+}
+
+/// An entry of the exception history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExceptionEntry {
+    /// When.
+    pub at: Millis,
+    /// What.
+    pub failure: Failure,
+    /// `name (2/4)` of the task, where one failed.
+    pub task: Option<String>,
+    /// Where it ran.
+    pub executor: Option<ExecutorId>,
+}
+
+/// One job.
+#[derive(Debug)]
+pub struct JobMaster {
+    submission: JobSubmission,
+    settings: JobSettings,
+    restart: RestartStrategy,
+    submitted: Millis,
+    state: JobState,
+    entered: BTreeMap<JobState, Millis>,
+    executions: Vec<Vec<Execution>>,
+    vertex_index: BTreeMap<VertexId, usize>,
+    regions: Vec<Region>,
+    region_of: BTreeMap<TaskRef, usize>,
+    pending_regions: BTreeSet<usize>,
+    unfinished: usize,
+    pool: SlotPool,
+    workers: BTreeMap<ExecutorId, Worker>,
+    slots_deadline: Option<Millis>,
+    cancel_deadline: Option<Millis>,
+    restarts: u32,
+    failure: Option<Failure>,
+    exceptions: Vec<ExceptionEntry>,
+}
+
+impl JobMaster {
+    /// A job that was accepted but not started. The graph must have been validated.
+    pub fn new(now: Millis, submission: JobSubmission, settings: JobSettings) -> JobMaster {
+        let graph = &submission.graph;
+        let pool = SlotPool::for_graph(graph);
+        let mut executions: Vec<Vec<Execution>> = vec![Vec::new(); graph.vertices.len()];
+        for task in all_tasks(graph) {
+            executions[task.vertex].push(Execution::new(now, pool.index_of(graph, task)));
+        }
+        let regions: Vec<Region> = pipelined_regions(graph)
+            .into_iter()
+            .map(|tasks| Region { tasks, phase: Phase::Waiting })
+            .collect();
+        let region_of =
+            regions.iter().enumerate().flat_map(|(i, r)| r.tasks.iter().map(move |t| (*t, i))).collect();
+        JobMaster {
+            vertex_index: graph.vertices.iter().enumerate().map(|(i, v)| (v.id, i)).collect(),
+            unfinished: all_tasks(graph).count(),
+            pending_regions: (0..regions.len()).collect(),
+            restart: settings.restart.clone(),
+            submitted: now,
+            state: JobState::Created,
+            entered: BTreeMap::from([(JobState::Initializing, now), (JobState::Created, now)]),
+            workers: BTreeMap::new(),
+            slots_deadline: None,
+            cancel_deadline: None,
+            restarts: 0,
+            failure: None,
+            exceptions: Vec::new(),
+            submission,
+            settings,
+            executions,
+            regions,
+            region_of,
+            pool,
+        }
+    }
+
+    /// Input: begin. The job asks for its slots.
+    pub fn start(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        self.enter(now, JobState::Running, fx);
+        for task in all_tasks(&self.submission.graph).collect::<Vec<_>>() {
+            self.execution_mut(task).enter(now, TaskState::Scheduled);
+        }
+        fx.push(JobEffect::RequireSlots(self.pool.len() as u32));
+        self.await_slots(now);
+    }
+
+    /// Input: slots were granted to this job.
+    pub fn slots_granted(&mut self, now: Millis, slots: Vec<SlotId>, fx: &mut Vec<JobEffect>) {
+        let surplus = if self.ending() { slots } else { self.pool.fill(slots) };
+        if !surplus.is_empty() {
+            fx.push(JobEffect::ReturnSlots(surplus));
+        }
+        self.await_slots(now);
+        self.advance(now, fx);
+    }
+
+    /// Input: the worker on an executor is ready.
+    pub fn worker_ready(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        address: String,
+        fx: &mut Vec<JobEffect>,
+    ) {
+        if let Some(worker) = self.workers.get_mut(executor) {
+            *worker = Worker::Ready(address);
+            self.advance(now, fx);
+        }
+    }
+
+    /// Input: the worker on an executor has ended or could not be started.
+    pub fn worker_lost(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        failure: Failure,
+        fx: &mut Vec<JobEffect>,
+    ) {
+        if self.workers.remove(executor).is_some() {
+            let tasks = self.tasks_on(executor);
+            self.tasks_lost(now, tasks, Some(executor), failure, fx);
+        }
+    }
+
+    /// Input: an executor is gone, and with it its slots and the worker there.
+    pub fn executor_lost(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        failure: Failure,
+        fx: &mut Vec<JobEffect>,
+    ) {
+        let tasks = self.tasks_on(executor);
+        self.workers.remove(executor);
+        if self.pool.lose_executor(executor).is_empty() {
+            return;
+        }
+        self.tasks_lost(now, tasks, Some(executor), failure, fx);
+        self.await_slots(now);
+    }
+
+    /// Input: a task reported. Reports of earlier attempts are dropped here, and only here.
+    pub fn task_report(&mut self, now: Millis, report: &TaskReport, fx: &mut Vec<JobEffect>) {
+        let Some(task) = self.current(report.execution) else { return };
+        if !self.execution_mut(task).report(now, report) {
+            return;
+        }
+        match report.state {
+            TaskState::Finished => self.task_finished(now, fx),
+            TaskState::Failed => {
+                let failure = report.failure.clone().unwrap_or_else(Failure::unknown);
+                let executor = self.pool.executor(self.execution(task).slot).cloned();
+                self.task_failed(now, task, executor.as_ref(), failure, fx);
+            }
+            TaskState::Canceled => self.advance(now, fx),
+            _ => {}
+        }
+    }
+
+    /// Input: counters of running tasks.
+    pub fn task_metrics(
+        &mut self,
+        tasks: &[(ExecutionId, TaskMetrics)],
+        sums: &[(ExecutionId, Accumulators)],
+    ) {
+        for (id, metrics) in tasks {
+            if let Some(task) = self.current(*id) {
+                self.execution_mut(task).metrics = *metrics;
+            }
+        }
+        for (id, accumulators) in sums {
+            if let Some(task) = self.current(*id) {
+                self.execution_mut(task).accumulators.clone_from(accumulators);
+            }
+        }
+    }
+
+    /// Input: a person wants the job cancelled. Without effect once it is ending anyway.
+    pub fn cancel(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        if self.ending() {
+            return;
+        }
+        self.enter(now, JobState::Cancelling, fx);
+        self.stop_all(now, fx);
+        self.advance(now, fx);
+    }
+
+    /// Input: time has passed.
+    pub fn tick(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        if self.slots_deadline.is_some_and(|d| d <= now) {
+            self.slots_deadline = None;
+            self.slots_timed_out(now, fx);
+        }
+        if self.cancel_deadline.is_some_and(|d| d <= now) {
+            self.cancel_deadline = None;
+            self.force_stop(now, fx);
+        }
+        self.advance(now, fx);
+    }
+
+    /// The next instant at which `tick` would do something.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        let restarts = self.pending_regions.iter().filter_map(|&r| match self.regions[r].phase {
+            Phase::Restarting(at) if !self.ending() && self.region_stopped(r) => Some(at),
+            _ => None,
+        });
+        restarts.chain(self.slots_deadline).chain(self.cancel_deadline).min()
+    }
+
+    fn task_finished(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        self.unfinished -= 1;
+        if self.unfinished == 0 && !self.ending() {
+            self.end(now, JobState::Finished, fx);
+        } else {
+            self.advance(now, fx);
+        }
+    }
+
+    /// Whether the job is on its way to an end and takes nothing new.
+    fn ending(&self) -> bool {
+        self.state.is_terminal() || matches!(self.state, JobState::Cancelling | JobState::Failing)
+    }
+
+    fn end(&mut self, now: Millis, state: JobState, fx: &mut Vec<JobEffect>) {
+        self.enter(now, state, fx);
+        self.slots_deadline = None;
+        self.cancel_deadline = None;
+        for executor in std::mem::take(&mut self.workers).into_keys() {
+            fx.push(JobEffect::StopWorker(executor));
+        }
+        fx.push(JobEffect::RequireSlots(0));
+        fx.push(JobEffect::Ended(Box::new(self.result(now))));
+    }
+
+    fn result(&self, now: Millis) -> JobResult {
+        JobResult {
+            job_id: self.submission.job_id,
+            state: self.state,
+            net_runtime_ms: now.since(self.submitted).0,
+            accumulators: self.accumulators(),
+            failure: self.failure.clone(),
+        }
+    }
+
+    /// Getter: accumulators merged over all current attempts.
+    pub fn accumulators(&self) -> Accumulators {
+        let mut total = Accumulators::new();
+        for execution in self.executions.iter().flatten() {
+            merge_into(&mut total, &execution.accumulators);
+        }
+        total
+    }
+
+    fn enter(&mut self, now: Millis, state: JobState, fx: &mut Vec<JobEffect>) {
+        if self.state != state {
+            self.state = state;
+            self.entered.insert(state, now);
+            fx.push(JobEffect::StateChanged(state));
+        }
+    }
+
+    fn current(&self, id: ExecutionId) -> Option<TaskRef> {
+        let vertex = *self.vertex_index.get(&id.vertex)?;
+        let execution = self.executions[vertex].get(id.subtask as usize)?;
+        (execution.attempt == id.attempt).then_some(TaskRef { vertex, subtask: id.subtask })
+    }
+
+    fn execution(&self, task: TaskRef) -> &Execution {
+        &self.executions[task.vertex][task.subtask as usize]
+    }
+
+    fn execution_mut(&mut self, task: TaskRef) -> &mut Execution {
+        &mut self.executions[task.vertex][task.subtask as usize]
+    }
+
+    fn execution_id(&self, task: TaskRef) -> ExecutionId {
+        self.execution(task).id(self.submission.graph.vertices[task.vertex].id, task.subtask)
+    }
+
+    fn tasks_on(&self, executor: &ExecutorId) -> Vec<TaskRef> {
+        all_tasks(&self.submission.graph)
+            .filter(|t| self.pool.executor(self.execution(*t).slot) == Some(executor))
+            .collect()
+    }
+
+    /// The clock for missing slots runs while there are any.
+    fn await_slots(&mut self, now: Millis) {
+        let complete = self.pool.filled() == self.pool.len();
+        if complete || self.ending() {
+            self.slots_deadline = None;
+        } else if self.slots_deadline.is_none() {
+            self.slots_deadline = Some(now.plus(self.settings.slot_request_timeout));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The slots of a job: logical shared slots, and the real ones that fill them.
+
+use crate::graph::{JobGraph, TaskRef};
+use crate::ids::{ExecutorId, SlotId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A place for one subtask of each vertex of a slot sharing group.
+#[derive(Debug, Clone)]
+pub struct SharedSlot {
+    /// The slot sharing group.
+    pub group: String,
+    /// The real slot, once granted.
+    pub slot: Option<SlotId>,
+}
+
+/// All shared slots of a job.
+#[derive(Debug, Clone, Default)]
+pub struct SlotPool {
+    shared: Vec<SharedSlot>,
+    first_of_group: BTreeMap<String, usize>,
+}
+
+impl SlotPool {
+    /// The shared slots that a graph needs: for each group as many as its widest vertex has subtasks.
+    pub fn for_graph(graph: &JobGraph) -> SlotPool {
+        let mut widest: BTreeMap<&str, u32> = BTreeMap::new();
+        for vertex in &graph.vertices {
+            let width = widest.entry(&vertex.slot_sharing_group).or_default();
+            *width = (*width).max(vertex.parallelism);
+        }
+        let mut pool = SlotPool::default();
+        for (group, width) in widest {
+            pool.first_of_group.insert(group.to_string(), pool.shared.len());
+            let slot = SharedSlot { group: group.to_string(), slot: None };
+            pool.shared.extend(std::iter::repeat_n(slot, width as usize));
+        }
+        pool
+    }
+
+    /// The index of the shared slot in which a subtask runs.
+    pub fn index_of(&self, graph: &JobGraph, task: TaskRef) -> usize {
+        let group = &graph.vertices[task.vertex].slot_sharing_group;
+        self.first_of_group.get(group).copied().unwrap_or(0) + task.subtask as usize
+    }
+
+    /// The executor behind a shared slot, where it is filled.
+    pub fn executor(&self, index: usize) -> Option<&ExecutorId> {
+        self.shared.get(index)?.slot.as_ref().map(|s| &s.executor)
+    }
+
+    /// How many shared slots there are.
+    pub fn len(&self) -> usize {
+        self.shared.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty()
+    }
+
+    /// How many are filled.
+    pub fn filled(&self) -> usize {
+        self.shared.iter().filter(|s| s.slot.is_some()).count()
+    }
+
+    /// Fills empty shared slots with granted ones; returns those for which there was no use.
+    pub fn fill(&mut self, granted: Vec<SlotId>) -> Vec<SlotId> {
+        let mut granted = granted.into_iter();
+        for shared in self.shared.iter_mut().filter(|s| s.slot.is_none()) {
+            match granted.next() {
+                Some(slot) => shared.slot = Some(slot),
+                None => break,
+            }
+        }
+        granted.collect()
+    }
+
+    /// Empties every shared slot on an executor; returns their indices.
+    pub fn lose_executor(&mut self, executor: &ExecutorId) -> BTreeSet<usize> {
+        let mut lost = BTreeSet::new();
+        for (index, shared) in self.shared.iter_mut().enumerate() {
+            if shared.slot.as_ref().is_some_and(|s| s.executor == *executor) {
+                shared.slot = None;
+                lost.insert(index);
+            }
+        }
+        lost
+    }
+
+    /// Every executor that holds a slot of this job.
+    pub fn executors(&self) -> BTreeSet<ExecutorId> {
+        self.shared.iter().filter_map(|s| Some(s.slot.as_ref()?.executor.clone())).collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! Getters: what REST and the logs show of a job.
+
+use super::{ExceptionEntry, Execution, JobMaster, Worker};
+use crate::failure::Failure;
+use crate::ids::{ExecutorId, VertexId};
+use crate::job::{JobState, JobSubmission};
+use crate::task::TaskState;
+use crate::time::Millis;
+use std::collections::BTreeMap;
+
+impl JobMaster {
+    /// What was submitted.
+    pub fn submission(&self) -> &JobSubmission {
+        &self.submission
+    }
+
+    /// The job's state.
+    pub fn state(&self) -> JobState {
+        self.state
+    }
+
+    /// When the job was submitted.
+    pub fn submitted(&self) -> Millis {
+        self.submitted
+    }
+
+    /// When each state was entered last.
+    pub fn entered(&self) -> &BTreeMap<JobState, Millis> {
+        &self.entered
+    }
+
+    /// When the job ended, if it has.
+    pub fn ended(&self) -> Option<Millis> {
+        self.state.is_terminal().then(|| self.entered.get(&self.state).copied()).flatten()
+    }
+
+    /// How often regions of the job were restarted.
+    pub fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// Why the job failed.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// The latest failures, newest first.
+    pub fn exceptions(&self) -> &[ExceptionEntry] {
+        &self.exceptions
+    }
+
+    /// The current attempts of a vertex by its index in the graph, in order of subtask.
+    pub fn executions(&self, vertex: usize) -> &[Execution] {
+        self.executions.get(vertex).map_or(&[], Vec::as_slice)
+    }
+
+    /// The index of a vertex in the graph.
+    pub fn vertex_index(&self, id: VertexId) -> Option<usize> {
+        self.vertex_index.get(&id).copied()
+    }
+
+    /// The executor on which an execution runs or will run.
+    pub fn executor_of(&self, execution: &Execution) -> Option<&ExecutorId> {
+        self.pool.executor(execution.slot)
+    }
+
+    /// `host:port` of the data listener of this job's worker on an executor, once it is ready.
+    pub fn worker_address(&self, executor: &ExecutorId) -> Option<&str> {
+        match self.workers.get(executor)? {
+            Worker::Ready(address) => Some(address),
+            Worker::Starting => None,
+        }
+    }
+
+    /// How many current attempts are in each state.
+    pub fn task_counts(&self) -> BTreeMap<TaskState, u32> {
+        let mut counts = BTreeMap::new();
+        for execution in self.executions.iter().flatten() {
+            *counts.entry(execution.state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Slots filled and slots needed.
+    pub fn slots(&self) -> (usize, usize) {
+        (self.pool.filled(), self.pool.len())
+    }
+}

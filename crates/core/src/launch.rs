@@ -1,0 +1,12 @@
+//! The environment in which the application master starts its task executors.
+
+/// `host:port` of the application master.
+pub const MASTER_ENV: &str = "KVICK_MASTER";
+/// The application master's attempt: the epoch of what it says.
+pub const EPOCH_ENV: &str = "KVICK_EPOCH";
+/// How many slots the task executor offers.
+pub const SLOTS_ENV: &str = "KVICK_SLOTS";
+/// The name of the task executor's program in its working directory.
+pub const EXECUTOR_PROGRAM: &str = "kvick-taskexecutor";
+/// The name of the application master's program in its working directory.
+pub const MASTER_PROGRAM: &str = "kvick-appmaster";

@@ -1,0 +1,62 @@
+//! What the master wants done.
+
+use crate::executor::ToExecutor;
+use crate::ids::{ExecutorId, JobId};
+use crate::job::{JobResult, JobState};
+use serde::{Deserialize, Serialize};
+
+/// How an application ends, as YARN is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FinalStatus {
+    /// It did what it was there for.
+    Succeeded,
+    /// It did not.
+    Failed,
+    /// A person ended its job.
+    Killed,
+}
+
+/// What the master wants done. Effects are performed in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// So many containers are wanted that were not allocated yet.
+    WantContainers(u32),
+    /// Stop this container and give it back.
+    ReleaseContainer {
+        /// Its task executor.
+        executor: ExecutorId,
+        /// Why, for the logs.
+        reason: String,
+    },
+    /// Tell a task executor something.
+    Send {
+        /// To whom.
+        executor: ExecutorId,
+        /// What.
+        message: Box<ToExecutor>,
+    },
+    /// A job changed its state; for logs.
+    JobStateChanged {
+        /// The job.
+        job: JobId,
+        /// Its new state.
+        state: JobState,
+    },
+    /// A job has ended; those who wait for its result are to be told.
+    JobEnded {
+        /// How.
+        result: Box<JobResult>,
+    },
+    /// A job's record has expired.
+    JobForgotten {
+        /// The job.
+        job: JobId,
+    },
+    /// The application is over: stop everything and unregister.
+    Finish {
+        /// How.
+        status: FinalStatus,
+        /// Why, in words for a person; the root cause first.
+        diagnostics: String,
+    },
+}

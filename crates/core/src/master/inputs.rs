@@ -1,0 +1,199 @@
+//! The master's inputs.
+
+use super::{Effect, FinalStatus, Master, SubmitError};
+use crate::executor::{FromExecutor, ToExecutor};
+use crate::failure::{Failure, FailureKind};
+use crate::ids::{ExecutorId, JobId};
+use crate::job::JobSubmission;
+use crate::jobmaster::{JobMaster, JobSettings};
+use crate::time::Millis;
+
+impl Master {
+    /// Input: a job is submitted.
+    ///
+    /// # Errors
+    /// If it is not accepted; nothing has changed then.
+    pub fn submit(
+        &mut self,
+        now: Millis,
+        submission: JobSubmission,
+        fx: &mut Vec<Effect>,
+    ) -> Result<(), SubmitError> {
+        let id = submission.job_id;
+        self.check(&submission)?;
+        let settings = JobSettings::from_config(&submission.graph.config, &submission.config)?;
+        self.jobs.insert(id, JobMaster::new(now, submission, settings));
+        self.lifecycle.job_submitted();
+        self.with_job(now, id, fx, |job, e| job.start(now, e));
+        Ok(())
+    }
+
+    fn check(&self, submission: &JobSubmission) -> Result<(), SubmitError> {
+        if self.lifecycle.is_stopping() {
+            return Err(SubmitError::ShuttingDown);
+        }
+        if self.jobs.contains_key(&submission.job_id) {
+            return Err(SubmitError::Duplicate(submission.job_id));
+        }
+        submission.graph.validate()?;
+        let needed = submission.graph.required_slots();
+        match self.settings.resources.max_slots {
+            Some(max) if needed > max => Err(SubmitError::TooManySlots { needed, max }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Input: a person wants a job cancelled. Says whether there is such a job.
+    pub fn cancel(&mut self, now: Millis, id: JobId, fx: &mut Vec<Effect>) -> bool {
+        self.with_job(now, id, fx, |job, e| job.cancel(now, e));
+        self.jobs.contains_key(&id)
+    }
+
+    /// Input: the client of a job says that it is there, and until when that holds. Without renewal the job is cancelled.
+    pub fn client_heartbeat(&mut self, id: JobId, until: Millis) -> bool {
+        let running = self.jobs.get(&id).is_some_and(|job| !job.state().is_terminal());
+        if running {
+            self.client_leases.insert(id, until);
+        }
+        self.jobs.contains_key(&id)
+    }
+
+    /// Input: somebody fetched the result of an ended job.
+    pub fn result_fetched(&mut self, now: Millis, fx: &mut Vec<Effect>) {
+        self.lifecycle.result_fetched();
+        self.maybe_finish(now, fx);
+    }
+
+    /// Input: the program of an application-mode application has ended.
+    pub fn program_ended(&mut self, now: Millis, failure: Option<Failure>, fx: &mut Vec<Effect>) {
+        self.lifecycle.program_ended(failure);
+        self.maybe_finish(now, fx);
+    }
+
+    /// Input: the application is to end. Running jobs are cancelled first.
+    pub fn stop(&mut self, now: Millis, status: FinalStatus, why: &str, fx: &mut Vec<Effect>) {
+        self.lifecycle.stop(status, why);
+        for id in self.running_jobs() {
+            self.cancel(now, id, fx);
+        }
+        self.maybe_finish(now, fx);
+    }
+
+    /// Input: a container was allocated and is being started.
+    pub fn container_starting(&mut self, now: Millis, executor: ExecutorId, fx: &mut Vec<Effect>) {
+        self.with_resources(now, fx, |r, e| r.container_starting(now, executor, e));
+    }
+
+    /// Input: a container has ended, or could not be started.
+    pub fn container_ended(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        failure: Failure,
+        fx: &mut Vec<Effect>,
+    ) {
+        self.with_resources(now, fx, |r, e| r.container_ended(now, executor, failure, e));
+    }
+
+    /// Input: the connection to a task executor broke.
+    pub fn executor_disconnected(&mut self, now: Millis, executor: &ExecutorId) {
+        self.resources.disconnected(now, executor);
+    }
+
+    /// Input: a task executor said something.
+    pub fn from_executor(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        message: FromExecutor,
+        fx: &mut Vec<Effect>,
+    ) {
+        self.resources.heard(now, executor);
+        match message {
+            FromExecutor::Register { info } => self.register(now, executor, info.slots, fx),
+            FromExecutor::WorkerReady { job_id, address, .. } => {
+                self.with_job(now, job_id, fx, |job, e| job.worker_ready(now, executor, address, e));
+            }
+            FromExecutor::WorkerLost { job_id, failure } => {
+                if let Some(jobs) = self.workers.get_mut(executor) {
+                    jobs.remove(&job_id);
+                }
+                self.with_job(now, job_id, fx, |job, e| job.worker_lost(now, executor, failure, e));
+            }
+            FromExecutor::Task { job_id, report } => {
+                self.with_job(now, job_id, fx, |job, e| job.task_report(now, &report, e));
+            }
+            FromExecutor::TaskMetrics { job_id, tasks, accumulators } => {
+                if let Some(job) = self.jobs.get_mut(&job_id) {
+                    job.task_metrics(&tasks, &accumulators);
+                }
+            }
+            FromExecutor::Heartbeat { .. } | FromExecutor::Logs { .. } | FromExecutor::LogContent { .. } => {}
+        }
+    }
+
+    fn register(&mut self, now: Millis, executor: &ExecutorId, slots: u32, fx: &mut Vec<Effect>) {
+        let mut welcome = false;
+        self.tell_resources(|r, e| welcome = r.registered(now, executor.clone(), slots, e));
+        let message = if welcome {
+            ToExecutor::Registered {
+                heartbeat_interval_ms: self.settings.heartbeat_interval.0,
+                heartbeat_timeout_ms: self.settings.resources.heartbeat_timeout.0,
+            }
+        } else {
+            ToExecutor::Refused {
+                reason: "the application master did not ask for this task executor".to_string(),
+            }
+        };
+        fx.push(Effect::Send { executor: executor.clone(), message: Box::new(message) });
+        self.carry_on(now, fx);
+    }
+
+    /// Input: time has passed.
+    pub fn tick(&mut self, now: Millis, fx: &mut Vec<Effect>) {
+        self.with_resources(now, fx, |r, e| r.tick(now, e));
+        for id in self.running_jobs() {
+            self.with_job(now, id, fx, |job, e| job.tick(now, e));
+        }
+        self.cancel_abandoned(now, fx);
+        self.forget_expired(now, fx);
+        self.maybe_finish(now, fx);
+    }
+
+    fn cancel_abandoned(&mut self, now: Millis, fx: &mut Vec<Effect>) {
+        let abandoned: Vec<JobId> =
+            self.client_leases.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id).collect();
+        for id in abandoned {
+            self.client_leases.remove(&id);
+            self.cancel(now, id, fx);
+        }
+    }
+
+    fn forget_expired(&mut self, now: Millis, fx: &mut Vec<Effect>) {
+        let expired: Vec<JobId> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.ended().is_some_and(|at| now.since(at) >= self.settings.job_expiration))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in expired {
+            self.jobs.remove(&id);
+            fx.push(Effect::JobForgotten { job: id });
+        }
+    }
+
+    pub(super) fn maybe_finish(&mut self, now: Millis, fx: &mut Vec<Effect>) {
+        let running = self.running_jobs().len();
+        if let Some((status, diagnostics)) = self.lifecycle.take_end(now, running) {
+            fx.push(Effect::Finish { status, diagnostics });
+        }
+    }
+
+    /// A failure for a container that ended, from YARN's words.
+    pub fn container_failure(executor: &ExecutorId, words: &str) -> Failure {
+        Failure::new(
+            FailureKind::ExecutorLost,
+            format!("container {executor} of a task executor ended: {words}"),
+        )
+    }
+}

@@ -1,0 +1,136 @@
+//! One registered task executor: its slots and its signs of life.
+
+use super::ResourceSettings;
+use crate::ids::JobId;
+use crate::time::Millis;
+use std::collections::BTreeSet;
+
+/// A slot: free, or held by a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// Nobody's.
+    Free,
+    /// Granted to this job.
+    Held(JobId),
+}
+
+/// A registered task executor.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    slots: Vec<Slot>,
+    idle_since: Option<Millis>,
+    /// The last sign of life.
+    pub last_heard: Millis,
+    /// Since when its connection is broken.
+    pub disconnected: Option<Millis>,
+}
+
+impl Executor {
+    pub(super) fn new(now: Millis, slots: u32) -> Executor {
+        Executor {
+            slots: vec![Slot::Free; slots as usize],
+            idle_since: Some(now),
+            last_heard: now,
+            disconnected: None,
+        }
+    }
+
+    pub(super) fn reconnected(&mut self, now: Millis) {
+        self.last_heard = now;
+        self.disconnected = None;
+    }
+
+    /// The slots, by index.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// How many slots are free.
+    pub fn free(&self) -> u32 {
+        self.slots.iter().filter(|s| **s == Slot::Free).count() as u32
+    }
+
+    /// How many slots a job holds.
+    pub fn held_by(&self, job: JobId) -> u32 {
+        self.slots.iter().filter(|s| **s == Slot::Held(job)).count() as u32
+    }
+
+    /// The jobs that hold slots here.
+    pub fn jobs(&self) -> Vec<JobId> {
+        let jobs: BTreeSet<JobId> = self
+            .slots
+            .iter()
+            .filter_map(|s| if let Slot::Held(job) = s { Some(*job) } else { None })
+            .collect();
+        jobs.into_iter().collect()
+    }
+
+    /// Whether no slot is held.
+    pub fn is_idle(&self) -> bool {
+        self.idle_since.is_some()
+    }
+
+    pub(super) fn idle_for(&self, now: Millis) -> Option<Millis> {
+        self.idle_since.map(|since| now.since(since))
+    }
+
+    pub(super) fn idle_again(&mut self, now: Millis) {
+        self.idle_since = Some(now);
+    }
+
+    /// Gives up to `count` free slots to a job; returns their indices.
+    pub(super) fn take(&mut self, job: JobId, count: u32) -> Vec<u32> {
+        let mut taken = Vec::new();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if *slot == Slot::Free && (taken.len() as u32) < count {
+                *slot = Slot::Held(job);
+                taken.push(index as u32);
+            }
+        }
+        if !taken.is_empty() {
+            self.idle_since = None;
+        }
+        taken
+    }
+
+    pub(super) fn free_slot(&mut self, now: Millis, job: JobId, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index as usize)
+            && *slot == Slot::Held(job)
+        {
+            *slot = Slot::Free;
+        }
+        self.note_idle(now);
+    }
+
+    pub(super) fn free_job(&mut self, now: Millis, job: JobId) {
+        for slot in &mut self.slots {
+            if *slot == Slot::Held(job) {
+                *slot = Slot::Free;
+            }
+        }
+        self.note_idle(now);
+    }
+
+    fn note_idle(&mut self, now: Millis) {
+        if self.slots.iter().all(|s| *s == Slot::Free) {
+            self.idle_since.get_or_insert(now);
+        }
+    }
+
+    /// Why this executor counts as lost by now, if it does.
+    pub(super) fn lost_reason(&self, now: Millis, settings: &ResourceSettings) -> Option<String> {
+        if self.disconnected.is_some_and(|since| now.since(since) >= settings.reconnect_timeout) {
+            return Some("its connection broke and it did not come back".to_string());
+        }
+        let silent = now.since(self.last_heard);
+        (silent >= settings.heartbeat_timeout)
+            .then(|| format!("no heartbeat for {} ms (heartbeat.timeout)", silent.0))
+    }
+
+    pub(super) fn next_deadline(&self, settings: &ResourceSettings) -> Option<Millis> {
+        let heartbeat = self.last_heard.plus(settings.heartbeat_timeout);
+        let reconnect = self.disconnected.map(|at| at.plus(settings.reconnect_timeout));
+        let idle = self.idle_since.map(|at| at.plus(settings.idle_timeout));
+        [Some(heartbeat), reconnect, idle].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,65 @@
+//! Random jobs: one to three vertices, every kind of edge, slot sharing or not, restarting or not.
+
+use crate::random::Random;
+use kvick_core::config::Configuration;
+use kvick_core::graph::{Exchange, JobEdge, JobGraph, JobVertex, Partitioning};
+use kvick_core::ids::{JobId, VertexId};
+use kvick_core::job::{Artifact, JobSubmission, ProgramSpec};
+use std::collections::BTreeMap;
+
+/// A random job with this id.
+pub fn random_job(id: JobId, random: &mut Random) -> JobSubmission {
+    let graph = random_graph(random);
+    let mut config = Configuration::default();
+    if random.chance(80) {
+        config.set("restart-strategy.type", "fixed-delay");
+        config.set("restart-strategy.fixed-delay.attempts", random.between(0, 1_000).to_string());
+        config.set("restart-strategy.fixed-delay.delay", format!("{} ms", random.between(0, 2_000)));
+    }
+    JobSubmission {
+        job_id: id,
+        ordinal: 0,
+        program: program(),
+        graph,
+        config,
+        once: BTreeMap::new(),
+        earlier: Vec::new(),
+    }
+}
+
+fn program() -> ProgramSpec {
+    let jar =
+        Artifact { name: "job.jar".into(), uri: "file:/job.jar".into(), sha256: "0".repeat(64), size: 1 };
+    ProgramSpec { jar, entry: None, args: Vec::new() }
+}
+
+fn random_graph(random: &mut Random) -> JobGraph {
+    let width = random.between(1, 5) as u32;
+    let vertices: Vec<JobVertex> =
+        (0..random.between(1, 3)).map(|i| random_vertex(i, width, random)).collect();
+    let edges = vertices.windows(2).map(|pair| random_edge(&pair[0], &pair[1], random)).collect();
+    JobGraph { name: "random".into(), vertices, edges, ..JobGraph::default() }
+}
+
+fn random_vertex(index: u64, width: u32, random: &mut Random) -> JobVertex {
+    JobVertex {
+        id: VertexId(u128::from(index) + 1),
+        name: format!("vertex {index}"),
+        operators: Vec::new(),
+        parallelism: if random.chance(70) { width } else { random.between(1, 5) as u32 },
+        max_parallelism: 128,
+        slot_sharing_group: if random.chance(85) { "default".into() } else { format!("group {index}") },
+        source: index == 0,
+        bounded: true,
+    }
+}
+
+fn random_edge(from: &JobVertex, to: &JobVertex, random: &mut Random) -> JobEdge {
+    let partitioning = match random.between(0, 2) {
+        0 if from.parallelism == to.parallelism => Partitioning::Forward,
+        1 => Partitioning::Rescale,
+        _ => Partitioning::Hash,
+    };
+    let exchange = Exchange::PipelinedBounded;
+    JobEdge { source: from.id, output: 0, target: to.id, input: 0, partitioning, exchange }
+}

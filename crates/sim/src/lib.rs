@@ -1,0 +1,13 @@
+//! A seeded world around the machines of `kvick-core`: a model of YARN, of task executors and of their workers, that
+//! breaks things on purpose.
+//!
+//! One seed is one schedule: the same seed gives the same events in the same order. [`run`] checks the invariants after
+//! every step and, once faults have stopped, that every job ends and every container is given back.
+
+mod executor;
+mod invariant;
+mod job;
+mod random;
+mod world;
+
+pub use world::{Outcome, Violation, run};

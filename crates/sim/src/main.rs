@@ -1,0 +1,25 @@
+//! Runs schedules: `kvick-sim [COUNT] [FIRST_SEED]`; with `KVICK_SIM_SEED` one schedule only, told step by step.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(seed) = std::env::var("KVICK_SIM_SEED").ok().and_then(|s| s.parse().ok()) {
+        return report(kvick_sim::run(seed, true).map(|outcome| println!("seed {seed} holds: {outcome:?}")));
+    }
+    let mut arguments = std::env::args().skip(1).filter_map(|a| a.parse::<u64>().ok());
+    let (count, first) = (arguments.next().unwrap_or(10_000), arguments.next().unwrap_or(0));
+    report((first..first + count).try_for_each(|seed| kvick_sim::run(seed, false).map(drop)).map(|()| {
+        println!("{count} schedules hold");
+    }))
+}
+
+fn report(result: Result<(), kvick_sim::Violation>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(violation) => {
+            eprintln!("seed {} breaks at {} ms: {}", violation.seed, violation.at, violation.what);
+            eprintln!("see it again with KVICK_SIM_SEED={}", violation.seed);
+            ExitCode::FAILURE
+        }
+    }
+}

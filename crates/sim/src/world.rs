@@ -1,0 +1,423 @@
+//! The world: a queue of future events, the model of YARN, the faults, and the master in the middle.
+
+use crate::executor::{ModelExecutor, ModelWorker};
+use crate::invariant;
+use crate::job::random_job;
+use crate::random::Random;
+use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
+use kvick_core::failure::{Failure, FailureKind};
+use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
+use kvick_core::job::JobState;
+use kvick_core::master::{Effect, Master, MasterMode, MasterSettings};
+use kvick_core::resources::ResourceSettings;
+use kvick_core::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
+use kvick_core::time::Millis;
+use std::collections::BTreeMap;
+
+/// Until when things break, in milliseconds.
+const FAULTS_END: u64 = 120_000;
+/// When everything must have come to rest.
+const WORLD_END: u64 = 4_000_000;
+/// More steps than any healthy schedule takes.
+const MAX_STEPS: usize = 200_000;
+
+/// What does not hold, and in which schedule.
+#[derive(Debug)]
+pub struct Violation {
+    /// The seed that shows it again.
+    pub seed: u64,
+    /// The simulated time in milliseconds.
+    pub at: u64,
+    /// What.
+    pub what: String,
+}
+
+/// What a schedule that holds came to.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Outcome {
+    /// Jobs that finished.
+    pub finished: u32,
+    /// Jobs that failed or were cancelled.
+    pub ended_otherwise: u32,
+    /// Faults that happened.
+    pub faults: u32,
+    /// Events handled.
+    pub steps: usize,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Submit(JobId),
+    Cancel(JobId),
+    Grant,
+    Register(ExecutorId),
+    ContainerEnds(ExecutorId),
+    Breaks(ExecutorId),
+    Reconnects(ExecutorId),
+    WorkerReady(ExecutorId, JobId, u64),
+    WorkerDies(ExecutorId, JobId, u64),
+    Task(ExecutorId, JobId, u64, ExecutionId, TaskState),
+    Heartbeat(ExecutorId),
+    Chaos,
+}
+
+struct World {
+    random: Random,
+    now: u64,
+    queue: BTreeMap<(u64, u64), Happening>,
+    sequence: u64,
+    master: Master,
+    executors: BTreeMap<ExecutorId, ModelExecutor>,
+    wanted: u32,
+    granting: u32,
+    outcome: Outcome,
+    trace: bool,
+}
+
+/// Runs the schedule of a seed; with `trace`, tells it on standard error.
+///
+/// # Errors
+/// The first invariant that does not hold.
+pub fn run(seed: u64, trace: bool) -> Result<Outcome, Violation> {
+    let mut world = World::new(seed, trace);
+    let violation = |at, what| Violation { seed, at, what };
+    while world.outcome.steps < MAX_STEPS {
+        let deadline = world.master.next_deadline().map_or(u64::MAX, |at| at.0.max(world.now));
+        let next = world.queue.first_key_value().map_or(u64::MAX, |(key, _)| key.0);
+        let at = deadline.min(next);
+        if at > WORLD_END {
+            break;
+        }
+        world.now = at;
+        world.outcome.steps += 1;
+        if next <= deadline {
+            if let Some((_, happening)) = world.queue.pop_first() {
+                world.happen(happening);
+            }
+        } else {
+            world.decide(|master, now, fx| master.tick(now, fx));
+        }
+        invariant::check(&world.master, &world.executors).map_err(|what| violation(world.now, what))?;
+    }
+    if world.outcome.steps >= MAX_STEPS {
+        return Err(violation(world.now, "it does not come to rest".to_string()));
+    }
+    invariant::check_end(&world.master, &world.executors).map_err(|what| violation(world.now, what))?;
+    Ok(world.count())
+}
+
+impl World {
+    fn new(seed: u64, trace: bool) -> World {
+        let mut random = Random::new(seed);
+        let settings = MasterSettings {
+            mode: MasterMode::Session,
+            resources: ResourceSettings {
+                slots_per_executor: random.between(1, 3) as u32,
+                redundant_executors: random.between(0, 1) as u32,
+                ..ResourceSettings::default()
+            },
+            heartbeat_interval: Millis(10_000),
+            job_expiration: Millis(u64::MAX),
+            result_wait: Millis(1_000),
+        };
+        let mut world = World {
+            master: Master::new(Millis(0), settings),
+            random,
+            now: 0,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            executors: BTreeMap::new(),
+            wanted: 0,
+            granting: 0,
+            outcome: Outcome::default(),
+            trace,
+        };
+        for job in 1..=world.random.between(1, 4) {
+            let at = world.random.between(0, 20_000);
+            world.at(at, Happening::Submit(JobId(u128::from(job))));
+            if world.random.chance(20) {
+                let at = world.random.between(0, FAULTS_END);
+                world.at(at, Happening::Cancel(JobId(u128::from(job))));
+            }
+        }
+        world.at(1_000, Happening::Chaos);
+        world
+    }
+
+    fn at(&mut self, at: u64, happening: Happening) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), happening);
+    }
+
+    fn soon(&mut self, longest: u64, happening: Happening) {
+        let at = self.now + self.random.between(0, longest);
+        self.at(at, happening);
+    }
+
+    fn faults(&self) -> bool {
+        self.now < FAULTS_END
+    }
+
+    fn fault(&mut self, percent: u64) -> bool {
+        let happens = self.faults() && self.random.chance(percent);
+        self.outcome.faults += u32::from(happens);
+        happens
+    }
+
+    fn decide(&mut self, input: impl FnOnce(&mut Master, Millis, &mut Vec<Effect>)) {
+        let mut effects = Vec::new();
+        input(&mut self.master, Millis(self.now), &mut effects);
+        for effect in effects {
+            if self.trace {
+                eprintln!("{:>8}   effect {effect:?}", self.now);
+            }
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::WantContainers(count) => {
+                self.wanted = count;
+                while self.granting < self.wanted {
+                    self.granting += 1;
+                    self.soon(3_000, Happening::Grant);
+                }
+            }
+            Effect::ReleaseContainer { executor, .. } => {
+                self.executors.remove(&executor);
+                self.soon(2_000, Happening::ContainerEnds(executor));
+            }
+            Effect::Send { executor, message } => self.deliver(executor, *message),
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, executor: ExecutorId, message: ToExecutor) {
+        if !self.executors.contains_key(&executor) {
+            return;
+        }
+        match message {
+            ToExecutor::StartWorker { spec, .. } => self.start_worker(executor, spec.job_id),
+            ToExecutor::Deploy { job_id, tasks } => self.deploy(&executor, job_id, tasks),
+            ToExecutor::Cancel { job_id, executions } => {
+                for task in executions {
+                    if let Some(serial) = self.live(&executor, job_id, task) {
+                        self.soon(
+                            500,
+                            Happening::Task(executor.clone(), job_id, serial, task, TaskState::Canceled),
+                        );
+                    }
+                }
+            }
+            ToExecutor::StopWorker { job_id } => {
+                if let Some(model) = self.executors.get_mut(&executor) {
+                    model.workers.remove(&job_id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn start_worker(&mut self, executor: ExecutorId, job: JobId) {
+        self.sequence += 1;
+        let serial = self.sequence;
+        if let Some(model) = self.executors.get_mut(&executor) {
+            model.workers.insert(job, ModelWorker { serial, ..ModelWorker::default() });
+        }
+        let fails = self.fault(10);
+        let happening = if fails { Happening::WorkerDies } else { Happening::WorkerReady };
+        self.soon(300, happening(executor, job, serial));
+    }
+
+    fn deploy(&mut self, executor: &ExecutorId, job: JobId, tasks: Vec<TaskDeployment>) {
+        let Some(worker) = self.executors.get_mut(executor).and_then(|e| e.workers.get_mut(&job)) else {
+            return;
+        };
+        let serial = worker.serial;
+        worker.live.extend(tasks.iter().map(|t| t.execution));
+        for task in tasks {
+            let (id, place) = (task.execution, executor.clone());
+            self.soon(200, Happening::Task(place.clone(), job, serial, id, TaskState::Running));
+            let end = if self.fault(10) { TaskState::Failed } else { TaskState::Finished };
+            let at = self.now + 200 + self.random.between(0, 30_000);
+            self.at(at, Happening::Task(place, job, serial, id, end));
+        }
+    }
+
+    /// The serial of the worker in which a task lives, if it does.
+    fn live(&self, executor: &ExecutorId, job: JobId, task: ExecutionId) -> Option<u64> {
+        let worker = self.executors.get(executor)?.workers.get(&job)?;
+        worker.live.contains(&task).then_some(worker.serial)
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        if self.trace {
+            eprintln!("{:>8} {happening:?}", self.now);
+        }
+        match happening {
+            Happening::Submit(id) => {
+                let job = random_job(id, &mut self.random);
+                self.decide(|m, now, fx| drop(m.submit(now, job, fx)));
+            }
+            Happening::Cancel(id) => self.decide(|m, now, fx| {
+                m.cancel(now, id, fx);
+            }),
+            Happening::Grant => self.grant(),
+            Happening::Register(id) => self.register(id),
+            Happening::ContainerEnds(id) => self.container_ends(id),
+            Happening::Breaks(id) => {
+                self.decide(|m, now, _| m.executor_disconnected(now, &id));
+                self.soon(4_000, Happening::Reconnects(id));
+            }
+            Happening::Reconnects(id) => self.register(id),
+            Happening::WorkerReady(id, job, serial) => self.worker_ready(id, job, serial),
+            Happening::WorkerDies(id, job, serial) => self.worker_dies(id, job, serial),
+            Happening::Task(id, job, serial, task, state) => self.task(id, job, serial, task, state),
+            Happening::Heartbeat(id) => {
+                if self.executors.contains_key(&id) {
+                    let beat = FromExecutor::Heartbeat { metrics: Default::default() };
+                    self.say(&id, beat);
+                    self.at(self.now + 10_000, Happening::Heartbeat(id));
+                }
+            }
+            Happening::Chaos => self.chaos(),
+        }
+    }
+
+    fn say(&mut self, executor: &ExecutorId, message: FromExecutor) {
+        self.decide(|m, now, fx| m.from_executor(now, executor, message, fx));
+    }
+
+    /// YARN grants a container: mostly because it is still wanted, sometimes though it is not any more.
+    fn grant(&mut self) {
+        self.granting -= 1;
+        if self.wanted == 0 {
+            return;
+        }
+        self.sequence += 1;
+        let id = ExecutorId(format!("container_{:04}", self.sequence));
+        self.wanted -= 1;
+        self.executors.insert(id.clone(), ModelExecutor::default());
+        self.decide(|m, now, fx| m.container_starting(now, id.clone(), fx));
+        if self.fault(10) {
+            self.soon(1_000, Happening::ContainerEnds(id));
+        } else {
+            self.soon(1_000, Happening::Register(id));
+        }
+    }
+
+    fn register(&mut self, id: ExecutorId) {
+        let Some(model) = self.executors.get_mut(&id) else { return };
+        let first = !std::mem::replace(&mut model.registered, true);
+        let slots = self.slots();
+        let info = ExecutorInfo {
+            id: id.clone(),
+            host: "host".into(),
+            slots,
+            pid: 1,
+            cpu_cores: 1,
+            physical_memory: 1,
+            log_dir: String::new(),
+            config: Default::default(),
+        };
+        self.say(&id, FromExecutor::Register { info: Box::new(info) });
+        if first {
+            self.at(self.now + 10_000, Happening::Heartbeat(id));
+        }
+    }
+
+    fn slots(&self) -> u32 {
+        self.master.settings().resources.slots_per_executor
+    }
+
+    fn container_ends(&mut self, id: ExecutorId) {
+        self.executors.remove(&id);
+        let failure = Failure::new(FailureKind::ExecutorLost, "the container ended");
+        self.decide(|m, now, fx| m.container_ended(now, &id, failure, fx));
+    }
+
+    fn worker_ready(&mut self, id: ExecutorId, job: JobId, serial: u64) {
+        let worker = self.executors.get_mut(&id).and_then(|e| e.workers.get_mut(&job));
+        if let Some(worker) = worker.filter(|w| w.serial == serial) {
+            worker.ready = true;
+            self.say(&id, FromExecutor::WorkerReady { job_id: job, address: "host:1".into(), pid: 1 });
+        }
+    }
+
+    fn worker_dies(&mut self, id: ExecutorId, job: JobId, serial: u64) {
+        let Some(model) = self.executors.get_mut(&id) else { return };
+        if model.workers.get(&job).is_some_and(|w| w.serial == serial) {
+            model.workers.remove(&job);
+            let failure = Failure::new(FailureKind::WorkerLost, "the worker died");
+            self.say(&id, FromExecutor::WorkerLost { job_id: job, failure });
+        }
+    }
+
+    fn task(&mut self, id: ExecutorId, job: JobId, serial: u64, task: ExecutionId, state: TaskState) {
+        if self.live(&id, job, task) != Some(serial) {
+            return;
+        }
+        if state.is_terminal()
+            && let Some(worker) = self.executors.get_mut(&id).and_then(|e| e.workers.get_mut(&job))
+        {
+            worker.live.remove(&task);
+        }
+        let failure = (state == TaskState::Failed)
+            .then(|| Failure::new(FailureKind::Panic, "a user function panicked"));
+        let report = TaskReport {
+            execution: task,
+            state,
+            failure,
+            accumulators: Default::default(),
+            metrics: TaskMetrics::default(),
+        };
+        let twice = self.fault(5);
+        self.say(&id, FromExecutor::Task { job_id: job, report: report.clone() });
+        if twice {
+            self.say(&id, FromExecutor::Task { job_id: job, report });
+        }
+    }
+
+    /// Every few seconds something breaks.
+    fn chaos(&mut self) {
+        if !self.faults() {
+            return;
+        }
+        let ids: Vec<ExecutorId> = self.executors.keys().cloned().collect();
+        if !ids.is_empty() {
+            let id = ids[self.random.between(0, ids.len() as u64 - 1) as usize].clone();
+            self.outcome.faults += 1;
+            match self.random.between(0, 2) {
+                0 => self.crash(id),
+                1 => self.at(self.now, Happening::Breaks(id)),
+                _ => self.kill_a_worker(id),
+            }
+        }
+        let pause = self.random.between(500, 20_000);
+        self.at(self.now + pause, Happening::Chaos);
+    }
+
+    /// The executor's process dies at once; that its container ended is told later.
+    fn crash(&mut self, id: ExecutorId) {
+        self.executors.remove(&id);
+        if self.random.chance(50) {
+            self.decide(|m, now, _| m.executor_disconnected(now, &id));
+        }
+        self.soon(5_000, Happening::ContainerEnds(id));
+    }
+
+    fn kill_a_worker(&mut self, id: ExecutorId) {
+        let worker = self.executors.get(&id).and_then(|e| e.workers.iter().next());
+        if let Some((job, serial)) = worker.map(|(job, w)| (*job, w.serial)) {
+            self.at(self.now, Happening::WorkerDies(id, job, serial));
+        }
+    }
+
+    fn count(&self) -> Outcome {
+        let counts = self.master.job_counts();
+        let finished = counts.get(&JobState::Finished).copied().unwrap_or_default();
+        let all: u32 = counts.values().sum();
+        Outcome { finished, ended_otherwise: all - finished, ..self.outcome }
+    }
+}

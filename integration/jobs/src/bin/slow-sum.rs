@@ -1,0 +1,19 @@
+//! A job that sums a thousand numbers, slowly enough for others to die beside it.
+
+use kvick::prelude::*;
+use std::time::Duration;
+
+fn main() -> kvick::Result<()> {
+    let env = StreamExecutionEnvironment::get_execution_environment();
+    let params = Params::from_args()?;
+    env.from_sequence(0, 999)
+        .map(|n| {
+            std::thread::sleep(Duration::from_millis(10));
+            n
+        })
+        .key_by(|_| 0u32)
+        .reduce(|a, b| a + b)
+        .write_as_text(params.required("output")?);
+    env.execute("slow sum")?;
+    Ok(())
+}

@@ -1,0 +1,161 @@
+# shellcheck shell=bash
+# The cluster as a whole: which daemons there are, in what order they come and go, when each is ready.
+# Works on PORT_BASE and NODEMANAGERS, set by the caller through load_state or pick_port_base.
+
+roles() {
+  local number
+  printf '%s\n' namenode datanode resourcemanager
+  # shellcheck disable=SC2153 # set by load_state
+  for ((number = 1; number <= NODEMANAGERS; number++)); do printf 'nodemanager%s\n' "$number"; done
+}
+
+any_alive() {
+  local role
+  for role in $(roles); do role_is_alive "$role" && return 0; done
+  return 1
+}
+
+# --- readiness: asked of the daemon itself ---
+
+jmx() { http_get "http://127.0.0.1:$(port "$1")/jmx?qry=Hadoop:service=$2"; }
+
+namenode_ready() { jmx namenode-web NameNode,name=NameNodeInfo | grep -q '"Safemode" *: *""'; }
+
+datanode_ready() { jmx datanode-web DataNode,name=DataNodeInfo | grep -q 'ActorState[\\" :]*RUNNING'; }
+
+resourcemanager_ready() { http_get "http://127.0.0.1:$(port resourcemanager-web)/ws/v1/cluster/info" | grep -q '"state" *: *"STARTED"'; }
+
+# The ResourceManager believes in a killed NodeManager for ten minutes, so ask the new process (its log is its own).
+nodemanager_ready() { grep -qs 'Registered with ResourceManager as' "$LOG_DIR/$1.log"; }
+
+role_ready() {
+  case "$1" in
+    nodemanager*) nodemanager_ready "$1" ;;
+    *) "${1}_ready" ;;
+  esac
+}
+
+# A NameNode without a DataNode is in safe mode only if it has blocks, so leaving safe mode is not enough to write. Nor is
+# a registered DataNode: until its first heartbeat the NameNode thinks that it has no space.
+live_datanodes() {
+  local state
+  state=$(jmx namenode-web NameNode,name=FSNamesystemState)
+  if at_least "$(json_number CapacityRemaining <<<"$state")" 1; then json_number NumLiveDataNodes <<<"$state"; else printf 0; fi
+}
+
+active_nodes() { http_get "http://127.0.0.1:$(port resourcemanager-web)/ws/v1/cluster/metrics" | json_number activeNodes; }
+
+# alive_of PREFIX: how many daemons whose role begins so live.
+alive_of() {
+  local role count=0
+  for role in $(roles); do
+    [[ $role = "$1"* ]] && role_is_alive "$role" && count=$((count + 1))
+  done
+  printf '%s' "$count"
+}
+
+# at_least REPORTED WANTED; a daemon that does not answer has reported nothing.
+at_least() { [ "${1:-0}" -ge "$2" ]; }
+
+# Whether the masters that live know of all the workers that live: only then can files be written and containers run.
+cluster_ready() {
+  if role_is_alive namenode; then at_least "$(live_datanodes)" "$(alive_of datanode)" || return 1; fi
+  if role_is_alive resourcemanager; then at_least "$(active_nodes)" "$(alive_of nodemanager)" || return 1; fi
+}
+
+fail_role() {
+  say "$1 $2; the end of its log ($LOG_DIR/$1.log):"
+  tail -n 25 "$LOG_DIR/$1.log" >&2
+  give_up
+}
+
+# A start from nothing that fails leaves nothing behind; a daemon that failed to rejoin leaves the others alone.
+give_up() {
+  [ "${FRESH_START:-no}" = no ] || stop_cluster
+  exit 1
+}
+
+# await_role ROLE: until it is ready; a daemon that died or takes too long ends the script with its log.
+await_role() {
+  while ! role_ready "$1"; do
+    role_is_alive "$1" || fail_role "$1" 'ended while starting'
+    [ "$SECONDS" -lt "$KVICK_CLUSTER_TIMEOUT" ] || fail_role "$1" "was not ready after $KVICK_CLUSTER_TIMEOUT s"
+    sleep 0.2
+  done
+}
+
+await_cluster() {
+  while ! cluster_ready; do
+    if [ "$SECONDS" -ge "$KVICK_CLUSTER_TIMEOUT" ]; then
+      say "error: after $KVICK_CLUSTER_TIMEOUT s only $(live_datanodes) of $(alive_of datanode) DataNodes and $(active_nodes) of $(alive_of nodemanager) NodeManagers are registered"
+      give_up
+    fi
+    sleep 0.2
+  done
+}
+
+# --- HDFS's first life ---
+
+format_namenode() {
+  say 'formatting HDFS'
+  rm -rf "$KVICK_CLUSTER_DIR/namenode" "$KVICK_CLUSTER_DIR/datanode"
+  mkdir -p "$LOG_DIR"
+  env -u HADOOP_USER_NAME "$JAVA_HOME/bin/java" "${JAVA_FLAGS[@]}" -cp "$CONF_DIR:$(hadoop_jars)" "$(main_class_of namenode)" \
+    -format -nonInteractive -force >"$LOG_DIR/format.log" 2>&1 9>&- || fail_role format 'failed'
+}
+
+# make_directory PATH MODE, through WebHDFS: a Java tool would take two seconds to start.
+make_directory() {
+  curl --silent --fail --noproxy '*' --max-time 20 --output /dev/null -X PUT \
+    "http://127.0.0.1:$(port namenode-web)/webhdfs/v1$1?op=MKDIRS&permission=$2&user.name=$CLUSTER_USER" ||
+    say "could not create $1 in HDFS; create it by: cluster.sh hdfs dfs -mkdir -p $1"
+}
+
+# The home directory belongs to whoever creates it: the user the daemons run as, who is HDFS's superuser.
+make_home() {
+  make_directory "/user/$CLUSTER_USER" 755
+  make_directory /tmp 1777
+}
+
+# --- start and stop ---
+
+# YARN's leftovers of an earlier life: its applications ended when the cluster was stopped.
+forget_yarn() {
+  local dir
+  rm -rf "$KVICK_CLUSTER_DIR/resourcemanager"
+  for dir in "$KVICK_CLUSTER_DIR"/nodemanager*; do
+    [ -d "$dir" ] && rm -rf "$dir/local" "$dir/recovery"
+  done
+  return 0
+}
+
+# Everything that `start` does to a cluster of which nothing runs, before the daemons.
+prepare_cluster() {
+  kill_containers
+  pick_port_base
+  write_config
+  save_state
+  forget_yarn
+  if [ "$FORMAT" = yes ] || [ ! -e "$KVICK_CLUSTER_DIR/namenode/current/VERSION" ]; then format_namenode; fi
+}
+
+# Starts the roles that do not live, all at once: each waits for the others it needs.
+spawn_missing() {
+  local role
+  for role in $(roles); do role_is_alive "$role" || spawn "$role"; done
+}
+
+await_all() {
+  local role
+  for role in $(roles); do await_role "$role"; done
+  await_cluster
+}
+
+stop_cluster() {
+  local role nodemanagers=()
+  for role in $(roles); do [[ $role = nodemanager* ]] && nodemanagers+=("$role"); done
+  # First YARN, so that nothing starts a container again; then the containers; HDFS last.
+  stop_roles resourcemanager "${nodemanagers[@]}"
+  kill_containers
+  stop_roles datanode namenode
+}

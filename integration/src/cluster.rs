@@ -1,0 +1,96 @@
+//! What YARN and HDFS say, and what is left on the machine.
+
+use crate::command::{fs, required};
+use crate::http::{json, request};
+use crate::wait::until;
+use serde_json::Value;
+use std::time::Duration;
+
+/// The ResourceManager's REST API.
+fn rm(path: &str) -> String {
+    format!("{}/ws/v1/cluster/{path}", required("KVICK_RESOURCEMANAGER_WEB"))
+}
+
+/// YARN's record of an application.
+#[track_caller]
+pub fn application(id: &str) -> Value {
+    json(&rm(&format!("apps/{id}")))["app"].clone()
+}
+
+/// The ids of applications in these states (`RUNNING,ACCEPTED`).
+pub fn applications(states: &str) -> Vec<String> {
+    let answer = json(&rm(&format!("apps?states={states}")));
+    let apps = answer["apps"]["app"].as_array().cloned().unwrap_or_default();
+    apps.iter().filter_map(|app| app["id"].as_str().map(str::to_string)).collect()
+}
+
+/// The sizes in MB of the containers of a running application's current attempt, largest first.
+pub fn container_sizes(id: &str) -> Vec<u64> {
+    let attempts = json(&rm(&format!("apps/{id}/appattempts")));
+    let attempt = &attempts["appAttempts"]["appAttempt"][0]["appAttemptId"];
+    let attempt = attempt.as_str().unwrap_or_default();
+    let answer = json(&rm(&format!("apps/{id}/appattempts/{attempt}/containers")));
+    let containers = answer["container"].as_array().cloned().unwrap_or_default();
+    let size = |c: &Value| c["allocatedMB"].as_u64().or_else(|| c["allocatedMB"].as_str()?.parse().ok());
+    let mut sizes: Vec<u64> = containers.iter().filter_map(size).collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes
+}
+
+/// Waits until YARN says that an application has ended; returns its record.
+#[track_caller]
+pub fn ended(id: &str) -> Value {
+    until(&format!("the end of {id}"), Duration::from_secs(60), || {
+        let app = application(id);
+        let over = matches!(app["state"].as_str(), Some("FINISHED" | "FAILED" | "KILLED"));
+        over.then_some(app)
+    })
+}
+
+/// Kills an application, and waits until it is gone.
+pub fn kill(id: &str) {
+    let url = format!("{}?user.name={}", rm(&format!("apps/{id}/state")), user());
+    let _ = request("PUT", &url, Some("{\"state\":\"KILLED\"}"));
+    ended(id);
+}
+
+/// The user as whom everything runs.
+pub fn user() -> String {
+    std::env::var("HADOOP_USER_NAME").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".to_string())
+}
+
+/// The address of an application's REST API, from YARN's record.
+#[track_caller]
+pub fn rest(id: &str) -> String {
+    let url = application(id)["amHostHttpAddress"].as_str().map(str::to_string);
+    let tracking = rm_report_tracking(id);
+    tracking.or(url).unwrap_or_else(|| panic!("{id} has no address"))
+}
+
+fn rm_report_tracking(id: &str) -> Option<String> {
+    let attempts = json(&rm(&format!("apps/{id}/appattempts")));
+    let attempt = &attempts["appAttempts"]["appAttempt"][0];
+    let url = attempt["originalTrackingUrl"].as_str().or_else(|| attempt["trackingUrl"].as_str())?;
+    Some(url.trim_end_matches('/').to_string())
+}
+
+/// Asserts that an application left nothing: no process, no container, no staging directory.
+#[track_caller]
+pub fn nothing_left(id: &str) {
+    until(&format!("the last process of {id}"), Duration::from_secs(20), || processes(id).is_empty().then_some(()));
+    let staging = fs(&["ls", &format!(".flink/{id}")]);
+    assert_ne!(staging.code, 0, "the staging directory of {id} is still there:\n{}", staging.out);
+}
+
+/// Processes whose environment names an application's containers.
+pub fn processes(id: &str) -> Vec<u32> {
+    let needle = id.trim_start_matches("application_").to_string();
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&environment);
+        text.split('\0').any(|v| v.starts_with("CONTAINER_ID=") && v.contains(&needle))
+    })
+    .collect()
+}

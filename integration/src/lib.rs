@@ -1,0 +1,7 @@
+//! What the end-to-end tests and the benchmarks share: the distribution under test, the real cluster, and what YARN and
+//! HDFS say of both. Everything is seen from outside: command lines, REST, processes.
+
+pub mod cluster;
+pub mod command;
+pub mod http;
+pub mod wait;

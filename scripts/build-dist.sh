@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Builds a distribution in Flink's layout: bin/ lib/ conf/ examples/ log/.
+#
+#   scripts/build-dist.sh [DIR]        DIR defaults to target/dist
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+dist=${1:-$root/target/dist}
+
+build() {
+    (cd "$root" && cargo build --release --locked \
+        -p kvick-client -p kvick-appmaster -p kvick-taskexecutor -p kvick-examples)
+}
+
+# Installs a file so that a program that is being run is replaced, not written into.
+install_file() { # mode from to
+    install -D -m "$1" "$2" "$3.new.$$" && mv -f "$3.new.$$" "$3"
+}
+
+install_programs() {
+    install_file 755 "$target/release/flink" "$dist/bin/flink"
+    install_file 755 "$target/release/cargo-kvick" "$dist/bin/cargo-kvick"
+    install_file 755 "$target/release/kvick-appmaster" "$dist/lib/kvick-appmaster"
+    install_file 755 "$target/release/kvick-taskexecutor" "$dist/lib/kvick-taskexecutor"
+    for script in "$root"/scripts/bin/*; do
+        install_file 755 "$script" "$dist/bin/$(basename "$script")"
+    done
+}
+
+install_files() {
+    for file in "$root"/conf/*; do
+        # What a user changed in an installed configuration stays.
+        [ -e "$dist/conf/$(basename "$file")" ] || install_file 644 "$file" "$dist/conf/$(basename "$file")"
+    done
+    for file in README.md LICENSE; do
+        install_file 644 "$root/$file" "$dist/$file"
+    done
+    mkdir -p "$dist/log"
+}
+
+pack_example() { # program entry jar
+    "$target/release/cargo-kvick" kvick pack --program "$target/release/$1" --entry "$2" --out "$dist/examples/$3"
+}
+
+pack_examples() {
+    mkdir -p "$dist/examples/batch" "$dist/examples/streaming"
+    pack_example batch-wordcount WordCount batch/WordCount.jar
+    pack_example streaming-wordcount WordCount streaming/WordCount.jar
+    pack_example socket-window-wordcount SocketWindowWordCount streaming/SocketWindowWordCount.jar
+    pack_example top-speed-windowing TopSpeedWindowing streaming/TopSpeedWindowing.jar
+}
+
+build
+install_programs
+install_files
+pack_examples
+echo "distribution: $dist"

@@ -1,0 +1,120 @@
+//! What a task executor is told by whoever starts its container: environment, credentials, configuration.
+
+use anyhow::{Context, Result, anyhow};
+use kvick_core::application_spec::{CONFIG_SECRET, HADOOP_SECRET, SHARED_SECRET};
+use kvick_core::config::{Configuration, options};
+use kvick_core::host::WorkerSpec;
+use kvick_core::ids::ExecutorId;
+use kvick_core::launch;
+use kvick_filesystem::FileSystems;
+use kvick_yarn::credentials::Credentials;
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// All that a task executor needs to know at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The container's id.
+    pub id: ExecutorId,
+    /// `host:port` of the application master.
+    pub master: String,
+    /// The application master's attempt.
+    pub epoch: u64,
+    /// Number of slots.
+    pub slots: u32,
+    /// The host under which workers of this task executor are reached.
+    pub host: String,
+    /// The container's first log directory.
+    pub log_dir: PathBuf,
+    /// Directories for temporary files.
+    pub local_dirs: Vec<String>,
+    /// The effective configuration of the cluster.
+    pub config: Configuration,
+    /// The application's shared secret.
+    pub secret: String,
+    /// Resolved Hadoop properties.
+    pub hadoop: BTreeMap<String, String>,
+    /// The user as whom file systems are accessed.
+    pub user: String,
+    /// How often to send a heartbeat until the application master says otherwise.
+    pub heartbeat_interval: Duration,
+    /// How long the link to the application master may be down.
+    pub link_timeout: Duration,
+}
+
+impl Settings {
+    /// Reads the environment that YARN and the application master prepared.
+    ///
+    /// # Errors
+    /// Names what is missing or wrong.
+    pub fn from_environment() -> Result<Settings> {
+        let credentials = Credentials::from_environment().context("the container's credentials")?;
+        let secret = |alias: &str| -> Result<String> {
+            let bytes =
+                credentials.secret(alias).ok_or_else(|| anyhow!("the credentials hold no {alias}"))?;
+            String::from_utf8(bytes.to_vec())
+                .with_context(|| format!("{alias} in the credentials is no text"))
+        };
+        let hadoop = match credentials.secret(HADOOP_SECRET) {
+            Some(json) => serde_json::from_slice(json).context("the Hadoop properties in the credentials")?,
+            None => BTreeMap::new(),
+        };
+        let config: Configuration =
+            serde_json::from_str(&secret(CONFIG_SECRET)?).context("the configuration in the credentials")?;
+        Ok(Settings {
+            heartbeat_interval: config.get(&options::HEARTBEAT_INTERVAL)?,
+            link_timeout: config.get(&options::HEARTBEAT_TIMEOUT)?,
+            id: ExecutorId(required("CONTAINER_ID")?),
+            master: required(launch::MASTER_ENV)?,
+            epoch: required(launch::EPOCH_ENV)?.parse().context(launch::EPOCH_ENV)?,
+            slots: required(launch::SLOTS_ENV)?.parse().context(launch::SLOTS_ENV)?,
+            host: required("NM_HOST")?,
+            log_dir: list("LOG_DIRS").first().map_or_else(env::temp_dir, PathBuf::from),
+            local_dirs: list("LOCAL_DIRS"),
+            config: serde_json::from_str(&secret(CONFIG_SECRET)?)
+                .context("the configuration in the credentials")?,
+            secret: secret(SHARED_SECRET)?,
+            hadoop,
+            user: required("USER")?,
+        })
+    }
+}
+
+fn required(name: &str) -> Result<String> {
+    env::var(name)
+        .map_err(|_| anyhow!("the environment variable {name} is not set: is this a YARN container?"))
+}
+
+/// A list of directories, as YARN passes them: separated by commas.
+fn list(name: &str) -> Vec<String> {
+    let value = env::var(name).unwrap_or_default();
+    value.split(',').filter(|dir| !dir.is_empty()).map(str::to_string).collect()
+}
+
+impl Settings {
+    /// The file systems as this application reaches them.
+    pub fn filesystems(&self) -> FileSystems {
+        FileSystems::new(kvick_filesystem::Context::new(self.hadoop.clone()).with_user(self.user.clone()))
+    }
+
+    /// Where this task executor keeps programs: its container's working directory.
+    pub fn work_dir(&self) -> PathBuf {
+        env::current_dir().unwrap_or_else(|_| env::temp_dir())
+    }
+
+    /// Fills in what only the task executor knows of a worker.
+    pub fn complete(&self, spec: &mut WorkerSpec) {
+        spec.host.clone_from(&self.host);
+        spec.bind_address = self.config.raw("taskmanager.bind-host").unwrap_or("0.0.0.0").to_string();
+        spec.data_ports = self.config.raw("taskmanager.data.port").unwrap_or("0").to_string();
+        spec.secret.clone_from(&self.secret);
+        spec.tmp_dirs = match self.config.raw("io.tmp.dirs") {
+            Some(dirs) => dirs.split([',', ':']).map(str::to_string).collect(),
+            None => self.local_dirs.clone(),
+        };
+        spec.hadoop.clone_from(&self.hadoop);
+        spec.user.clone_from(&self.user);
+    }
+}

@@ -1,0 +1,278 @@
+//! The supervisor: one loop over what the application master says, what workers say, and the clock.
+//!
+//! Preparing a program (fetching, unpacking) happens beside the loop; what is meant for a worker that is still being
+//! prepared waits for it.
+
+use crate::artifact::ProgramStore;
+use crate::link::Link;
+use crate::logs;
+use crate::settings::Settings;
+use crate::worker::{Worker, WorkerEvent, WorkerId};
+use anyhow::Result;
+use kvick_core::executor::{ExecutorInfo, ExecutorMetrics, FromExecutor, ToExecutor};
+use kvick_core::failure::{Failure, FailureKind};
+use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
+use kvick_core::ids::JobId;
+use kvick_core::job::ProgramSpec;
+use kvick_process::memory;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+/// What is known of a job's worker.
+enum Place {
+    /// Its program is being fetched and unpacked. Messages for it wait here.
+    Preparing(Vec<ToProgram>),
+    /// It runs.
+    Running(Worker),
+    /// It was told to end; its end is no failure.
+    Stopping(Worker),
+}
+
+/// The result of preparing a program.
+struct Prepared {
+    job: JobId,
+    program: Result<PathBuf>,
+    args: Vec<String>,
+    spec: Box<WorkerSpec>,
+}
+
+/// The supervisor's state.
+struct Supervisor {
+    settings: Settings,
+    store: ProgramStore,
+    workers: BTreeMap<JobId, Place>,
+    to_master: mpsc::UnboundedSender<FromExecutor>,
+    worker_events: mpsc::UnboundedSender<WorkerEvent>,
+    prepared: mpsc::UnboundedSender<Prepared>,
+    heartbeat: Duration,
+    /// How many workers were started so far.
+    started: u64,
+}
+
+/// Runs until the application master ends it, or is lost.
+///
+/// # Errors
+/// If the application master stays away for too long or refuses this task executor.
+pub async fn run(settings: Settings) -> Result<()> {
+    let (to_master, outgoing) = mpsc::unbounded_channel();
+    let (incoming_sender, mut incoming) = mpsc::unbounded_channel();
+    let (worker_events, mut from_workers) = mpsc::unbounded_channel();
+    let (prepared, mut preparations) = mpsc::unbounded_channel();
+    let link = Link::new(&settings, settings.link_timeout);
+    let register = FromExecutor::Register { info: Box::new(info_of(&settings)) };
+    let mut link = tokio::spawn(link.run(register, outgoing, incoming_sender));
+    let store = ProgramStore::new(settings.work_dir(), settings.filesystems());
+    let heartbeat = settings.heartbeat_interval;
+    let mut supervisor = Supervisor {
+        settings,
+        store,
+        workers: BTreeMap::new(),
+        to_master,
+        worker_events,
+        prepared,
+        heartbeat,
+        started: 0,
+    };
+    let mut next_heartbeat = Instant::now() + heartbeat;
+    loop {
+        tokio::select! {
+            message = incoming.recv() => {
+                let Some(message) = message else { return link.await? };
+                if let Some(end) = supervisor.from_master(message) {
+                    return end;
+                }
+            }
+            Some(event) = from_workers.recv() => supervisor.from_worker(event),
+            Some(prepared) = preparations.recv() => supervisor.start_prepared(prepared),
+            () = sleep_until(next_heartbeat) => {
+                supervisor.send_heartbeat();
+                next_heartbeat = Instant::now() + supervisor.heartbeat;
+            }
+            ended = &mut link => return ended?,
+        }
+    }
+}
+
+fn info_of(settings: &Settings) -> ExecutorInfo {
+    ExecutorInfo {
+        id: settings.id.clone(),
+        host: settings.host.clone(),
+        slots: settings.slots,
+        pid: std::process::id(),
+        cpu_cores: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        physical_memory: memory::machine().map_or(0, |(total, _)| total),
+        log_dir: settings.log_dir.display().to_string(),
+        config: settings.config.clone(),
+    }
+}
+
+impl Supervisor {
+    /// Does what the application master says. `Some` ends the task executor.
+    fn from_master(&mut self, message: ToExecutor) -> Option<Result<()>> {
+        match message {
+            ToExecutor::Registered { heartbeat_interval_ms, .. } => {
+                info!("registered with the application master");
+                self.heartbeat = Duration::from_millis(heartbeat_interval_ms.max(100));
+            }
+            ToExecutor::Refused { reason } => {
+                return Some(Err(anyhow::anyhow!(
+                    "the application master refused this task executor: {reason}"
+                )));
+            }
+            ToExecutor::Heartbeat => {}
+            ToExecutor::StartWorker { program, spec } => self.prepare(program, spec),
+            ToExecutor::Deploy { job_id, tasks } => self.tell(job_id, ToProgram::Deploy { tasks }),
+            ToExecutor::Cancel { job_id, executions } => self.tell(job_id, ToProgram::Cancel { executions }),
+            ToExecutor::StopWorker { job_id } => self.stop_worker(job_id),
+            ToExecutor::ListLogs { request } => {
+                let files = logs::list(&self.settings.log_dir);
+                self.say(FromExecutor::Logs { request, files });
+            }
+            ToExecutor::ReadLog { request, name, max_bytes } => {
+                let content = logs::read(&self.settings.log_dir, &name, max_bytes);
+                self.say(FromExecutor::LogContent { request, content });
+            }
+            ToExecutor::Shutdown { reason } => {
+                info!("shutting down: {reason}");
+                return Some(Ok(()));
+            }
+        }
+        None
+    }
+
+    fn say(&self, message: FromExecutor) {
+        // The link outlives this loop; when it has ended, so does the loop.
+        let _ = self.to_master.send(message);
+    }
+
+    fn prepare(&mut self, program: ProgramSpec, spec: Box<WorkerSpec>) {
+        let job = spec.job_id;
+        if matches!(self.workers.get(&job), Some(Place::Preparing(_) | Place::Running(_))) {
+            return;
+        }
+        info!(%job, jar = %program.jar.name, "preparing a worker");
+        self.workers.insert(job, Place::Preparing(Vec::new()));
+        let (store, sender) = (self.store.clone(), self.prepared.clone());
+        tokio::spawn(async move {
+            let path = store.prepare(&program).await;
+            let _ = sender.send(Prepared { job, program: path, args: program.args, spec });
+        });
+    }
+
+    fn start_prepared(&mut self, prepared: Prepared) {
+        let Prepared { job, program, args, mut spec } = prepared;
+        let Some(Place::Preparing(waiting)) = self.workers.remove(&job) else { return };
+        self.settings.complete(&mut spec);
+        self.started += 1;
+        let id = WorkerId { job, serial: self.started };
+        let started = program.and_then(|path| {
+            info!(%job, program = %path.display(), "starting the worker");
+            Ok(Worker::start(id, &path, &args, *spec, self.worker_events.clone())?)
+        });
+        match started {
+            Ok(worker) => {
+                waiting.into_iter().for_each(|message| worker.outbox.send(message));
+                self.workers.insert(job, Place::Running(worker));
+            }
+            Err(error) => {
+                let text = format!("the worker could not be started: {error:#}");
+                warn!(%job, "{text}");
+                let failure = Failure::new(FailureKind::WorkerLost, text);
+                self.say(FromExecutor::WorkerLost { job_id: job, failure });
+            }
+        }
+    }
+
+    fn tell(&mut self, job: JobId, message: ToProgram) {
+        match self.workers.get_mut(&job) {
+            Some(Place::Preparing(waiting)) => waiting.push(message),
+            Some(Place::Running(worker)) => worker.outbox.send(message),
+            Some(Place::Stopping(_)) | None => warn!(%job, "there is no worker to tell"),
+        }
+    }
+
+    fn stop_worker(&mut self, job: JobId) {
+        match self.workers.remove(&job) {
+            Some(Place::Running(worker)) => {
+                worker.outbox.send(ToProgram::Shutdown);
+                let process = worker.process.clone();
+                tokio::spawn(async move {
+                    if tokio::time::timeout(Duration::from_secs(2), process.exited()).await.is_err() {
+                        process.kill();
+                    }
+                });
+                self.workers.insert(job, Place::Stopping(worker));
+            }
+            Some(Place::Preparing(_)) | None => {}
+            Some(stopping) => {
+                self.workers.insert(job, stopping);
+            }
+        }
+    }
+
+    fn from_worker(&mut self, event: WorkerEvent) {
+        match event {
+            WorkerEvent::Said(id, message) if self.is_running(id) => self.worker_said(id.job, message),
+            // What a worker says that was told to end concerns nobody.
+            WorkerEvent::Said(..) => {}
+            WorkerEvent::Ended(id, failure) if self.is_running(id) => {
+                warn!(job = %id.job, "{}", failure.message);
+                self.workers.remove(&id.job);
+                self.say(FromExecutor::WorkerLost { job_id: id.job, failure });
+            }
+            WorkerEvent::Ended(id, _) => {
+                if matches!(self.workers.get(&id.job), Some(Place::Stopping(worker)) if worker.id == id) {
+                    self.workers.remove(&id.job);
+                }
+            }
+        }
+    }
+
+    fn is_running(&self, id: WorkerId) -> bool {
+        matches!(self.workers.get(&id.job), Some(Place::Running(worker)) if worker.id == id)
+    }
+
+    fn worker_said(&mut self, job: JobId, message: FromProgram) {
+        match message {
+            FromProgram::WorkerReady { data_port } => {
+                let pid = match self.workers.get(&job) {
+                    Some(Place::Running(worker)) => worker.process.pid().unwrap_or_default(),
+                    _ => 0,
+                };
+                let address = format!("{}:{data_port}", self.settings.host);
+                info!(%job, pid, %address, "the worker is ready");
+                self.say(FromExecutor::WorkerReady { job_id: job, address, pid });
+            }
+            FromProgram::WorkerFailed { failure } => {
+                warn!(%job, "{failure}");
+                self.workers.remove(&job);
+                self.say(FromExecutor::WorkerLost { job_id: job, failure });
+            }
+            FromProgram::Task { report } => self.say(FromExecutor::Task { job_id: job, report }),
+            FromProgram::Metrics { tasks, accumulators } => {
+                self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
+            }
+            FromProgram::Hello { .. } | FromProgram::Execute { .. } | FromProgram::CancelJob { .. } => {
+                warn!(%job, "a worker said what only a client says");
+            }
+        }
+    }
+
+    fn send_heartbeat(&self) {
+        let pids = self.workers.values().filter_map(|place| match place {
+            Place::Running(worker) | Place::Stopping(worker) => worker.process.pid(),
+            Place::Preparing(_) => None,
+        });
+        let metrics = ExecutorMetrics {
+            resident_bytes: memory::resident_bytes(std::process::id()).unwrap_or_default(),
+            workers_resident_bytes: pids.filter_map(memory::resident_bytes).sum(),
+            workers: self.workers.len() as u32,
+            free_memory: memory::machine().map_or(0, |(_, available)| available),
+        };
+        self.say(FromExecutor::Heartbeat { metrics });
+    }
+}

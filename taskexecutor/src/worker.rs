@@ -1,0 +1,119 @@
+//! One worker process: the job's own program in the role of a worker.
+
+use kvick_core::failure::{Failure, FailureKind};
+use kvick_core::host::{FromProgram, Role, ToProgram, WorkerSpec};
+use kvick_core::ids::JobId;
+use kvick_rpc::host::{HostError, Inbox, Outbox, Process, Program, ProgramExit};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+
+/// How many of the last lines on standard error are kept for the report of a worker's end.
+const KEPT_LINES: usize = 20;
+
+/// A worker: of which job, and which one of that job, for a job may get a new worker while its old one still ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerId {
+    /// The job.
+    pub job: JobId,
+    /// Counts the workers of this task executor.
+    pub serial: u64,
+}
+
+/// Something that happened to a worker.
+pub enum WorkerEvent {
+    /// It said something.
+    Said(WorkerId, FromProgram),
+    /// It has ended.
+    Ended(WorkerId, Failure),
+}
+
+/// A running worker.
+pub struct Worker {
+    /// Which one it is.
+    pub id: WorkerId,
+    /// What is said to it.
+    pub outbox: Outbox,
+    /// Its process.
+    pub process: Process,
+}
+
+impl Worker {
+    /// Starts a worker. It writes where the task executor writes; what it says arrives at `events`.
+    ///
+    /// # Errors
+    /// If the process cannot be started.
+    pub fn start(
+        id: WorkerId,
+        program: &Path,
+        args: &[String],
+        spec: WorkerSpec,
+        events: mpsc::UnboundedSender<WorkerEvent>,
+    ) -> Result<Worker, HostError> {
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::piped());
+        let Program { inbox, outbox, process, stderr } = Program::launch(Role::Worker, command)?;
+        let lines = Arc::new(Mutex::new(VecDeque::new()));
+        let reading = stderr.map(|stderr| tokio::spawn(copy_lines(stderr, lines.clone())));
+        let worker = Worker { id, outbox: outbox.clone(), process: process.clone() };
+        tokio::spawn(async move {
+            converse(id, spec, inbox, outbox, &events).await;
+            let exit = process.exited().await;
+            if let Some(reading) = reading {
+                // The pipe ends with the process, unless a grandchild holds it: then its lines are not worth the wait.
+                let _ = tokio::time::timeout(std::time::Duration::from_secs(1), reading).await;
+            }
+            let _ = events.send(WorkerEvent::Ended(id, end_of(&process, exit, &lines)));
+        });
+        Ok(worker)
+    }
+}
+
+/// Answers the worker's greeting and passes on what it says.
+async fn converse(
+    id: WorkerId,
+    spec: WorkerSpec,
+    mut inbox: Inbox,
+    outbox: Outbox,
+    events: &mpsc::UnboundedSender<WorkerEvent>,
+) {
+    let mut spec = Some(spec);
+    while let Some(message) = inbox.recv().await {
+        match message {
+            Ok(FromProgram::Hello { .. }) => {
+                if let Some(spec) = spec.take() {
+                    outbox.send(ToProgram::Work { spec: Box::new(spec) });
+                }
+            }
+            Ok(message) => {
+                let _ = events.send(WorkerEvent::Said(id, message));
+            }
+            Err(error) => tracing::warn!(job = %id.job, "worker: {error}"),
+        }
+    }
+}
+
+/// Copies a worker's standard error to this process's, and keeps its last lines.
+async fn copy_lines(stderr: tokio::process::ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        eprintln!("{line}");
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == KEPT_LINES {
+            kept.pop_front();
+        }
+        kept.push_back(line);
+    }
+}
+
+fn end_of(process: &Process, exit: ProgramExit, lines: &Mutex<VecDeque<String>>) -> Failure {
+    let pid = process.pid().map_or_else(|| "?".to_string(), |pid| pid.to_string());
+    let kept = lines.lock().unwrap_or_else(PoisonError::into_inner);
+    let detail: Vec<String> = kept.iter().cloned().collect();
+    Failure::new(FailureKind::WorkerLost, format!("the worker process {pid} of the job ended with {exit}"))
+        .with_detail(detail.join("\n"))
+}

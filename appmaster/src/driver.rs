@@ -2,8 +2,8 @@
 //!
 //! It never awaits a performer: whatever takes time answers with another input.
 
-use crate::cluster::{Cluster, Connection, LogAnswer, Request};
 use crate::clock::now;
+use crate::cluster::{Cluster, Connection, LogAnswer, Request};
 use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
 use kvick_core::failure::Failure;
 use kvick_core::ids::ExecutorId;
@@ -137,7 +137,9 @@ fn from_executor(cluster: &mut Cluster, executor: &ExecutorId, message: FromExec
     }
     match message {
         FromExecutor::Logs { request, files } => answer(cluster, request, LogAnswer::Files(files)),
-        FromExecutor::LogContent { request, content } => answer(cluster, request, LogAnswer::Content(content)),
+        FromExecutor::LogContent { request, content } => {
+            answer(cluster, request, LogAnswer::Content(content))
+        }
         message => cluster.with_master(|m, fx| m.from_executor(now(), executor, message, fx)),
     }
 }

@@ -29,7 +29,8 @@ pub struct Gateway {
 
 #[tonic::async_trait]
 impl MasterGateway for Gateway {
-    type ConverseStream = tokio_stream::adapters::Map<UnboundedReceiverStream<Frame>, fn(Frame) -> Result<Frame, Status>>;
+    type ConverseStream =
+        tokio_stream::adapters::Map<UnboundedReceiverStream<Frame>, fn(Frame) -> Result<Frame, Status>>;
 
     async fn converse(
         &self,
@@ -56,7 +57,9 @@ impl Gateway {
         let (epoch, message) = decode(frame).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let own = self.cluster.settings.epoch;
         if epoch != own {
-            return Err(Status::failed_precondition(format!("this is attempt {own}, the message is for {epoch}")));
+            return Err(Status::failed_precondition(format!(
+                "this is attempt {own}, the message is for {epoch}"
+            )));
         }
         Ok(message)
     }

@@ -46,7 +46,9 @@ impl Settings {
         Ok(Settings {
             epoch: u64::from(container.attempt_id.attempt.unsigned_abs()),
             host: required("NM_HOST")?,
-            log_dir: env::var("LOG_DIRS").ok().and_then(|dirs| dirs.split(',').next().map(PathBuf::from))
+            log_dir: env::var("LOG_DIRS")
+                .ok()
+                .and_then(|dirs| dirs.split(',').next().map(PathBuf::from))
                 .unwrap_or_else(env::temp_dir),
             spec: json(&credentials, APPLICATION_SECRET)?,
             config: json(&credentials, CONFIG_SECRET)?,
@@ -86,5 +88,6 @@ fn json<T: serde::de::DeserializeOwned>(credentials: &Credentials, alias: &str) 
 }
 
 fn required(name: &str) -> Result<String> {
-    env::var(name).map_err(|_| anyhow!("the environment variable {name} is not set: is this a YARN container?"))
+    env::var(name)
+        .map_err(|_| anyhow!("the environment variable {name} is not set: is this a YARN container?"))
 }

@@ -44,7 +44,12 @@ fn submit(cluster: &mut Cluster, submission: JobSubmission) {
 }
 
 async fn staged_job(cluster: &Cluster) -> Result<JobSubmission> {
-    let staging = cluster.settings.spec.staging_dir.as_deref().context("there is neither a job nor a staging directory")?;
+    let staging = cluster
+        .settings
+        .spec
+        .staging_dir
+        .as_deref()
+        .context("there is neither a job nor a staging directory")?;
     let filesystems = filesystems::connect(&cluster.settings);
     let (fs, path) = filesystems.locate(&format!("{staging}/{JOB_GRAPH_FILE}"))?;
     let bytes = fs.read(&path).await.with_context(|| format!("reading the job from {path}"))?;

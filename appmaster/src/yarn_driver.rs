@@ -16,7 +16,9 @@ use kvick_yarn::client::YarnClient;
 use kvick_yarn::conf::HadoopConf;
 use kvick_yarn::ids::ContainerId;
 use kvick_yarn::nm::NmClients;
-use kvick_yarn::records::{Container, ContainerStatus, LaunchContext, NodeReport, NodeState, Resource, exit_status};
+use kvick_yarn::records::{
+    Container, ContainerStatus, LaunchContext, NodeReport, NodeState, Resource, exit_status,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +134,9 @@ async fn find_nodes(conf: HadoopConf, user: String, orders: mpsc::UnboundedSende
             let hint = |node: &NodeReport| NodeHint { host: node.id.host.clone(), rack: node.rack.clone() };
             let _ = orders.send(Order::Nodes(nodes.iter().map(hint).collect()));
         }
-        Err(error) => warn!("the nodes of the cluster are not known, containers are asked for anywhere: {error}"),
+        Err(error) => {
+            warn!("the nodes of the cluster are not known, containers are asked for anywhere: {error}")
+        }
     }
 }
 
@@ -184,8 +188,10 @@ impl Keeper {
                 self.ask();
             }
             Order::StartFailed(id, why) => {
-                let failure =
-                    Failure::new(FailureKind::ExecutorLost, format!("container {id} could not be started: {why}"));
+                let failure = Failure::new(
+                    FailureKind::ExecutorLost,
+                    format!("container {id} could not be started: {why}"),
+                );
                 self.give_back(id);
                 self.cluster.send(Input::ContainerEnded(ExecutorId(id.to_string()), failure));
             }
@@ -197,7 +203,11 @@ impl Keeper {
         let profile = &self.settings.spec.executor;
         self.am.set_wanted(Wanted {
             priority: PRIORITY,
-            resource: Resource { memory_mb: profile.memory_mb, vcores: profile.vcores, ..Resource::default() },
+            resource: Resource {
+                memory_mb: profile.memory_mb,
+                vcores: profile.vcores,
+                ..Resource::default()
+            },
             count: self.held.len() as u32 + self.outstanding,
             nodes: self.hints.clone(),
             label: profile.node_label.clone(),
@@ -273,7 +283,8 @@ impl Keeper {
         if self.held.remove(&status.id).is_some() {
             self.ask();
         }
-        let failure = Failure::new(FailureKind::ExecutorLost, cause(status)).with_detail(status.diagnostics.trim());
+        let failure =
+            Failure::new(FailureKind::ExecutorLost, cause(status)).with_detail(status.diagnostics.trim());
         self.cluster.send(Input::ContainerEnded(ExecutorId(status.id.to_string()), failure));
     }
 }

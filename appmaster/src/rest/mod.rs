@@ -30,7 +30,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post};
 use axum::{Json, Router};
 use kvick_core::config::options;
 use kvick_core::ids::ExecutorId;
@@ -57,7 +57,8 @@ pub fn router(cluster: ClusterHandle) -> Router {
         .route("/index.html", get(web::index))
         .merge(api.clone())
         .nest("/v1", api)
-        .fallback(web::no_such_path)
+        // A route and no fallback: the RPC of task executors, which shares the port, brings one of its own.
+        .route("/{*path}", any(web::no_such_path))
         .method_not_allowed_fallback(web::no_such_path)
         .layer(DefaultBodyLimit::max(usize::try_from(limit).unwrap_or(usize::MAX)))
         .layer(map_response(move |response| std::future::ready(as_flink_writes(response, origin.clone()))))

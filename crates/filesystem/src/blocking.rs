@@ -60,9 +60,7 @@ pub struct FileSystems {
 impl FileSystems {
     /// No connection is made yet.
     pub fn new(context: Context) -> Self {
-        Self {
-            systems: crate::FileSystems::new(context),
-        }
+        Self { systems: crate::FileSystems::new(context) }
     }
 
     /// The complete name that `text` stands for; see [`Context::resolve`].
@@ -83,9 +81,7 @@ impl FileSystems {
         }
         // The connection's own tasks are to run on the private runtime, whoever calls.
         let _entered = runtime()?.enter();
-        Ok(FileSystem {
-            remote: Some(self.systems.get(path)?),
-        })
+        Ok(FileSystem { remote: Some(self.systems.get(path)?) })
     }
 
     /// [`FileSystems::resolve`] and [`FileSystems::get`] in one.
@@ -140,9 +136,7 @@ impl FileSystem {
     /// Opens a file for reading from its beginning.
     pub fn open(&self, path: &FsPath) -> Result<Reader> {
         match &self.remote {
-            None => {
-                LocalFileSystem::open_now(path).map(|(file, length)| Reader::local(file, length))
-            }
+            None => LocalFileSystem::open_now(path).map(|(file, length)| Reader::local(file, length)),
             Some(remote) => Ok(Reader::remote(wait_for(remote.open(path))?)),
         }
     }
@@ -150,14 +144,8 @@ impl FileSystem {
     /// Creates a file for writing.
     pub fn create(&self, path: &FsPath, options: &CreateOptions) -> Result<Writer> {
         match &self.remote {
-            None => Ok(Writer::local(
-                path.clone(),
-                LocalFileSystem::create_now(path, options)?,
-            )),
-            Some(remote) => Ok(Writer::remote(
-                path.clone(),
-                wait_for(remote.create(path, options))?,
-            )),
+            None => Ok(Writer::local(path.clone(), LocalFileSystem::create_now(path, options)?)),
+            Some(remote) => Ok(Writer::remote(path.clone(), wait_for(remote.create(path, options))?)),
         }
     }
 
@@ -218,9 +206,7 @@ mod tests {
 
     /// A local file system behind the remote path, so that its prefetching and buffering run without a cluster.
     fn as_if_remote() -> FileSystem {
-        FileSystem {
-            remote: Some(Arc::new(LocalFileSystem::new())),
-        }
+        FileSystem { remote: Some(Arc::new(LocalFileSystem::new())) }
     }
 
     fn both() -> [FileSystem; 2] {
@@ -257,15 +243,9 @@ mod tests {
         for fs in both() {
             let dir = tempfile::tempdir().unwrap();
             let path = FsPath::local(&dir.path().join("x")).unwrap();
-            fs.write(&path, b"first", &CreateOptions::default())
-                .unwrap();
-            assert!(
-                fs.write(&path, b"second", &CreateOptions::default())
-                    .unwrap_err()
-                    .is_already_exists()
-            );
-            fs.write(&path, b"2", &CreateOptions::overwriting())
-                .unwrap();
+            fs.write(&path, b"first", &CreateOptions::default()).unwrap();
+            assert!(fs.write(&path, b"second", &CreateOptions::default()).unwrap_err().is_already_exists());
+            fs.write(&path, b"2", &CreateOptions::overwriting()).unwrap();
             assert_eq!(fs.read(&path).unwrap(), &b"2"[..]);
         }
     }
@@ -276,33 +256,17 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let root = FsPath::local(dir.path()).unwrap();
             for name in ["b", "a"] {
-                fs.write(&root.join(name), name.as_bytes(), &CreateOptions::default())
-                    .unwrap();
+                fs.write(&root.join(name), name.as_bytes(), &CreateOptions::default()).unwrap();
             }
-            assert!(
-                fs.rename(&root.join("a"), &root.join("b"), false)
-                    .unwrap_err()
-                    .is_already_exists()
-            );
-            assert!(
-                fs.rename(&root.join("zz"), &root.join("c"), false)
-                    .unwrap_err()
-                    .is_not_found()
-            );
+            assert!(fs.rename(&root.join("a"), &root.join("b"), false).unwrap_err().is_already_exists());
+            assert!(fs.rename(&root.join("zz"), &root.join("c"), false).unwrap_err().is_not_found());
             fs.rename(&root.join("a"), &root.join("c"), false).unwrap();
             fs.rename(&root.join("c"), &root.join("b"), true).unwrap();
-            let names: Vec<_> = fs
-                .list(&root)
-                .unwrap()
-                .iter()
-                .map(|entry| entry.path.name().to_owned())
-                .collect();
+            let names: Vec<_> =
+                fs.list(&root).unwrap().iter().map(|entry| entry.path.name().to_owned()).collect();
             assert_eq!(names, ["b"]);
             assert_eq!(fs.list(&root.join("b")).unwrap()[0].length, 1);
-            assert!(matches!(
-                fs.delete(&root, false),
-                Err(FsError::DirectoryNotEmpty { .. })
-            ));
+            assert!(matches!(fs.delete(&root, false), Err(FsError::DirectoryNotEmpty { .. })));
             assert!(fs.delete(&root, true).unwrap());
             assert!(!fs.delete(&root, true).unwrap());
             assert!(fs.list(&root).unwrap_err().is_not_found());
@@ -314,8 +278,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = FsPath::local(&dir.path().join("x")).unwrap();
         let fs = as_if_remote();
-        fs.write(&path, &[3; 100_000], &CreateOptions::default())
-            .unwrap();
+        fs.write(&path, &[3; 100_000], &CreateOptions::default()).unwrap();
         assert_eq!(fs.read(&path).unwrap(), vec![3; 100_000]);
     }
 
@@ -325,8 +288,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let root = FsPath::local(dir.path()).unwrap();
             assert!(matches!(fs.open(&root), Err(FsError::IsADirectory { .. })));
-            fs.write(&root.join("file"), b"", &CreateOptions::default())
-                .unwrap();
+            fs.write(&root.join("file"), b"", &CreateOptions::default()).unwrap();
             assert!(matches!(
                 fs.create(&root.join("file/x"), &CreateOptions::default()),
                 Err(FsError::NotADirectory { .. } | FsError::AlreadyExists { .. })

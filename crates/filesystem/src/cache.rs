@@ -76,10 +76,7 @@ pub struct UploadOptions {
 
 impl Default for UploadOptions {
     fn default() -> Self {
-        Self {
-            replication: None,
-            parallel: 4,
-        }
+        Self { replication: None, parallel: 4 }
     }
 }
 
@@ -125,26 +122,12 @@ impl UploadCache {
         options: &UploadOptions,
         on_progress: OnProgress<'_>,
     ) -> Result<Vec<CachedFile>> {
-        let each = uploads
-            .iter()
-            .enumerate()
-            .map(|(number, upload)| async move {
-                check_name(&upload.name)?;
-                let report = |step: Progress| {
-                    on_progress(Progress {
-                        upload: number,
-                        ..step
-                    })
-                };
-                Transfer::prepare(self, upload, options)
-                    .await?
-                    .run(&report)
-                    .await
-            });
-        stream::iter(each)
-            .buffered(options.parallel.max(1))
-            .try_collect()
-            .await
+        let each = uploads.iter().enumerate().map(|(number, upload)| async move {
+            check_name(&upload.name)?;
+            let report = |step: Progress| on_progress(Progress { upload: number, ..step });
+            Transfer::prepare(self, upload, options).await?.run(&report).await
+        });
+        stream::iter(each).buffered(options.parallel.max(1)).try_collect().await
     }
 
     /// Records that `application`, whose directory exists, needs these files until that directory is deleted.
@@ -152,33 +135,22 @@ impl UploadCache {
     /// # Errors
     /// The file system's.
     pub async fn refer(&self, application: &str, files: &[CachedFile]) -> Result<()> {
-        let directory = self
-            .staging
-            .application_directory(application)?
-            .join(REFERENCES);
-        let each = files
-            .iter()
-            .map(|file| self.touch(directory.join(&file.sha256)));
+        let directory = self.staging.application_directory(application)?.join(REFERENCES);
+        let each = files.iter().map(|file| self.touch(directory.join(&file.sha256)));
         stream::iter(each).buffer_unordered(8).try_collect().await
     }
 
     /// Makes an empty file anew: its modification time is now.
     async fn touch(&self, path: FsPath) -> Result<()> {
-        self.fs()
-            .write(&path, Bytes::new(), &CreateOptions::overwriting())
-            .await
+        self.fs().write(&path, Bytes::new(), &CreateOptions::overwriting()).await
     }
 }
 
 /// A slash would lead out of the entry, a leading dot hide the file among the cache's own.
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.starts_with('.') || name.contains('/') {
-        let reason =
-            "an uploaded file needs a plain name that does not begin with a dot".to_owned();
-        return Err(FsError::InvalidPath {
-            path: name.to_owned(),
-            reason,
-        });
+        let reason = "an uploaded file needs a plain name that does not begin with a dot".to_owned();
+        return Err(FsError::InvalidPath { path: name.to_owned(), reason });
     }
     Ok(())
 }

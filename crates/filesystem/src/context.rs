@@ -57,51 +57,29 @@ impl Default for Context {
 impl Context {
     /// A context with these Hadoop keys and defaults for the rest.
     pub fn new<K: Into<String>, V: Into<String>>(hadoop: impl IntoIterator<Item = (K, V)>) -> Self {
-        let hadoop = hadoop
-            .into_iter()
-            .map(|(key, value)| (key.into(), value.into()))
-            .collect();
-        Self {
-            hadoop,
-            ..Self::default()
-        }
+        let hadoop = hadoop.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Self { hadoop, ..Self::default() }
     }
 
     /// The same for another user.
     pub fn with_user(self, user: impl Into<String>) -> Self {
-        Self {
-            user: Some(user.into()),
-            ..self
-        }
+        Self { user: Some(user.into()), ..self }
     }
 
     /// The same with Flink's `fs.default-scheme`.
     pub fn with_default_scheme(self, scheme: impl Into<String>) -> Self {
-        Self {
-            default_scheme: Some(scheme.into()),
-            ..self
-        }
+        Self { default_scheme: Some(scheme.into()), ..self }
     }
 
     /// A Hadoop key's value without surrounding blanks; `None` when unset or empty.
     pub(crate) fn key(&self, name: &str) -> Option<&str> {
-        self.hadoop
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
+        self.hadoop.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// As whom to act, by Hadoop's rule for clusters without authentication.
     pub(crate) fn effective_user(&self) -> String {
-        let from_environment = || {
-            std::env::var("HADOOP_USER_NAME")
-                .ok()
-                .filter(|name| !name.is_empty())
-        };
-        self.user
-            .clone()
-            .or_else(from_environment)
-            .unwrap_or_else(system_user)
+        let from_environment = || std::env::var("HADOOP_USER_NAME").ok().filter(|name| !name.is_empty());
+        self.user.clone().or_else(from_environment).unwrap_or_else(system_user)
     }
 
     /// The complete name that `text` stands for.
@@ -126,13 +104,7 @@ impl Context {
     /// A path without a scheme: under `fs.default-scheme` where that is set (a relative one in the home directory).
     fn resolve_bare(&self, path: &str) -> Result<FsPath> {
         let Some(default) = self.default_scheme.as_deref() else {
-            return FsPath::local(
-                &self
-                    .working_directory
-                    .clone()
-                    .unwrap_or_default()
-                    .join(path),
-            );
+            return FsPath::local(&self.working_directory.clone().unwrap_or_default().join(path));
         };
         let root = self.resolve_default_scheme(default)?;
         if path.starts_with('/') {
@@ -145,26 +117,20 @@ impl Context {
     fn resolve_default_scheme(&self, default: &str) -> Result<FsPath> {
         if WrittenPath::parse(default)?.scheme.is_none() {
             let reason = "fs.default-scheme must be a URI such as hdfs://namenode:8020/".to_owned();
-            return Err(FsError::InvalidPath {
-                path: default.to_owned(),
-                reason,
-            });
+            return Err(FsError::InvalidPath { path: default.to_owned(), reason });
         }
         Ok(self.resolve(default)?.with_path("/"))
     }
 
     /// The authority that `scheme:/path` leaves out: `fs.defaultFS`'s, if that has the same scheme.
     fn default_authority(&self, text: &str, scheme: &str) -> Result<String> {
-        let default = self
-            .key("fs.defaultFS")
-            .map(WrittenPath::parse)
-            .transpose()?;
+        let default = self.key("fs.defaultFS").map(WrittenPath::parse).transpose()?;
         match default {
-            Some(WrittenPath {
-                scheme: Some(other),
-                authority: Some(authority),
-                ..
-            }) if other == scheme && !authority.is_empty() => Ok(authority),
+            Some(WrittenPath { scheme: Some(other), authority: Some(authority), .. })
+                if other == scheme && !authority.is_empty() =>
+            {
+                Ok(authority)
+            }
             _ => Err(FsError::InvalidPath {
                 path: text.to_owned(),
                 reason: format!(
@@ -198,18 +164,9 @@ pub(crate) fn home_directory(context: &Context, root: &FsPath) -> FsPath {
 /// a container `USER` is the submitter). Users that only a directory service knows go by the environment after all.
 pub(crate) fn system_user() -> String {
     let id = rustix::process::getuid().as_raw();
-    let listed = std::fs::read_to_string("/etc/passwd")
-        .ok()
-        .and_then(|passwd| name_in_passwd(&passwd, id));
-    let named = |key| {
-        std::env::var(key)
-            .ok()
-            .filter(|name: &String| !name.is_empty())
-    };
-    listed
-        .or_else(|| named("USER"))
-        .or_else(|| named("LOGNAME"))
-        .unwrap_or_else(|| id.to_string())
+    let listed = std::fs::read_to_string("/etc/passwd").ok().and_then(|passwd| name_in_passwd(&passwd, id));
+    let named = |key| std::env::var(key).ok().filter(|name: &String| !name.is_empty());
+    listed.or_else(|| named("USER")).or_else(|| named("LOGNAME")).unwrap_or_else(|| id.to_string())
 }
 
 /// The first name with this user id in the text of `/etc/passwd` (`name:password:id:…`).
@@ -230,10 +187,7 @@ pub struct FileSystems {
 impl FileSystems {
     /// No connection is made yet.
     pub fn new(context: Context) -> Self {
-        Self {
-            context,
-            connected: Mutex::default(),
-        }
+        Self { context, connected: Mutex::default() }
     }
 
     /// What it was made with.
@@ -255,10 +209,7 @@ impl FileSystems {
     /// [`FsError::UnsupportedScheme`], or what is wrong with the configuration.
     pub fn get(&self, path: &FsPath) -> Result<Arc<dyn FileSystem>> {
         let key = (path.scheme().to_owned(), path.authority().to_owned());
-        let mut connected = self
-            .connected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = connected.get(&key) {
             return Ok(Arc::clone(known));
         }
@@ -314,10 +265,7 @@ mod tests {
         assert_eq!(resolved(&local, "/in.txt"), "file:/in.txt");
         let remote = context().with_default_scheme("hdfs:///");
         assert_eq!(resolved(&remote, "/in.txt"), "hdfs://nn:8020/in.txt");
-        assert_eq!(
-            resolved(&remote, "in.txt"),
-            "hdfs://nn:8020/user/ada/in.txt"
-        );
+        assert_eq!(resolved(&remote, "in.txt"), "hdfs://nn:8020/user/ada/in.txt");
         assert_eq!(resolved(&remote, "file:///in.txt"), "file:/in.txt");
     }
 
@@ -326,14 +274,8 @@ mod tests {
         assert_eq!(resolved(&context(), "hdfs:///x"), "hdfs://nn:8020/x");
         assert_eq!(resolved(&context(), "hdfs:/x"), "hdfs://nn:8020/x");
         assert_eq!(resolved(&context(), "hdfs://other/x"), "hdfs://other/x");
-        let error = Context::default()
-            .resolve("hdfs:///x")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("fs.defaultFS") && error.contains("hdfs:///x"),
-            "{error}"
-        );
+        let error = Context::default().resolve("hdfs:///x").unwrap_err().to_string();
+        assert!(error.contains("fs.defaultFS") && error.contains("hdfs:///x"), "{error}");
         assert!(context().resolve("viewfs:///x").is_err());
     }
 

@@ -215,38 +215,19 @@ impl FsError {
     }
 
     /// The error of a local operation.
-    pub(crate) fn from_io(
-        operation: &'static str,
-        path: &impl ToString,
-        error: &io::Error,
-    ) -> Self {
+    pub(crate) fn from_io(operation: &'static str, path: &impl ToString, error: &io::Error) -> Self {
         let (path, reason) = (path.to_string(), error.to_string());
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound { operation, path },
             io::ErrorKind::AlreadyExists => Self::AlreadyExists { operation, path },
-            io::ErrorKind::NotADirectory => Self::NotADirectory {
-                operation,
-                path,
-                reason,
-            },
+            io::ErrorKind::NotADirectory => Self::NotADirectory { operation, path, reason },
             io::ErrorKind::IsADirectory => Self::IsADirectory { operation, path },
             io::ErrorKind::DirectoryNotEmpty => Self::DirectoryNotEmpty { operation, path },
-            io::ErrorKind::PermissionDenied => Self::PermissionDenied {
-                operation,
-                path,
-                user: crate::context::system_user(),
-                reason,
-            },
-            io::ErrorKind::QuotaExceeded => Self::QuotaExceeded {
-                operation,
-                path,
-                reason,
-            },
-            _ => Self::Other {
-                operation,
-                path,
-                reason,
-            },
+            io::ErrorKind::PermissionDenied => {
+                Self::PermissionDenied { operation, path, user: crate::context::system_user(), reason }
+            }
+            io::ErrorKind::QuotaExceeded => Self::QuotaExceeded { operation, path, reason },
+            _ => Self::Other { operation, path, reason },
         }
     }
 

@@ -52,23 +52,14 @@ pub struct CreateOptions {
 
 impl Default for CreateOptions {
     fn default() -> Self {
-        Self {
-            overwrite: false,
-            mode: 0o644,
-            replication: None,
-            block_size: None,
-            create_parents: true,
-        }
+        Self { overwrite: false, mode: 0o644, replication: None, block_size: None, create_parents: true }
     }
 }
 
 impl CreateOptions {
     /// The default, but replacing an existing file.
     pub fn overwriting() -> Self {
-        Self {
-            overwrite: true,
-            ..Self::default()
-        }
+        Self { overwrite: true, ..Self::default() }
     }
 
     /// The same with other permission bits.
@@ -78,10 +69,7 @@ impl CreateOptions {
 
     /// The same with another number of copies.
     pub fn replication(self, replication: Option<u32>) -> Self {
-        Self {
-            replication,
-            ..self
-        }
+        Self { replication, ..self }
     }
 }
 

@@ -43,49 +43,30 @@ pub struct LineReader<R> {
 /// Those of opening the file.
 pub fn open(fs: &FileSystem, split: &Split) -> Result<LineReader<blocking::Reader>> {
     let input = open_at(fs, &split.path, split.start, split.end())?;
-    Ok(LineReader::new(
-        input,
-        split.path.clone(),
-        split.start,
-        split.end(),
-    ))
+    Ok(LineReader::new(input, split.path.clone(), split.start, split.end()))
 }
 
 /// Goes on reading a split at `position`, which [`LineReader::position`] told earlier.
 ///
 /// # Errors
 /// Those of opening the file.
-pub fn resume(
-    fs: &FileSystem,
-    split: &Split,
-    position: u64,
-) -> Result<LineReader<blocking::Reader>> {
+pub fn resume(fs: &FileSystem, split: &Split, position: u64) -> Result<LineReader<blocking::Reader>> {
     let input = open_at(fs, &split.path, position, split.end())?;
-    Ok(LineReader::resumed(
-        input,
-        split.path.clone(),
-        position,
-        split.end(),
-    ))
+    Ok(LineReader::resumed(input, split.path.clone(), position, split.end()))
 }
 
 fn open_at(fs: &FileSystem, path: &FsPath, start: u64, end: u64) -> Result<blocking::Reader> {
     let mut input = fs.open(path)?;
     // The end of the last line is most likely a little behind the split's end.
     input.expect_until(end.saturating_add(BUFFER as u64));
-    input
-        .seek(SeekFrom::Start(start))
-        .map_err(|error| FsError::from_io("seek in", path, &error))?;
+    input.seek(SeekFrom::Start(start)).map_err(|error| FsError::from_io("seek in", path, &error))?;
     Ok(input)
 }
 
 impl<R: Read> LineReader<R> {
     /// The lines of the range from `start` to `end` of a file; `input` stands at `start`. `path` is for errors only.
     pub fn new(input: R, path: FsPath, start: u64, end: u64) -> Self {
-        Self {
-            skip_first: start > 0,
-            ..Self::resumed(input, path, start, end)
-        }
+        Self { skip_first: start > 0, ..Self::resumed(input, path, start, end) }
     }
 
     /// The same from a position at which a line begins.
@@ -104,10 +85,7 @@ impl<R: Read> LineReader<R> {
 
     #[cfg(test)]
     fn with_buffer(self, size: usize) -> Self {
-        Self {
-            buffer: vec![0; size],
-            ..self
-        }
+        Self { buffer: vec![0; size], ..self }
     }
 
     /// Where the next line begins, for [`resume`]; after [`LineReader::new`] only once a line has been asked for.
@@ -131,9 +109,7 @@ impl<R: Read> LineReader<R> {
         };
         let start = self.begin;
         self.take(taken);
-        Ok(Some(without_carriage_return(
-            &self.buffer[start..start + length],
-        )))
+        Ok(Some(without_carriage_return(&self.buffer[start..start + length])))
     }
 
     /// The next line as text; bytes that are not UTF-8 become U+FFFD, as Java's decoder does.
@@ -208,8 +184,7 @@ impl<R: Read> LineReader<R> {
         if self.end >= LONGEST_LINE {
             return Err(self.too_long());
         }
-        self.buffer
-            .resize((self.buffer.len() * 2).min(LONGEST_LINE), 0);
+        self.buffer.resize((self.buffer.len() * 2).min(LONGEST_LINE), 0);
         Ok(())
     }
 
@@ -218,11 +193,7 @@ impl<R: Read> LineReader<R> {
             "the line that begins at byte {} is longer than {LONGEST_LINE} bytes; is it a text file?",
             self.offset
         );
-        FsError::Unsupported {
-            operation: "read",
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::Unsupported { operation: "read", path: self.path.to_string(), reason }
     }
 
     /// An error that was ours before it became `std`'s is given back as it was.
@@ -266,17 +237,8 @@ mod tests {
         FsPath::new("file", "", "/input")
     }
 
-    fn reader<'a>(
-        content: &'a [u8],
-        start: usize,
-        end: usize,
-        sizes: &[usize],
-    ) -> LineReader<Portions<'a>> {
-        let input = Portions {
-            bytes: &content[start..],
-            sizes: sizes.to_vec(),
-            turn: 0,
-        };
+    fn reader<'a>(content: &'a [u8], start: usize, end: usize, sizes: &[usize]) -> LineReader<Portions<'a>> {
+        let input = Portions { bytes: &content[start..], sizes: sizes.to_vec(), turn: 0 };
         LineReader::new(input, path(), start as u64, end as u64)
     }
 
@@ -290,10 +252,8 @@ mod tests {
 
     /// What the lines of a whole text are, by the plainest means.
     fn expected(content: &[u8]) -> Vec<Vec<u8>> {
-        let mut lines: Vec<_> = content
-            .split(|byte| *byte == b'\n')
-            .map(|line| without_carriage_return(line).to_vec())
-            .collect();
+        let mut lines: Vec<_> =
+            content.split(|byte| *byte == b'\n').map(|line| without_carriage_return(line).to_vec()).collect();
         if content.is_empty() || content.ends_with(b"\n") {
             lines.pop();
         }
@@ -309,20 +269,14 @@ mod tests {
 
     #[test]
     fn carriage_returns_and_a_missing_last_feed() {
-        assert_eq!(
-            rest(reader(b"a\r\n\r\n\nb", 0, 7, &[1])),
-            [&b"a"[..], b"", b"", b"b"]
-        );
+        assert_eq!(rest(reader(b"a\r\n\r\n\nb", 0, 7, &[1])), [&b"a"[..], b"", b"", b"b"]);
     }
 
     #[test]
     fn text_that_is_not_utf8_is_replaced_not_refused() {
         let mut lines = reader(b"gr\xfcn\nred\n", 0, 8, &[3]);
         assert_eq!(lines.next_text().unwrap().unwrap(), "gr\u{fffd}n");
-        assert!(matches!(
-            lines.next_text().unwrap().unwrap(),
-            Cow::Borrowed("red")
-        ));
+        assert!(matches!(lines.next_text().unwrap().unwrap(), Cow::Borrowed("red")));
     }
 
     #[test]
@@ -333,22 +287,13 @@ mod tests {
                 Err(ErrorKind::ConnectionReset.into())
             }
         }
-        let error = LineReader::new(Broken, path(), 0, 9)
-            .next_line()
-            .unwrap_err()
-            .to_string();
+        let error = LineReader::new(Broken, path(), 0, 9).next_line().unwrap_err().to_string();
         assert!(error.contains("file:/input"), "{error}");
     }
 
     fn text() -> impl Strategy<Value = Vec<u8>> {
-        let piece = proptest::sample::select(vec![
-            "\n",
-            "\r\n",
-            "\r",
-            "a",
-            "word",
-            "a long piece of a line ",
-        ]);
+        let piece =
+            proptest::sample::select(vec!["\n", "\r\n", "\r", "a", "word", "a long piece of a line "]);
         proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat().into_bytes())
     }
 

@@ -42,14 +42,11 @@ impl Default for LocalFileSystem {
 impl LocalFileSystem {
     /// The local disk as this process's user.
     pub fn new() -> Self {
-        Self {
-            user: system_user(),
-        }
+        Self { user: system_user() }
     }
 
     pub(crate) fn stat_now(path: &FsPath) -> Result<FileStatus> {
-        let metadata =
-            fs::metadata(native(path)?).map_err(|error| FsError::from_io("stat", path, &error))?;
+        let metadata = fs::metadata(native(path)?).map_err(|error| FsError::from_io("stat", path, &error))?;
         Ok(status(path.clone(), &metadata))
     }
 
@@ -72,10 +69,7 @@ impl LocalFileSystem {
         let file = File::open(native(path)?).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
-            return Err(FsError::IsADirectory {
-                operation: "open",
-                path: path.to_string(),
-            });
+            return Err(FsError::IsADirectory { operation: "open", path: path.to_string() });
         }
         Ok((file, metadata.len()))
     }
@@ -93,8 +87,7 @@ impl LocalFileSystem {
         } else {
             open.create_new(true)
         };
-        open.open(native(path)?)
-            .map_err(|error| FsError::from_io("create", path, &error))
+        open.open(native(path)?).map_err(|error| FsError::from_io("create", path, &error))
     }
 
     pub(crate) fn mkdirs_now(path: &FsPath, mode: u32) -> Result<()> {
@@ -103,20 +96,13 @@ impl LocalFileSystem {
             return Ok(());
         }
         let failed = |error| FsError::from_io("make directory", path, &error);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(mode)
-            .create(&native)
-            .map_err(failed)
+        fs::DirBuilder::new().recursive(true).mode(mode).create(&native).map_err(failed)
     }
 
     pub(crate) fn rename_now(from: &FsPath, to: &FsPath, overwrite: bool) -> Result<()> {
         let (source, target) = (native(from)?, native(to)?);
-        let outcome = if overwrite {
-            fs::rename(&source, &target)
-        } else {
-            rename_exclusive(&source, &target)
-        };
+        let outcome =
+            if overwrite { fs::rename(&source, &target) } else { rename_exclusive(&source, &target) };
         outcome.map_err(|error| rename_error(from, to, &source, &error))
     }
 
@@ -153,10 +139,7 @@ fn entry_status(parent: &FsPath, entry: &fs::DirEntry) -> Result<Option<FileStat
     let name = entry.file_name();
     let Some(name) = name.to_str() else {
         let path = entry.path().display().to_string();
-        return Err(FsError::InvalidPath {
-            path,
-            reason: "the name is not UTF-8".to_owned(),
-        });
+        return Err(FsError::InvalidPath { path, reason: "the name is not UTF-8".to_owned() });
     };
     let path = parent.join(name);
     match fs::metadata(entry.path()) {
@@ -167,16 +150,12 @@ fn entry_status(parent: &FsPath, entry: &fs::DirEntry) -> Result<Option<FileStat
 }
 
 fn status(path: FsPath, metadata: &fs::Metadata) -> FileStatus {
-    let modified = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     FileStatus {
         path,
         length: if metadata.is_dir() { 0 } else { metadata.len() },
         is_directory: metadata.is_dir(),
-        modification_time: modified
-            .map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        modification_time: modified.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         permission: u16::try_from(metadata.mode() & 0o1777).unwrap_or(0),
         owner: metadata.uid().to_string(),
         group: metadata.gid().to_string(),
@@ -210,8 +189,7 @@ fn rename_checked(source: &Path, target: &Path) -> std::io::Result<()> {
 
 /// A rename has two paths: the error names the one that it is about.
 fn rename_error(from: &FsPath, to: &FsPath, source: &Path, error: &std::io::Error) -> FsError {
-    let about_source =
-        error.kind() == std::io::ErrorKind::NotFound && fs::symlink_metadata(source).is_err();
+    let about_source = error.kind() == std::io::ErrorKind::NotFound && fs::symlink_metadata(source).is_err();
     if about_source {
         FsError::from_io("rename", from, error)
     } else {
@@ -260,20 +238,13 @@ impl FileSystem for LocalFileSystem {
     async fn open(&self, path: &FsPath) -> Result<Arc<dyn Reader>> {
         let own = path.clone();
         let (file, length) = off_the_loop("open", path, move || Self::open_now(&own)).await?;
-        Ok(Arc::new(LocalReader {
-            file: Arc::new(file),
-            length,
-            path: path.clone(),
-        }))
+        Ok(Arc::new(LocalReader { file: Arc::new(file), length, path: path.clone() }))
     }
 
     async fn create(&self, path: &FsPath, options: &CreateOptions) -> Result<Box<dyn Writer>> {
         let (own, options) = (path.clone(), options.clone());
         let file = off_the_loop("create", path, move || Self::create_now(&own, &options)).await?;
-        Ok(Box::new(LocalWriter {
-            file: Arc::new(file),
-            path: path.clone(),
-        }))
+        Ok(Box::new(LocalWriter { file: Arc::new(file), path: path.clone() }))
     }
 
     async fn mkdirs(&self, path: &FsPath, mode: u32) -> Result<()> {
@@ -283,10 +254,7 @@ impl FileSystem for LocalFileSystem {
 
     async fn rename(&self, from: &FsPath, to: &FsPath, overwrite: bool) -> Result<()> {
         let (source, target) = (from.clone(), to.clone());
-        off_the_loop("rename", from, move || {
-            Self::rename_now(&source, &target, overwrite)
-        })
-        .await
+        off_the_loop("rename", from, move || Self::rename_now(&source, &target, overwrite)).await
     }
 
     async fn delete(&self, path: &FsPath, recursive: bool) -> Result<bool> {
@@ -296,10 +264,7 @@ impl FileSystem for LocalFileSystem {
 
     async fn set_permission(&self, path: &FsPath, mode: u32) -> Result<()> {
         let own = path.clone();
-        off_the_loop("set permission of", path, move || {
-            Self::set_permission_now(&own, mode)
-        })
-        .await
+        off_the_loop("set permission of", path, move || Self::set_permission_now(&own, mode)).await
     }
 
     async fn set_replication(&self, path: &FsPath, _replication: u32) -> Result<()> {
@@ -320,9 +285,7 @@ impl LocalReader {
         let size = usize::try_from(range.end - range.start)
             .map_err(|_| self.failed(&std::io::ErrorKind::OutOfMemory.into()))?;
         let mut content = vec![0; size];
-        self.file
-            .read_exact_at(&mut content, range.start)
-            .map_err(|error| self.failed(&error))?;
+        self.file.read_exact_at(&mut content, range.start).map_err(|error| self.failed(&error))?;
         Ok(content.into())
     }
 
@@ -374,9 +337,7 @@ impl Writer for LocalWriter {
     async fn write(&mut self, data: Bytes) -> Result<()> {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
         off_the_loop("write", &self.path, move || {
-            (&*file)
-                .write_all(&data)
-                .map_err(|error| FsError::from_io("write", &path, &error))
+            (&*file).write_all(&data).map_err(|error| FsError::from_io("write", &path, &error))
         })
         .await
     }
@@ -384,8 +345,7 @@ impl Writer for LocalWriter {
     async fn sync(&mut self) -> Result<()> {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
         off_the_loop("sync", &self.path, move || {
-            file.sync_data()
-                .map_err(|error| FsError::from_io("sync", &path, &error))
+            file.sync_data().map_err(|error| FsError::from_io("sync", &path, &error))
         })
         .await
     }

@@ -41,35 +41,19 @@ impl OutputFile {
     /// [`FsError::AlreadyExists`] at once when `target` is there and is not to be replaced; else those of creating a file.
     pub fn create(fs: &FileSystem, target: &FsPath, options: &CreateOptions) -> Result<Self> {
         if !options.overwrite && fs.exists(target)? {
-            return Err(FsError::AlreadyExists {
-                operation: "create",
-                path: target.to_string(),
-            });
+            return Err(FsError::AlreadyExists { operation: "create", path: target.to_string() });
         }
         let in_progress = in_progress_path(target)?;
-        let exclusive = CreateOptions {
-            overwrite: false,
-            ..options.clone()
-        };
+        let exclusive = CreateOptions { overwrite: false, ..options.clone() };
         let writer = fs.create(&in_progress, &exclusive)?;
-        let pending = PendingFile {
-            in_progress,
-            target: target.clone(),
-            length: 0,
-            overwrite: options.overwrite,
-        };
-        Ok(Self {
-            fs: fs.clone(),
-            writer: Some(writer),
-            pending,
-        })
+        let pending =
+            PendingFile { in_progress, target: target.clone(), length: 0, overwrite: options.overwrite };
+        Ok(Self { fs: fs.clone(), writer: Some(writer), pending })
     }
 
     /// Bytes written so far.
     pub fn length(&self) -> u64 {
-        self.writer
-            .as_ref()
-            .map_or(self.pending.length, Writer::length)
+        self.writer.as_ref().map_or(self.pending.length, Writer::length)
     }
 
     /// Stores the whole file under its in-progress name.
@@ -91,9 +75,7 @@ impl OutputFile {
     pub fn finish(self) -> Result<FsPath> {
         let fs = self.fs.clone();
         let pending = self.prepare()?;
-        pending
-            .commit(&fs)
-            .inspect_err(|_| pending.discard_quietly(&fs))?;
+        pending.commit(&fs).inspect_err(|_| pending.discard_quietly(&fs))?;
         Ok(pending.target)
     }
 }
@@ -101,10 +83,9 @@ impl OutputFile {
 /// Hidden (a leading dot), so that readers of the directory pass over it.
 fn in_progress_path(target: &FsPath) -> Result<FsPath> {
     let name = format!(".{}.inprogress.{}", target.name(), unique::suffix());
-    let parent = target.parent().ok_or_else(|| FsError::IsADirectory {
-        operation: "create",
-        path: target.to_string(),
-    })?;
+    let parent = target
+        .parent()
+        .ok_or_else(|| FsError::IsADirectory { operation: "create", path: target.to_string() })?;
     Ok(parent.join(&name))
 }
 
@@ -116,8 +97,7 @@ impl PendingFile {
     pub fn commit(&self, fs: &FileSystem) -> Result<()> {
         match fs.rename(&self.in_progress, &self.target, self.overwrite) {
             Err(error)
-                if (error.is_not_found() || error.is_already_exists())
-                    && self.was_committed(fs)? =>
+                if (error.is_not_found() || error.is_already_exists()) && self.was_committed(fs)? =>
             {
                 Ok(())
             }
@@ -154,10 +134,7 @@ impl PendingFile {
 
 impl Write for OutputFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.writer
-            .as_mut()
-            .ok_or(io::ErrorKind::BrokenPipe)?
-            .write(data)
+        self.writer.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write(data)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -184,12 +161,7 @@ mod tests {
     }
 
     fn names(path: &FsPath) -> Vec<String> {
-        FileSystem::local()
-            .list(path)
-            .unwrap()
-            .iter()
-            .map(|entry| entry.path.name().to_owned())
-            .collect()
+        FileSystem::local().list(path).unwrap().iter().map(|entry| entry.path.name().to_owned()).collect()
     }
 
     #[test]
@@ -199,11 +171,7 @@ mod tests {
         let mut output =
             OutputFile::create(&fs, &root.join("out/part-1"), &CreateOptions::default()).unwrap();
         output.write_all(b"hello").unwrap();
-        assert!(
-            names(&root.join("out"))
-                .iter()
-                .all(|name| name.starts_with('.'))
-        );
+        assert!(names(&root.join("out")).iter().all(|name| name.starts_with('.')));
         output.finish().unwrap();
         assert_eq!(names(&root.join("out")), ["part-1"]);
         assert_eq!(fs.read(&root.join("out/part-1")).unwrap(), &b"hello"[..]);
@@ -212,12 +180,8 @@ mod tests {
     #[test]
     fn a_file_that_is_given_up_leaves_nothing() {
         let (_dir, root) = directory();
-        let mut output = OutputFile::create(
-            &FileSystem::local(),
-            &root.join("x"),
-            &CreateOptions::default(),
-        )
-        .unwrap();
+        let mut output =
+            OutputFile::create(&FileSystem::local(), &root.join("x"), &CreateOptions::default()).unwrap();
         output.write_all(b"half").unwrap();
         drop(output);
         assert!(names(&root).is_empty());
@@ -227,13 +191,9 @@ mod tests {
     fn an_existing_file_stays_until_it_is_replaced() {
         let (_dir, root) = directory();
         let (fs, target) = (FileSystem::local(), root.join("x"));
-        fs.write(&target, b"old", &CreateOptions::default())
-            .unwrap();
+        fs.write(&target, b"old", &CreateOptions::default()).unwrap();
         assert!(
-            OutputFile::create(&fs, &target, &CreateOptions::default())
-                .err()
-                .unwrap()
-                .is_already_exists()
+            OutputFile::create(&fs, &target, &CreateOptions::default()).err().unwrap().is_already_exists()
         );
         let mut output = OutputFile::create(&fs, &target, &CreateOptions::overwriting()).unwrap();
         output.write_all(b"new").unwrap();
@@ -256,10 +216,7 @@ mod tests {
         first.commit(&fs).unwrap();
         assert!(second.commit(&fs).unwrap_err().is_already_exists());
         second.discard(&fs).unwrap();
-        assert!(
-            second.commit(&fs).is_err(),
-            "another file's commit must not pass for its own"
-        );
+        assert!(second.commit(&fs).is_err(), "another file's commit must not pass for its own");
         assert_eq!(fs.read(&target).unwrap(), &b"first"[..]);
     }
 }

@@ -33,10 +33,7 @@ impl WrittenPath {
     /// Splits `text` at the scheme's colon and the authority's slashes; judges nothing but the scheme's shape.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         if text.is_empty() || text.contains('\0') {
-            return Err(invalid(
-                text,
-                "a path must not be empty nor hold a NUL character",
-            ));
+            return Err(invalid(text, "a path must not be empty nor hold a NUL character"));
         }
         let (scheme, rest) = split_scheme(text)?;
         let (authority, path) = split_authority(rest);
@@ -46,11 +43,7 @@ impl WrittenPath {
                 "what follows the scheme must start with '/' (for a file with a colon in its name write ./NAME)",
             ));
         }
-        Ok(Self {
-            scheme,
-            authority: authority.map(str::to_owned),
-            path: path.to_owned(),
-        })
+        Ok(Self { scheme, authority: authority.map(str::to_owned), path: path.to_owned() })
     }
 }
 
@@ -63,14 +56,9 @@ fn split_scheme(text: &str) -> Result<(Option<String>, &str)> {
         return Ok((None, text));
     }
     let well_formed = before.starts_with(|c: char| c.is_ascii_alphabetic())
-        && before
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+        && before.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
     if !well_formed {
-        return Err(invalid(
-            text,
-            "what stands before the first colon is not a scheme",
-        ));
+        return Err(invalid(text, "what stands before the first colon is not a scheme"));
     }
     Ok((Some(before.to_ascii_lowercase()), after))
 }
@@ -86,20 +74,13 @@ fn split_authority(rest: &str) -> (Option<&str>, &str) {
 }
 
 fn invalid(text: &str, reason: &str) -> FsError {
-    FsError::InvalidPath {
-        path: text.to_owned(),
-        reason: reason.to_owned(),
-    }
+    FsError::InvalidPath { path: text.to_owned(), reason: reason.to_owned() }
 }
 
 impl FsPath {
     /// A name from its parts; `path` is brought into normal form (`..` goes up, and stays at the root).
     pub fn new(scheme: &str, authority: &str, path: &str) -> Self {
-        Self {
-            scheme: scheme.to_owned(),
-            authority: authority.to_owned(),
-            path: normalize(path),
-        }
+        Self { scheme: scheme.to_owned(), authority: authority.to_owned(), path: normalize(path) }
     }
 
     /// The name of a local file; a relative one counts from the current directory.
@@ -166,14 +147,9 @@ impl FromStr for FsPath {
 
     fn from_str(text: &str) -> Result<Self> {
         let written = WrittenPath::parse(text)?;
-        let scheme = written
-            .scheme
-            .ok_or_else(|| invalid(text, "it has no scheme such as file: or hdfs:"))?;
-        Ok(Self::new(
-            &scheme,
-            &written.authority.unwrap_or_default(),
-            &written.path,
-        ))
+        let scheme =
+            written.scheme.ok_or_else(|| invalid(text, "it has no scheme such as file: or hdfs:"))?;
+        Ok(Self::new(&scheme, &written.authority.unwrap_or_default(), &written.path))
     }
 }
 
@@ -213,10 +189,7 @@ mod tests {
     #[test]
     fn the_usual_ways_to_write_a_path() {
         let s = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            written("hdfs://nn:8020/a/b"),
-            (s("hdfs"), s("nn:8020"), "/a/b".into())
-        );
+        assert_eq!(written("hdfs://nn:8020/a/b"), (s("hdfs"), s("nn:8020"), "/a/b".into()));
         assert_eq!(written("HDFS:///a"), (s("hdfs"), s(""), "/a".into()));
         assert_eq!(written("hdfs://nn"), (s("hdfs"), s("nn"), String::new()));
         assert_eq!(written("file:/a:b/c"), (s("file"), None, "/a:b/c".into()));
@@ -229,10 +202,7 @@ mod tests {
     fn what_cannot_be_a_path_says_why() {
         for text in ["", "hdfs:relative", "a b:/c", "1:/x", "x\0y"] {
             let error = WrittenPath::parse(text).unwrap_err();
-            assert!(
-                matches!(error, FsError::InvalidPath { .. }),
-                "{text}: {error}"
-            );
+            assert!(matches!(error, FsError::InvalidPath { .. }), "{text}: {error}");
         }
     }
 

@@ -47,11 +47,7 @@ pub struct SplitOptions {
 
 impl Default for SplitOptions {
     fn default() -> Self {
-        Self {
-            minimum_splits: 1,
-            minimum_size: 1,
-            recursive: false,
-        }
+        Self { minimum_splits: 1, minimum_size: 1, recursive: false }
     }
 }
 
@@ -65,11 +61,7 @@ struct Walk {
 impl Walk {
     /// Begins at what the user named, which counts whatever its name begins with.
     fn from(start: FileStatus, recursive: bool) -> Self {
-        let mut walk = Self {
-            recursive,
-            directories: Vec::new(),
-            files: Vec::new(),
-        };
+        let mut walk = Self { recursive, directories: Vec::new(), files: Vec::new() };
         if start.is_directory {
             walk.directories.push(start.path)
         } else {
@@ -82,9 +74,9 @@ impl Walk {
         for entry in entries {
             match entry {
                 hidden if hidden.path.name().starts_with(['_', '.']) => {}
-                directory if directory.is_directory => self
-                    .directories
-                    .extend(self.recursive.then_some(directory.path)),
+                directory if directory.is_directory => {
+                    self.directories.extend(self.recursive.then_some(directory.path))
+                }
                 file => self.files.push(file),
             }
         }
@@ -93,11 +85,7 @@ impl Walk {
     fn finish(mut self) -> Result<Vec<FileStatus>> {
         if let Some(file) = self.files.iter().find(|file| is_compressed(&file.path)) {
             let reason = "compressed input cannot be read yet; decompress it first".to_owned();
-            return Err(FsError::Unsupported {
-                operation: "read",
-                path: file.path.to_string(),
-                reason,
-            });
+            return Err(FsError::Unsupported { operation: "read", path: file.path.to_string(), reason });
         }
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(self.files)
@@ -105,10 +93,7 @@ impl Walk {
 }
 
 fn is_compressed(path: &FsPath) -> bool {
-    let ending = path
-        .name()
-        .rsplit_once('.')
-        .map(|(_, ending)| ending.to_ascii_lowercase());
+    let ending = path.name().rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
     ending.is_some_and(|ending| COMPRESSED.contains(&ending.as_str()))
 }
 
@@ -150,30 +135,18 @@ pub fn input_files_blocking(
 pub fn split(files: &[FileStatus], options: &SplitOptions) -> Vec<Split> {
     let total: u64 = files.iter().map(|file| file.length).sum();
     let share = total.div_ceil(options.minimum_splits.max(1) as u64).max(1);
-    files
-        .iter()
-        .flat_map(|file| split_file(file, share, options.minimum_size.max(1)))
-        .collect()
+    files.iter().flat_map(|file| split_file(file, share, options.minimum_size.max(1))).collect()
 }
 
 fn split_file(file: &FileStatus, share: u64, minimum_size: u64) -> Vec<Split> {
-    let block = if file.block_size == 0 {
-        u64::MAX
-    } else {
-        file.block_size
-    };
+    let block = if file.block_size == 0 { u64::MAX } else { file.block_size };
     let size = share.min(block).max(minimum_size);
     let (mut splits, mut start) = (Vec::new(), 0);
     while start < file.length {
         let left = file.length - start;
         let is_last = u128::from(left) * 10 <= u128::from(size) * u128::from(LAST_SPLIT_TENTHS);
         let length = if is_last { left } else { size };
-        splits.push(Split {
-            path: file.path.clone(),
-            start,
-            length,
-            file_length: file.length,
-        });
+        splits.push(Split { path: file.path.clone(), start, length, file_length: file.length });
         start += length;
     }
     splits
@@ -200,29 +173,17 @@ mod tests {
     }
 
     fn ranges(files: &[FileStatus], minimum_splits: usize) -> Vec<(u64, u64)> {
-        split(
-            files,
-            &SplitOptions {
-                minimum_splits,
-                ..SplitOptions::default()
-            },
-        )
-        .iter()
-        .map(|s| (s.start, s.end()))
-        .collect()
+        split(files, &SplitOptions { minimum_splits, ..SplitOptions::default() })
+            .iter()
+            .map(|s| (s.start, s.end()))
+            .collect()
     }
 
     #[test]
     fn blocks_bound_splits_and_a_small_rest_joins_the_last() {
-        assert_eq!(
-            ranges(&[file("/a", 250, 100)], 1),
-            [(0, 100), (100, 200), (200, 250)]
-        );
+        assert_eq!(ranges(&[file("/a", 250, 100)], 1), [(0, 100), (100, 200), (200, 250)]);
         assert_eq!(ranges(&[file("/a", 210, 100)], 1), [(0, 100), (100, 210)]);
-        assert_eq!(
-            ranges(&[file("/a", 100, 1000)], 4),
-            [(0, 25), (25, 50), (50, 75), (75, 100)]
-        );
+        assert_eq!(ranges(&[file("/a", 100, 1000)], 4), [(0, 25), (25, 50), (50, 75), (75, 100)]);
         assert_eq!(ranges(&[file("/a", 0, 100)], 4), []);
         assert_eq!(ranges(&[file("/a", 7, 0)], 1), [(0, 7)]);
     }
@@ -230,55 +191,28 @@ mod tests {
     #[test]
     fn hidden_files_and_nested_directories_are_no_input() {
         let dir = tempfile::tempdir().unwrap();
-        let (fs, root) = (
-            blocking::FileSystem::local(),
-            FsPath::local(dir.path()).unwrap(),
-        );
-        for name in [
-            "b",
-            "a",
-            "_SUCCESS",
-            ".part.inprogress",
-            "nested/c",
-            "_temporary/d",
-        ] {
-            fs.write(&root.join(name), b"x", &CreateOptions::default())
-                .unwrap();
+        let (fs, root) = (blocking::FileSystem::local(), FsPath::local(dir.path()).unwrap());
+        for name in ["b", "a", "_SUCCESS", ".part.inprogress", "nested/c", "_temporary/d"] {
+            fs.write(&root.join(name), b"x", &CreateOptions::default()).unwrap();
         }
         let names = |recursive| {
-            let options = SplitOptions {
-                recursive,
-                ..SplitOptions::default()
-            };
+            let options = SplitOptions { recursive, ..SplitOptions::default() };
             let files = input_files_blocking(&fs, &root, &options).unwrap();
-            files
-                .iter()
-                .map(|f| f.path.path().replace(root.path(), ""))
-                .collect::<Vec<_>>()
+            files.iter().map(|f| f.path.path().replace(root.path(), "")).collect::<Vec<_>>()
         };
         assert_eq!(names(false), ["/a", "/b"]);
         assert_eq!(names(true), ["/a", "/b", "/nested/c"]);
-        let named =
-            input_files_blocking(&fs, &root.join("_SUCCESS"), &SplitOptions::default()).unwrap();
+        let named = input_files_blocking(&fs, &root.join("_SUCCESS"), &SplitOptions::default()).unwrap();
         assert_eq!(named.len(), 1, "a file that the user names is read");
     }
 
     #[test]
     fn compressed_input_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
-        let (fs, root) = (
-            blocking::FileSystem::local(),
-            FsPath::local(dir.path()).unwrap(),
-        );
-        fs.write(&root.join("words.txt.GZ"), b"x", &CreateOptions::default())
-            .unwrap();
-        let error = input_files_blocking(&fs, &root, &SplitOptions::default())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("words.txt.GZ") && error.contains("decompress"),
-            "{error}"
-        );
+        let (fs, root) = (blocking::FileSystem::local(), FsPath::local(dir.path()).unwrap());
+        fs.write(&root.join("words.txt.GZ"), b"x", &CreateOptions::default()).unwrap();
+        let error = input_files_blocking(&fs, &root, &SplitOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("words.txt.GZ") && error.contains("decompress"), "{error}");
     }
 
     proptest! {

@@ -29,10 +29,7 @@ pub struct Staging {
 impl Staging {
     /// Under `base` (`yarn.staging-directory`), or in the home directory.
     pub fn new(fs: Arc<dyn FileSystem>, base: Option<&FsPath>) -> Self {
-        let root = base
-            .cloned()
-            .unwrap_or_else(|| fs.home_directory())
-            .join(ROOT_NAME);
+        let root = base.cloned().unwrap_or_else(|| fs.home_directory()).join(ROOT_NAME);
         Self { fs, root }
     }
 
@@ -47,13 +44,9 @@ impl Staging {
     /// [`FsError::InvalidPath`] when `application` is no application id.
     pub fn application_directory(&self, application: &str) -> Result<FsPath> {
         if !application.starts_with(APPLICATION_PREFIX) || application.contains('/') {
-            let reason = format!(
-                "it should be an application id such as {APPLICATION_PREFIX}1700000000000_0001"
-            );
-            return Err(FsError::InvalidPath {
-                path: application.to_owned(),
-                reason,
-            });
+            let reason =
+                format!("it should be an application id such as {APPLICATION_PREFIX}1700000000000_0001");
+            return Err(FsError::InvalidPath { path: application.to_owned(), reason });
         }
         Ok(self.root.join(application))
     }
@@ -74,9 +67,7 @@ impl Staging {
     /// # Errors
     /// The file system's.
     pub async fn delete(&self, application: &str) -> Result<bool> {
-        self.fs
-            .delete(&self.application_directory(application)?, true)
-            .await
+        self.fs.delete(&self.application_directory(application)?, true).await
     }
 
     /// The ids of applications that have a directory: those that live, and those whose end nobody tidied up.
@@ -88,14 +79,8 @@ impl Staging {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
             entries => entries?,
         };
-        let names = entries
-            .iter()
-            .filter(|entry| entry.is_directory)
-            .map(|entry| entry.path.name());
-        Ok(names
-            .filter(|name| name.starts_with(APPLICATION_PREFIX))
-            .map(str::to_owned)
-            .collect())
+        let names = entries.iter().filter(|entry| entry.is_directory).map(|entry| entry.path.name());
+        Ok(names.filter(|name| name.starts_with(APPLICATION_PREFIX)).map(str::to_owned).collect())
     }
 
     /// The upload cache beside the applications.
@@ -117,24 +102,9 @@ mod tests {
         assert!(staging.applications().await.unwrap().is_empty());
         let directory = staging.create("application_1_0001").await.unwrap();
         assert_eq!(directory, base.join(".flink/application_1_0001"));
-        assert_eq!(
-            staging
-                .file_system()
-                .stat(&directory)
-                .await
-                .unwrap()
-                .permission,
-            0o700
-        );
-        staging
-            .file_system()
-            .mkdirs(&directory.join("lib"), 0o755)
-            .await
-            .unwrap();
-        assert_eq!(
-            staging.applications().await.unwrap(),
-            ["application_1_0001"]
-        );
+        assert_eq!(staging.file_system().stat(&directory).await.unwrap().permission, 0o700);
+        staging.file_system().mkdirs(&directory.join("lib"), 0o755).await.unwrap();
+        assert_eq!(staging.applications().await.unwrap(), ["application_1_0001"]);
         assert!(staging.delete("application_1_0001").await.unwrap());
         assert!(!staging.delete("application_1_0001").await.unwrap());
     }
@@ -143,10 +113,7 @@ mod tests {
     async fn what_is_no_application_id_never_becomes_a_path() {
         let staging = Staging::new(Arc::new(LocalFileSystem::new()), None);
         for id in ["", "..", "cache", "application_1/../.."] {
-            assert!(
-                matches!(staging.delete(id).await, Err(FsError::InvalidPath { .. })),
-                "{id}"
-            );
+            assert!(matches!(staging.delete(id).await, Err(FsError::InvalidPath { .. })), "{id}");
         }
     }
 }

@@ -7,13 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// process id and the time in nanoseconds.
 pub(crate) fn suffix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let nanos = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |age| age.as_nanos());
-    format!(
-        "{:x}-{:x}-{:x}",
-        nanos,
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos());
+    format!("{:x}-{:x}-{:x}", nanos, std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -21,88 +21,36 @@ async fn files_are_written_read_renamed_and_deleted() {
     }
     let s = Scratch::new("basics").await;
     let (fs, path) = (&s.fs, s.root.join("a b%/x"));
-    let content: Bytes = (0..3_000_000_u32)
-        .map(|i| (i % 253) as u8)
-        .collect::<Vec<_>>()
-        .into();
-    fs.write(
-        &path,
-        content.clone(),
-        &CreateOptions::default().mode(0o640),
-    )
-    .await
-    .unwrap();
+    let content: Bytes = (0..3_000_000_u32).map(|i| (i % 253) as u8).collect::<Vec<_>>().into();
+    fs.write(&path, content.clone(), &CreateOptions::default().mode(0o640)).await.unwrap();
     let status = fs.stat(&path).await.unwrap();
-    assert_eq!(
-        (status.length, status.permission, status.replication),
-        (3_000_000, 0o640, Some(1))
-    );
+    assert_eq!((status.length, status.permission, status.replication), (3_000_000, 0o640, Some(1)));
     assert_eq!(status.owner, fs.user());
     assert!(status.modification_time > 1_700_000_000_000);
     assert_eq!(fs.read(&path).await.unwrap(), content);
     let reader = fs.open(&path).await.unwrap();
-    assert_eq!(
-        reader.read_at(2_999_990..9_999_999).await.unwrap(),
-        content.slice(2_999_990..)
-    );
-    assert!(
-        reader
-            .read_at(5_000_000..6_000_000)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(reader.read_at(2_999_990..9_999_999).await.unwrap(), content.slice(2_999_990..));
+    assert!(reader.read_at(5_000_000..6_000_000).await.unwrap().is_empty());
 
-    let exclusive = fs
-        .write(&path, content.clone(), &CreateOptions::default())
-        .await
-        .unwrap_err();
+    let exclusive = fs.write(&path, content.clone(), &CreateOptions::default()).await.unwrap_err();
     assert!(exclusive.is_already_exists(), "{exclusive}");
-    fs.write(
-        &path,
-        Bytes::from_static(b"new"),
-        &CreateOptions::overwriting(),
-    )
-    .await
-    .unwrap();
-    fs.write(
-        &s.root.join("fresh"),
-        Bytes::from_static(b"f"),
-        &CreateOptions::overwriting(),
-    )
-    .await
-    .unwrap();
+    fs.write(&path, Bytes::from_static(b"new"), &CreateOptions::overwriting()).await.unwrap();
+    fs.write(&s.root.join("fresh"), Bytes::from_static(b"f"), &CreateOptions::overwriting()).await.unwrap();
 
     let other = s.root.join("y");
     fs.rename(&path, &other, false).await.unwrap();
-    let taken = fs
-        .rename(&s.root.join("fresh"), &other, false)
-        .await
-        .unwrap_err();
-    assert!(
-        taken.is_already_exists() && taken.to_string().ends_with("/y: it exists already"),
-        "{taken}"
-    );
-    fs.rename(&s.root.join("fresh"), &other, true)
-        .await
-        .unwrap();
+    let taken = fs.rename(&s.root.join("fresh"), &other, false).await.unwrap_err();
+    assert!(taken.is_already_exists() && taken.to_string().ends_with("/y: it exists already"), "{taken}");
+    fs.rename(&s.root.join("fresh"), &other, true).await.unwrap();
     assert_eq!(fs.read(&other).await.unwrap(), &b"f"[..]);
     let gone = fs.rename(&path, &other, true).await.unwrap_err();
     assert!(gone.is_not_found(), "{gone}");
 
-    let names: Vec<_> = fs
-        .list(&s.root)
-        .await
-        .unwrap()
-        .iter()
-        .map(|entry| entry.path.name().to_owned())
-        .collect();
+    let names: Vec<_> =
+        fs.list(&s.root).await.unwrap().iter().map(|entry| entry.path.name().to_owned()).collect();
     assert_eq!(names, ["a b%", "y"]);
     assert_eq!(fs.list(&other).await.unwrap()[0].path, other);
-    assert!(matches!(
-        fs.delete(&s.root, false).await,
-        Err(FsError::DirectoryNotEmpty { .. })
-    ));
+    assert!(matches!(fs.delete(&s.root, false).await, Err(FsError::DirectoryNotEmpty { .. })));
     assert!(!fs.delete(&path, false).await.unwrap());
     s.remove().await;
 }
@@ -120,21 +68,11 @@ async fn modes_replication_and_home() {
     s.fs.set_permission(&secret, 0o711).await.unwrap();
     assert_eq!(s.fs.stat(&secret).await.unwrap().permission, 0o711);
     let file = secret.join("f");
-    s.fs.write(
-        &file,
-        Bytes::new(),
-        &CreateOptions::default().replication(Some(2)),
-    )
-    .await
-    .unwrap();
+    s.fs.write(&file, Bytes::new(), &CreateOptions::default().replication(Some(2))).await.unwrap();
     assert_eq!(s.fs.stat(&file).await.unwrap().replication, Some(2));
     s.fs.set_replication(&file, 1).await.unwrap();
     assert_eq!(s.fs.stat(&file).await.unwrap().replication, Some(1));
-    assert!(
-        s.fs.exists(&s.fs.home_directory()).await.unwrap(),
-        "cluster.sh makes {}",
-        s.fs.home_directory()
-    );
+    assert!(s.fs.exists(&s.fs.home_directory()).await.unwrap(), "cluster.sh makes {}", s.fs.home_directory());
     s.remove().await;
 }
 
@@ -150,43 +88,21 @@ async fn errors_name_the_path_and_say_what_happened() {
         s.fs.open(&missing).await.err().unwrap(),
         s.fs.list(&missing).await.err().unwrap(),
     ] {
-        assert!(
-            error.is_not_found() && error.to_string().contains(&missing.to_string()),
-            "{error}"
-        );
+        assert!(error.is_not_found() && error.to_string().contains(&missing.to_string()), "{error}");
     }
     assert!(
         matches!(s.fs.open(&s.root).await, Err(FsError::IsADirectory { .. })),
         "{:?}",
         s.fs.open(&s.root).await.err()
     );
-    s.fs.write(&missing, Bytes::new(), &CreateOptions::default())
-        .await
-        .unwrap();
-    let under_a_file =
-        s.fs.mkdirs(&missing.join("child"), 0o755)
-            .await
-            .unwrap_err();
-    assert!(
-        matches!(under_a_file, FsError::NotADirectory { .. }),
-        "{under_a_file}"
-    );
+    s.fs.write(&missing, Bytes::new(), &CreateOptions::default()).await.unwrap();
+    let under_a_file = s.fs.mkdirs(&missing.join("child"), 0o755).await.unwrap_err();
+    assert!(matches!(under_a_file, FsError::NotADirectory { .. }), "{under_a_file}");
 
-    let stranger = Context {
-        user: Some("mallory".into()),
-        ..context(&namenode())
-    };
-    let (fs, path) = FileSystems::new(stranger)
-        .locate(&s.root.join("theirs").to_string())
-        .unwrap();
-    let denied = fs
-        .write(&path, Bytes::new(), &CreateOptions::default())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&denied, FsError::PermissionDenied { user, .. } if user == "mallory"),
-        "{denied}"
-    );
+    let stranger = Context { user: Some("mallory".into()), ..context(&namenode()) };
+    let (fs, path) = FileSystems::new(stranger).locate(&s.root.join("theirs").to_string()).unwrap();
+    let denied = fs.write(&path, Bytes::new(), &CreateOptions::default()).await.unwrap_err();
+    assert!(matches!(&denied, FsError::PermissionDenied { user, .. } if user == "mallory"), "{denied}");
     assert!(!denied.to_string().contains("\tat "), "{denied}");
     s.remove().await;
 }
@@ -199,20 +115,13 @@ async fn small_files_close_quickly() {
     }
     let s = Scratch::new("close").await;
     let mut times = Vec::new();
-    for (number, size) in [5, 5, 5, 1000, 100_000, 5, 5_000_000, 5, 5]
-        .into_iter()
-        .enumerate()
-    {
+    for (number, size) in [5, 5, 5, 1000, 100_000, 5, 5_000_000, 5, 5].into_iter().enumerate() {
         let path = s.root.join(&number.to_string());
         let mut writer = s.fs.create(&path, &CreateOptions::default()).await.unwrap();
         writer.write(vec![1; size].into()).await.unwrap();
         if number == 5 {
             writer.sync().await.unwrap();
-            assert_eq!(
-                s.fs.stat(&path).await.unwrap().length,
-                5,
-                "synced data can be seen"
-            );
+            assert_eq!(s.fs.stat(&path).await.unwrap().length, 5, "synced data can be seen");
         }
         let (closed, time) = timed(writer.close()).await;
         closed.unwrap();
@@ -222,10 +131,7 @@ async fn small_files_close_quickly() {
     }
     eprintln!("closing took {times:?}");
     times.sort();
-    assert!(
-        times[times.len() / 2] < Duration::from_millis(250),
-        "{times:?}"
-    );
+    assert!(times[times.len() / 2] < Duration::from_millis(250), "{times:?}");
     s.remove().await;
 }
 
@@ -238,16 +144,10 @@ async fn exactly_one_of_many_exclusive_creations_succeeds() {
     let path = s.root.join("leader");
     let rivals = (0..8_u8).map(|rival| {
         let (fs, path) = (s.fs.clone(), path.clone());
-        tokio::spawn(async move {
-            fs.write(&path, vec![rival].into(), &CreateOptions::default())
-                .await
-        })
+        tokio::spawn(async move { fs.write(&path, vec![rival].into(), &CreateOptions::default()).await })
     });
     let outcomes = futures::future::join_all(rivals.collect::<Vec<_>>()).await;
-    let won = outcomes
-        .iter()
-        .filter(|outcome| outcome.as_ref().unwrap().is_ok())
-        .count();
+    let won = outcomes.iter().filter(|outcome| outcome.as_ref().unwrap().is_ok()).count();
     assert_eq!(won, 1);
     assert!(
         outcomes
@@ -270,10 +170,7 @@ async fn the_cache_uploads_once_and_is_cleaned() {
         .map(|number| {
             let local = dir.path().join(format!("lib{number}.so"));
             std::fs::write(&local, vec![number; 2_000_000]).unwrap();
-            Upload {
-                local,
-                name: format!("lib{number}.so"),
-            }
+            Upload { local, name: format!("lib{number}.so") }
         })
         .collect();
     let staging = Staging::new(s.fs.clone(), Some(&s.root));
@@ -290,10 +187,7 @@ async fn the_cache_uploads_once_and_is_cleaned() {
             .all(|(a, b)| a.modification_time == b.modification_time && a.path == b.path)
     );
     staging.create("application_1_0001").await.unwrap();
-    cache
-        .refer("application_1_0001", &first[..1])
-        .await
-        .unwrap();
+    cache.refer("application_1_0001", &first[..1]).await.unwrap();
     let cleaned = cache.clean(Duration::ZERO).await.unwrap();
     assert_eq!((cleaned.removed.len(), cleaned.kept), (3, 1));
     assert!(s.fs.exists(&first[0].path).await.unwrap());
@@ -301,14 +195,8 @@ async fn the_cache_uploads_once_and_is_cleaned() {
 }
 
 fn blocking_scratch(test: &str) -> (blocking::FileSystem, FsPath) {
-    let unique = format!(
-        "/tmp/kvick-live/{test}-{}-{}",
-        std::process::id(),
-        common::nanos()
-    );
-    blocking::FileSystems::new(context(&namenode()))
-        .locate(&unique)
-        .unwrap()
+    let unique = format!("/tmp/kvick-live/{test}-{}-{}", std::process::id(), common::nanos());
+    blocking::FileSystems::new(context(&namenode())).locate(&unique).unwrap()
 }
 
 /// A file of several blocks, read split by split on plain threads.
@@ -318,29 +206,15 @@ fn every_line_of_a_file_with_many_blocks_is_read_once() {
         return;
     }
     let (fs, root) = blocking_scratch("lines");
-    let options = CreateOptions {
-        block_size: Some(1 << 20),
-        ..CreateOptions::default()
-    };
+    let options = CreateOptions { block_size: Some(1 << 20), ..CreateOptions::default() };
     let mut output = OutputFile::create(&fs, &root.join("in/part-0"), &options).unwrap();
     let count = 300_000_u64;
     for number in 0..count {
-        writeln!(
-            output,
-            "line {number} {}",
-            "x".repeat((number % 23) as usize)
-        )
-        .unwrap();
+        writeln!(output, "line {number} {}", "x".repeat((number % 23) as usize)).unwrap();
     }
     output.finish().unwrap();
-    let options = SplitOptions {
-        minimum_splits: 3,
-        ..SplitOptions::default()
-    };
-    let splits = split(
-        &input_files_blocking(&fs, &root.join("in"), &options).unwrap(),
-        &options,
-    );
+    let options = SplitOptions { minimum_splits: 3, ..SplitOptions::default() };
+    let splits = split(&input_files_blocking(&fs, &root.join("in"), &options).unwrap(), &options);
     assert!(splits.len() >= 5, "one for each block: {}", splits.len());
     let mut next = 0;
     for part in &splits {
@@ -361,8 +235,7 @@ fn a_remote_file_is_read_from_anywhere() {
     }
     let (fs, root) = blocking_scratch("seek");
     let content: Vec<u8> = (0..5_000_000_u32).map(|i| (i % 241) as u8).collect();
-    fs.write(&root.join("x"), &content, &CreateOptions::default())
-        .unwrap();
+    fs.write(&root.join("x"), &content, &CreateOptions::default()).unwrap();
     let mut reader = fs.open(&root.join("x")).unwrap();
     let mut piece = vec![0; 70_000];
     for start in [4_930_000_usize, 0, 2_000_001] {

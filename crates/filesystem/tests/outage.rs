@@ -19,34 +19,22 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Self {
-        let cluster = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let cluster = Self { dir: tempfile::tempdir().unwrap() };
         cluster.run(&["start"]);
         cluster
     }
 
     fn run(&self, arguments: &[&str]) -> String {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../integration/cluster.sh");
-        let output = Command::new(script)
-            .args(arguments)
-            .env("KVICK_CLUSTER_DIR", self.dir.path())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output =
+            Command::new(script).args(arguments).env("KVICK_CLUSTER_DIR", self.dir.path()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
     fn namenode(&self) -> String {
         let env = self.run(&["env"]);
-        env.lines()
-            .find_map(|line| line.strip_prefix("export KVICK_NAMENODE="))
-            .unwrap()
-            .to_owned()
+        env.lines().find_map(|line| line.strip_prefix("export KVICK_NAMENODE=")).unwrap().to_owned()
     }
 }
 
@@ -89,10 +77,7 @@ async fn failures_are_noticed_in_seconds_and_told_apart() {
 async fn safe_mode_is_told(cluster: &Cluster, fs: &dyn FileSystem, dir: &FsPath) {
     cluster.run(&["hdfs", "dfsadmin", "-safemode", "enter"]);
     let error = fs.mkdirs(&dir.join("x"), 0o755).await.unwrap_err();
-    assert!(
-        matches!(error, FsError::SafeMode { .. }) && error.is_transient(),
-        "{error}"
-    );
+    assert!(matches!(error, FsError::SafeMode { .. }) && error.is_transient(), "{error}");
     assert!(fs.stat(dir).await.unwrap().is_directory, "reading goes on");
     cluster.run(&["hdfs", "dfsadmin", "-safemode", "leave"]);
     fs.mkdirs(&dir.join("x"), 0o755).await.unwrap();
@@ -129,10 +114,7 @@ async fn a_dead_namenode_is_unreachable(
 }
 
 async fn a_restarting_namenode_is_waited_for(cluster: &Cluster, namenode: &str, dir: &FsPath) {
-    let (patient, _) = connect(Context {
-        patience: Duration::from_secs(60),
-        ..hasty(namenode)
-    });
+    let (patient, _) = connect(Context { patience: Duration::from_secs(60), ..hasty(namenode) });
     let dir = dir.clone();
     let waiting = tokio::spawn(async move { patient.stat(&dir).await });
     // Lets the task make its first, refused try before this thread is busy with the restart.
@@ -142,34 +124,17 @@ async fn a_restarting_namenode_is_waited_for(cluster: &Cluster, namenode: &str, 
 }
 
 async fn a_dead_datanode_is_told(cluster: &Cluster, fs: &dyn FileSystem, dir: &FsPath) {
-    let (written, _) = timed(fs.write(
-        &dir.join("before"),
-        Bytes::from_static(b"x"),
-        &CreateOptions::default(),
-    ))
-    .await;
+    let (written, _) =
+        timed(fs.write(&dir.join("before"), Bytes::from_static(b"x"), &CreateOptions::default())).await;
     written.unwrap();
     cluster.run(&["kill", "datanode"]);
-    let (written, time) = timed(fs.write(
-        &dir.join("after"),
-        Bytes::from_static(b"x"),
-        &CreateOptions::default(),
-    ))
-    .await;
+    let (written, time) =
+        timed(fs.write(&dir.join("after"), Bytes::from_static(b"x"), &CreateOptions::default())).await;
     let (read, read_time) = timed(fs.read(&dir.join("before"))).await;
     let (written, read) = (written.unwrap_err(), read.unwrap_err());
     eprintln!("without a DataNode: {written} ({time:?}); {read} ({read_time:?})");
-    assert!(
-        matches!(
-            written,
-            FsError::NoDataNode { .. } | FsError::Unreachable { .. }
-        ),
-        "{written}"
-    );
-    assert!(
-        time < Duration::from_secs(20) && read_time < Duration::from_secs(20),
-        "{time:?}, {read_time:?}"
-    );
+    assert!(matches!(written, FsError::NoDataNode { .. } | FsError::Unreachable { .. }), "{written}");
+    assert!(time < Duration::from_secs(20) && read_time < Duration::from_secs(20), "{time:?}, {read_time:?}");
     cluster.run(&["restart", "datanode"]);
     assert_eq!(fs.read(&dir.join("before")).await.unwrap(), &b"x"[..]);
 }

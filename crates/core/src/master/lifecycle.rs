@@ -66,7 +66,9 @@ impl Lifecycle {
     pub(super) fn job_ended(&mut self, now: Millis, result: &JobResult, wait: Millis) {
         let outcome = outcome_of(result);
         let better = |status| matches!(status, FinalStatus::Succeeded);
-        if self.outcome.as_ref().is_none_or(|(status, _)| better(*status)) {
+        // A session is not judged by its jobs, not even by those that its own end cancels.
+        let judged = self.mode != MasterMode::Session;
+        if judged && self.outcome.as_ref().is_none_or(|(status, _)| better(*status)) {
             self.outcome = Some(outcome);
         }
         if (self.mode == MasterMode::PerJob { detached: false }) && result.state != JobState::Canceled {

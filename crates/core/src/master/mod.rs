@@ -259,7 +259,6 @@ impl Master {
         }
         counts
     }
-
 }
 
 /// What a worker is told, as far as the master knows it; the task executor fills in the rest.

@@ -42,27 +42,13 @@ struct RemoteSource {
 
 impl Reader {
     pub(super) fn local(file: File, length: u64) -> Self {
-        Self {
-            source: Source::Local(file),
-            length,
-            position: 0,
-            expected_end: length,
-        }
+        Self { source: Source::Local(file), length, position: 0, expected_end: length }
     }
 
     pub(super) fn remote(reader: Arc<dyn crate::Reader>) -> Self {
         let length = reader.length();
-        let source = Source::Remote(RemoteSource {
-            reader,
-            piece: Bytes::new(),
-            ahead: None,
-        });
-        Self {
-            source,
-            length,
-            position: 0,
-            expected_end: length,
-        }
+        let source = Source::Remote(RemoteSource { reader, piece: Bytes::new(), ahead: None });
+        Self { source, length, position: 0, expected_end: length }
     }
 
     /// The file's length when it was opened, bytes.
@@ -89,11 +75,7 @@ impl RemoteSource {
         while self.piece.is_empty() {
             let ahead = match &mut self.ahead {
                 Some(ahead) => ahead,
-                None => self.ahead.insert(read_ahead(
-                    Arc::clone(&self.reader),
-                    position,
-                    expected_end,
-                )?),
+                None => self.ahead.insert(read_ahead(Arc::clone(&self.reader), position, expected_end)?),
             };
             match next_piece(ahead)? {
                 Some(piece) => self.piece = piece,

@@ -36,12 +36,7 @@ impl Writer {
     }
 
     fn new(path: FsPath, target: Target) -> Self {
-        Self {
-            target,
-            buffer: Vec::new(),
-            passed: 0,
-            path,
-        }
+        Self { target, buffer: Vec::new(), passed: 0, path }
     }
 
     /// The name it was created under.
@@ -61,9 +56,9 @@ impl Writer {
     pub fn sync(&mut self) -> Result<()> {
         self.pass_on()?;
         match &mut self.target {
-            Target::Local(file) => file
-                .sync_data()
-                .map_err(|error| FsError::from_io("sync", &self.path, &error)),
+            Target::Local(file) => {
+                file.sync_data().map_err(|error| FsError::from_io("sync", &self.path, &error))
+            }
             Target::Remote(writer) => wait_for(writer.sync()),
         }
     }
@@ -86,9 +81,8 @@ impl Writer {
         match &mut self.target {
             _ if piece.is_empty() => Ok(()),
             Target::Local(file) => {
-                let written = file
-                    .write_all(&piece)
-                    .map_err(|error| FsError::from_io("write", &self.path, &error));
+                let written =
+                    file.write_all(&piece).map_err(|error| FsError::from_io("write", &self.path, &error));
                 self.buffer = piece;
                 self.buffer.clear();
                 written

@@ -51,10 +51,7 @@ impl UploadCache {
     async fn referred(&self) -> Result<BTreeSet<String>> {
         let mut referred = BTreeSet::new();
         for application in self.staging.applications().await? {
-            let directory = self
-                .staging
-                .application_directory(&application)?
-                .join(REFERENCES);
+            let directory = self.staging.application_directory(&application)?.join(REFERENCES);
             let entries = none_if_absent(self.fs().list(&directory).await)?.unwrap_or_default();
             referred.extend(entries.iter().map(|entry| entry.path.name().to_owned()));
         }
@@ -67,11 +64,7 @@ impl UploadCache {
         if !is_long_ago(self.last_used(entry, &entry.path).await?, unused_for) {
             return Ok(false);
         }
-        let hidden = self.root.join(&format!(
-            "{LEAVING}{}-{}",
-            entry.path.name(),
-            unique::suffix()
-        ));
+        let hidden = self.root.join(&format!("{LEAVING}{}-{}", entry.path.name(), unique::suffix()));
         if none_if_absent(self.fs().rename(&entry.path, &hidden, false).await)?.is_none() {
             return Ok(false);
         }
@@ -84,9 +77,7 @@ impl UploadCache {
     /// Unless another one was uploaded in its place already.
     async fn put_back(&self, hidden: &FsPath, place: &FsPath) -> Result<()> {
         match self.fs().rename(hidden, place, false).await {
-            Err(error) if error.is_already_exists() => {
-                self.fs().delete(hidden, true).await.map(drop)
-            }
+            Err(error) if error.is_already_exists() => self.fs().delete(hidden, true).await.map(drop),
             outcome => outcome,
         }
     }
@@ -109,9 +100,7 @@ impl UploadCache {
 fn is_long_ago(milliseconds: u64, unused_for: Duration) -> bool {
     let then = UNIX_EPOCH + Duration::from_millis(milliseconds);
     // A time in the future (clocks differ) is recent.
-    SystemTime::now()
-        .duration_since(then)
-        .is_ok_and(|age| age >= unused_for)
+    SystemTime::now().duration_since(then).is_ok_and(|age| age >= unused_for)
 }
 
 /// Others clean and finish at the same time: what has gone is no error.

@@ -25,14 +25,11 @@ impl Hasher {
 
     /// Lower-case hexadecimal.
     pub(super) fn finish(self) -> String {
-        self.0
-            .finalize()
-            .iter()
-            .fold(String::with_capacity(64), |mut text, byte| {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        self.0.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 
@@ -43,19 +40,14 @@ pub(super) async fn of_file(path: &FsPath) -> Result<String> {
         path: path.to_string(),
         reason: error.to_string(),
     };
-    tokio::task::spawn_blocking(move || hash_now(&own))
-        .await
-        .map_err(failed)?
+    tokio::task::spawn_blocking(move || hash_now(&own)).await.map_err(failed)?
 }
 
 fn hash_now(path: &FsPath) -> Result<String> {
     let (mut file, _) = LocalFileSystem::open_now(path)?;
     let (mut hasher, mut piece) = (Hasher::new(), vec![0; PIECE]);
     loop {
-        match file
-            .read(&mut piece)
-            .map_err(|error| FsError::from_io("read", path, &error))?
-        {
+        match file.read(&mut piece).map_err(|error| FsError::from_io("read", path, &error))? {
             0 => return Ok(hasher.finish()),
             count => hasher.add(&piece[..count]),
         }

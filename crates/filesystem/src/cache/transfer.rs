@@ -37,15 +37,7 @@ impl<'a> Transfer<'a> {
         let reader = LocalFileSystem::new().open(&source).await?;
         let sha256 = hash::of_file(&source).await?;
         let directory = cache.root.join(&sha256);
-        Ok(Self {
-            cache,
-            upload,
-            options,
-            source,
-            reader,
-            sha256,
-            directory,
-        })
+        Ok(Self { cache, upload, options, source, reader, sha256, directory })
     }
 
     /// Finds the file in the cache, or uploads it.
@@ -75,12 +67,7 @@ impl<'a> Transfer<'a> {
     }
 
     fn progress(&self, sent: u64, cached: bool) -> Progress {
-        Progress {
-            upload: 0,
-            sent,
-            length: self.reader.length(),
-            cached,
-        }
+        Progress { upload: 0, sent, length: self.reader.length(), cached }
     }
 
     fn cached(&self, status: &FileStatus, uploaded: bool) -> CachedFile {
@@ -104,9 +91,7 @@ impl<'a> Transfer<'a> {
 
     /// Uploads under a temporary name and renames. Who comes second to the name takes what the first one put there.
     async fn store(&self, replace: bool, report: Report<'_>) -> Result<FileStatus> {
-        let temporary =
-            self.directory
-                .join(&format!(".{}.{}.part", self.upload.name, unique::suffix()));
+        let temporary = self.directory.join(&format!(".{}.{}.part", self.upload.name, unique::suffix()));
         let outcome = match self.send(&temporary, report).await {
             Ok(()) => self.fs().rename(&temporary, &self.target(), replace).await,
             failed => failed,

@@ -71,11 +71,7 @@ async fn until_whole(client: &Client, path: &str, length: u64) {
     for pause in LOOKS {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         // An error here is not the close's error: the close will meet it itself if it matters.
-        if client
-            .read(path)
-            .await
-            .is_ok_and(|reader| reader.file_length() as u64 == length)
-        {
+        if client.read(path).await.is_ok_and(|reader| reader.file_length() as u64 == length) {
             return;
         }
     }

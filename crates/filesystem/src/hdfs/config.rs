@@ -31,9 +31,7 @@ impl ClientSettings {
             check_token_file(context, path)?;
         }
         let logical = path.scheme() != "hdfs"
-            || context
-                .key(&format!("dfs.ha.namenodes.{}", path.authority()))
-                .is_some();
+            || context.key(&format!("dfs.ha.namenodes.{}", path.authority())).is_some();
         Ok(Self {
             url: url(path, logical),
             keys: client_keys(context, logical),
@@ -78,26 +76,17 @@ fn url(path: &FsPath, logical: bool) -> String {
 
 /// The caller's keys, trimmed as Java's readers do, with the client's own retries cut short: how long to try is decided here.
 fn client_keys(context: &Context, logical: bool) -> BTreeMap<String, String> {
-    let mut keys: BTreeMap<String, String> = context
-        .hadoop
-        .iter()
-        .map(|(key, value)| (key.clone(), value.trim().to_owned()))
-        .collect();
+    let mut keys: BTreeMap<String, String> =
+        context.hadoop.iter().map(|(key, value)| (key.clone(), value.trim().to_owned())).collect();
     let mut default = |key: &str, value: String| {
         keys.entry(key.to_owned()).or_insert(value);
     };
-    default(
-        "dfs.client.socket-timeout",
-        context.data_timeout.as_millis().to_string(),
-    );
+    default("dfs.client.socket-timeout", context.data_timeout.as_millis().to_string());
     default("dfs.client.failover.max.attempts", "8".to_owned());
     default("dfs.client.failover.sleep.base.millis", "200".to_owned());
     default("dfs.client.failover.sleep.max.millis", "2000".to_owned());
     if !logical {
-        keys.insert(
-            "dfs.client.failover.max.attempts".to_owned(),
-            "0".to_owned(),
-        );
+        keys.insert("dfs.client.failover.max.attempts".to_owned(), "0".to_owned());
     }
     keys
 }
@@ -114,11 +103,7 @@ fn check_token_file(context: &Context, path: &FsPath) -> Result<()> {
         "delegation tokens are read from the file that {TOKEN_FILE_VARIABLE} names; set it to {}",
         wanted.display()
     );
-    Err(FsError::Unsupported {
-        operation: "use",
-        path: path.to_string(),
-        reason,
-    })
+    Err(FsError::Unsupported { operation: "use", path: path.to_string(), reason })
 }
 
 #[cfg(test)]
@@ -133,44 +118,22 @@ mod tests {
     #[test]
     fn only_a_single_name_node_gets_a_port() {
         assert_eq!(settings(&[], "hdfs://nn/x").address(), "hdfs://nn:8020");
-        assert_eq!(
-            settings(&[], "hdfs://nn:9000/x").address(),
-            "hdfs://nn:9000"
-        );
-        assert_eq!(
-            settings(&[("dfs.ha.namenodes.ns", "a,b")], "hdfs://ns/x").address(),
-            "hdfs://ns"
-        );
-        assert_eq!(
-            settings(&[], "viewfs://mounts/x").address(),
-            "viewfs://mounts"
-        );
+        assert_eq!(settings(&[], "hdfs://nn:9000/x").address(), "hdfs://nn:9000");
+        assert_eq!(settings(&[("dfs.ha.namenodes.ns", "a,b")], "hdfs://ns/x").address(), "hdfs://ns");
+        assert_eq!(settings(&[], "viewfs://mounts/x").address(), "viewfs://mounts");
     }
 
     #[test]
     fn a_user_is_named_only_without_authentication() {
         assert_eq!(settings(&[], "hdfs://nn/x").user.as_deref(), Some("ada"));
-        assert_eq!(
-            settings(
-                &[("hadoop.security.authentication", " kerberos")],
-                "hdfs://nn/x"
-            )
-            .user,
-            None
-        );
+        assert_eq!(settings(&[("hadoop.security.authentication", " kerberos")], "hdfs://nn/x").user, None);
     }
 
     #[test]
     fn a_token_file_that_would_not_be_read_is_refused() {
         let mut context = Context::new([("hadoop.security.authentication", "kerberos")]);
         context.token_file = Some("/nowhere/tokens".into());
-        let error = ClientSettings::new(&context, &FsPath::new("hdfs", "nn", "/"))
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            error.contains("/nowhere/tokens") && error.contains(TOKEN_FILE_VARIABLE),
-            "{error}"
-        );
+        let error = ClientSettings::new(&context, &FsPath::new("hdfs", "nn", "/")).err().unwrap().to_string();
+        assert!(error.contains("/nowhere/tokens") && error.contains(TOKEN_FILE_VARIABLE), "{error}");
     }
 }

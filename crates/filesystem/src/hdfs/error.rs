@@ -58,18 +58,11 @@ pub(super) fn convert_transfer(
     let reason = match &error {
         HdfsError::IOError(error) => error.to_string(),
         // The rest of the message prints each of them in full.
-        HdfsError::DataTransferError(message) => {
-            message.split(": [").next().unwrap_or_default().to_owned()
-        }
+        HdfsError::DataTransferError(message) => message.split(": [").next().unwrap_or_default().to_owned(),
         _ => return convert(operation, path, endpoint, error),
     };
     let address = format!("a DataNode of {}", endpoint.address);
-    FsError::Unreachable {
-        operation,
-        path: path.to_string(),
-        address,
-        reason,
-    }
+    FsError::Unreachable { operation, path: path.to_string(), address, reason }
 }
 
 /// An error of a call to the NameNode.
@@ -79,24 +72,17 @@ pub(super) fn convert(
     endpoint: &Endpoint,
     error: HdfsError,
 ) -> FsError {
-    let call = Call {
-        operation,
-        path,
-        endpoint,
-    };
+    let call = Call { operation, path, endpoint };
     match error {
         HdfsError::IOError(error) => call.unreachable(error.to_string()),
         HdfsError::FileNotFound(_) => call.not_found(),
         HdfsError::AlreadyExists(_) => call.already_exists(),
         HdfsError::IsADirectoryError(_) => call.is_a_directory(),
-        HdfsError::ChecksumError => {
-            call.corrupt("the checksum of a block does not match".to_owned())
+        HdfsError::ChecksumError => call.corrupt("the checksum of a block does not match".to_owned()),
+        HdfsError::BlocksNotFound(reason) => call.corrupt(format!("no DataNode has the block: {reason}")),
+        HdfsError::UnsupportedFeature(reason) | HdfsError::UnsupportedErasureCodingPolicy(reason) => {
+            call.unsupported(reason)
         }
-        HdfsError::BlocksNotFound(reason) => {
-            call.corrupt(format!("no DataNode has the block: {reason}"))
-        }
-        HdfsError::UnsupportedFeature(reason)
-        | HdfsError::UnsupportedErasureCodingPolicy(reason) => call.unsupported(reason),
         HdfsError::RPCError(class, message) | HdfsError::FatalRPCError(class, message) => {
             call.exception(&class, &message)
         }
@@ -117,15 +103,11 @@ impl Call<'_> {
         let reason = first_line(message);
         let says = |text| message.contains(text);
         match simple_name(class) {
-            "FileNotFoundException" if says("is a directory") || says("not a file") => {
-                self.is_a_directory()
-            }
+            "FileNotFoundException" if says("is a directory") || says("not a file") => self.is_a_directory(),
             "FileNotFoundException" => self.not_found(),
             "FileAlreadyExistsException" | "AlreadyBeingCreatedException" => self.already_exists(),
             "PathIsNotEmptyDirectoryException" => self.not_empty(),
-            "ParentNotDirectoryException" | "PathIsNotDirectoryException" => {
-                self.not_a_directory(reason)
-            }
+            "ParentNotDirectoryException" | "PathIsNotDirectoryException" => self.not_a_directory(reason),
             "AccessControlException" | "AuthorizationException" => self.permission_denied(reason),
             "SafeModeException" => self.safe_mode(reason),
             // An HA NameNode wraps it (FSNamesystem.checkNameNodeSafeMode).
@@ -141,39 +123,23 @@ impl Call<'_> {
     }
 
     fn not_found(&self) -> FsError {
-        FsError::NotFound {
-            operation: self.operation,
-            path: self.path.to_string(),
-        }
+        FsError::NotFound { operation: self.operation, path: self.path.to_string() }
     }
 
     fn already_exists(&self) -> FsError {
-        FsError::AlreadyExists {
-            operation: self.operation,
-            path: self.path.to_string(),
-        }
+        FsError::AlreadyExists { operation: self.operation, path: self.path.to_string() }
     }
 
     fn is_a_directory(&self) -> FsError {
-        FsError::IsADirectory {
-            operation: self.operation,
-            path: self.path.to_string(),
-        }
+        FsError::IsADirectory { operation: self.operation, path: self.path.to_string() }
     }
 
     fn not_empty(&self) -> FsError {
-        FsError::DirectoryNotEmpty {
-            operation: self.operation,
-            path: self.path.to_string(),
-        }
+        FsError::DirectoryNotEmpty { operation: self.operation, path: self.path.to_string() }
     }
 
     fn not_a_directory(&self, reason: String) -> FsError {
-        FsError::NotADirectory {
-            operation: self.operation,
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::NotADirectory { operation: self.operation, path: self.path.to_string(), reason }
     }
 
     fn permission_denied(&self, reason: String) -> FsError {
@@ -186,35 +152,19 @@ impl Call<'_> {
     }
 
     fn safe_mode(&self, reason: String) -> FsError {
-        FsError::SafeMode {
-            operation: self.operation,
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::SafeMode { operation: self.operation, path: self.path.to_string(), reason }
     }
 
     fn quota(&self, reason: String) -> FsError {
-        FsError::QuotaExceeded {
-            operation: self.operation,
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::QuotaExceeded { operation: self.operation, path: self.path.to_string(), reason }
     }
 
     fn lease_lost(&self, reason: String) -> FsError {
-        FsError::LeaseLost {
-            operation: self.operation,
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::LeaseLost { operation: self.operation, path: self.path.to_string(), reason }
     }
 
     fn no_data_node(&self, reason: String) -> FsError {
-        FsError::NoDataNode {
-            operation: self.operation,
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::NoDataNode { operation: self.operation, path: self.path.to_string(), reason }
     }
 
     fn unreachable(&self, reason: String) -> FsError {
@@ -227,34 +177,19 @@ impl Call<'_> {
     }
 
     fn invalid_path(&self, reason: String) -> FsError {
-        FsError::InvalidPath {
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::InvalidPath { path: self.path.to_string(), reason }
     }
 
     fn corrupt(&self, reason: String) -> FsError {
-        FsError::Corrupt {
-            operation: self.operation,
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::Corrupt { operation: self.operation, path: self.path.to_string(), reason }
     }
 
     fn unsupported(&self, reason: String) -> FsError {
-        FsError::Unsupported {
-            operation: self.operation,
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::Unsupported { operation: self.operation, path: self.path.to_string(), reason }
     }
 
     fn other(&self, reason: String) -> FsError {
-        FsError::Other {
-            operation: self.operation,
-            path: self.path.to_string(),
-            reason,
-        }
+        FsError::Other { operation: self.operation, path: self.path.to_string(), reason }
     }
 }
 
@@ -271,11 +206,8 @@ mod tests {
     use super::*;
 
     fn converted(class: &str, message: &str) -> FsError {
-        let endpoint = Endpoint {
-            address: "hdfs://nn:1".into(),
-            user: "ada".into(),
-            data_timeout: Duration::ZERO,
-        };
+        let endpoint =
+            Endpoint { address: "hdfs://nn:1".into(), user: "ada".into(), data_timeout: Duration::ZERO };
         convert(
             "create",
             &FsPath::new("hdfs", "nn:1", "/x"),
@@ -292,31 +224,19 @@ mod tests {
                 "Cannot create /x. Name node is in safe mode.",
                 "safe mode",
             ),
-            (
-                "org.apache.hadoop.ipc.RetriableException",
-                "org…SafeModeException: Cannot create",
-                "safe mode",
-            ),
+            ("org.apache.hadoop.ipc.RetriableException", "org…SafeModeException: Cannot create", "safe mode"),
             (
                 "org.apache.hadoop.security.AccessControlException",
                 "Permission denied: user=ada",
                 "as user 'ada'",
             ),
-            (
-                "org.apache.hadoop.hdfs.protocol.NSQuotaExceededException",
-                "quota 3",
-                "quota",
-            ),
+            ("org.apache.hadoop.hdfs.protocol.NSQuotaExceededException", "quota 3", "quota"),
             (
                 "java.io.IOException",
                 "File /x could only be written to 0 of the 1 minReplication nodes.",
                 "no DataNode",
             ),
-            (
-                "java.io.FileNotFoundException",
-                "File does not exist: /x",
-                "no such file",
-            ),
+            ("java.io.FileNotFoundException", "File does not exist: /x", "no such file"),
             ("java.io.IOException", "strange", "IOException: strange"),
         ];
         for (class, message, expected) in cases {
@@ -325,10 +245,7 @@ mod tests {
                 text.contains(expected) && text.contains("cannot create hdfs://nn:1/x"),
                 "{class}: {text}"
             );
-            assert!(
-                !text.contains("Frame"),
-                "the server's stack is no help: {text}"
-            );
+            assert!(!text.contains("Frame"), "the server's stack is no help: {text}");
         }
     }
 

@@ -32,15 +32,10 @@ impl Transfer {
     ) -> Result<T> {
         let limit: Duration = self.endpoint.data_timeout;
         match tokio::time::timeout(limit, work).await {
-            Ok(outcome) => outcome.map_err(|error| {
-                error::convert_transfer(operation, &self.path, &self.endpoint, error)
-            }),
-            Err(_) => Err(error::timed_out(
-                operation,
-                &self.path,
-                &self.endpoint,
-                limit,
-            )),
+            Ok(outcome) => {
+                outcome.map_err(|error| error::convert_transfer(operation, &self.path, &self.endpoint, error))
+            }
+            Err(_) => Err(error::timed_out(operation, &self.path, &self.endpoint, limit)),
         }
     }
 }
@@ -52,10 +47,7 @@ pub(super) struct HdfsReader {
 
 impl HdfsReader {
     pub(super) fn new(reader: FileReader, path: FsPath, endpoint: Arc<Endpoint>) -> Self {
-        Self {
-            reader,
-            transfer: Arc::new(Transfer { path, endpoint }),
-        }
+        Self { reader, transfer: Arc::new(Transfer { path, endpoint }) }
     }
 
     /// Offset and length of `range` within the file; beyond it the client would panic.
@@ -75,9 +67,7 @@ impl Reader for HdfsReader {
 
     async fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
         let (start, length) = self.cut(&range);
-        self.transfer
-            .bounded("read", self.reader.read_range(start, length))
-            .await
+        self.transfer.bounded("read", self.reader.read_range(start, length)).await
     }
 
     fn stream(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
@@ -85,9 +75,7 @@ impl Reader for HdfsReader {
         let pieces = self.reader.read_range_stream(start, length).boxed();
         let transfer = Arc::clone(&self.transfer);
         futures::stream::try_unfold((pieces, transfer), |(mut pieces, transfer)| async move {
-            let next = transfer
-                .bounded("read", async { pieces.next().await.transpose() })
-                .await?;
+            let next = transfer.bounded("read", async { pieces.next().await.transpose() }).await?;
             Ok(next.map(|piece| (piece, (pieces, transfer))))
         })
         .boxed()
@@ -102,18 +90,8 @@ pub(super) struct HdfsWriter {
 }
 
 impl HdfsWriter {
-    pub(super) fn new(
-        client: Client,
-        writer: FileWriter,
-        path: FsPath,
-        endpoint: Arc<Endpoint>,
-    ) -> Self {
-        Self {
-            client,
-            writer,
-            transfer: Transfer { path, endpoint },
-            length: 0,
-        }
+    pub(super) fn new(client: Client, writer: FileWriter, path: FsPath, endpoint: Arc<Endpoint>) -> Self {
+        Self { client, writer, transfer: Transfer { path, endpoint }, length: 0 }
     }
 }
 
@@ -123,9 +101,7 @@ impl Writer for HdfsWriter {
         self.length += data.len() as u64;
         while !data.is_empty() {
             let piece = data.split_to(data.len().min(PIECE));
-            self.transfer
-                .bounded("write", self.writer.write_bytes(piece))
-                .await?;
+            self.transfer.bounded("write", self.writer.write_bytes(piece)).await?;
         }
         Ok(())
     }
@@ -139,12 +115,7 @@ impl Writer for HdfsWriter {
     }
 
     async fn close(&mut self) -> Result<()> {
-        let closing = close::close(
-            &self.client,
-            &mut self.writer,
-            self.transfer.path.path(),
-            self.length,
-        );
+        let closing = close::close(&self.client, &mut self.writer, self.transfer.path.path(), self.length);
         self.transfer.bounded("close", closing).await
     }
 }

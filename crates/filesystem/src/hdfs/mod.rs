@@ -67,10 +67,7 @@ impl HdfsFileSystem {
     }
 
     fn client(&self) -> Client {
-        self.client
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A NameNode that did not answer may have vanished without closing its connection, which the old client would never
@@ -96,9 +93,7 @@ impl HdfsFileSystem {
         loop {
             match tokio::time::timeout(self.call_timeout, make(self.client())).await {
                 Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error))
-                    if error::was_never_received(&error) && started.elapsed() < self.patience =>
-                {
+                Ok(Err(error)) if error::was_never_received(&error) && started.elapsed() < self.patience => {
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 Ok(Err(error)) => {
@@ -106,12 +101,7 @@ impl HdfsFileSystem {
                 }
                 Err(_) => {
                     self.renew_client();
-                    return Err(error::timed_out(
-                        operation,
-                        path,
-                        &self.endpoint,
-                        self.call_timeout,
-                    ));
+                    return Err(error::timed_out(operation, path, &self.endpoint, self.call_timeout));
                 }
             }
         }
@@ -157,39 +147,24 @@ impl FileSystem for HdfsFileSystem {
     }
 
     async fn stat(&self, path: &FsPath) -> Result<FileStatus> {
-        let raw = self
-            .call("stat", path, |client| async move {
-                client.get_file_info(path.path()).await
-            })
-            .await?;
+        let raw =
+            self.call("stat", path, |client| async move { client.get_file_info(path.path()).await }).await?;
         Ok(status(path.clone(), raw))
     }
 
     async fn list(&self, path: &FsPath) -> Result<Vec<FileStatus>> {
         let raw = self
-            .call("list", path, |client| async move {
-                client.list_status(path.path(), false).await
-            })
+            .call("list", path, |client| async move { client.list_status(path.path(), false).await })
             .await?;
-        let mut entries: Vec<_> = raw
-            .into_iter()
-            .map(|entry| status(path.with_path(&entry.path), entry))
-            .collect();
+        let mut entries: Vec<_> =
+            raw.into_iter().map(|entry| status(path.with_path(&entry.path), entry)).collect();
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
     }
 
     async fn open(&self, path: &FsPath) -> Result<Arc<dyn Reader>> {
-        let reader = self
-            .call("open", path, |client| async move {
-                client.read(path.path()).await
-            })
-            .await?;
-        Ok(Arc::new(HdfsReader::new(
-            reader,
-            path.clone(),
-            Arc::clone(&self.endpoint),
-        )))
+        let reader = self.call("open", path, |client| async move { client.read(path.path()).await }).await?;
+        Ok(Arc::new(HdfsReader::new(reader, path.clone(), Arc::clone(&self.endpoint))))
     }
 
     async fn create(&self, path: &FsPath, options: &CreateOptions) -> Result<Box<dyn Writer>> {
@@ -200,42 +175,35 @@ impl FileSystem for HdfsFileSystem {
                 Ok((client, writer))
             })
             .await?;
-        Ok(Box::new(HdfsWriter::new(
-            client,
-            writer,
-            path.clone(),
-            Arc::clone(&self.endpoint),
-        )))
+        Ok(Box::new(HdfsWriter::new(client, writer, path.clone(), Arc::clone(&self.endpoint))))
     }
 
     async fn mkdirs(&self, path: &FsPath, mode: u32) -> Result<()> {
-        self.call("make directory", path, |client| async move {
-            client.mkdirs(path.path(), mode, true).await
-        })
+        self.call(
+            "make directory",
+            path,
+            |client| async move { client.mkdirs(path.path(), mode, true).await },
+        )
         .await
     }
 
     async fn rename(&self, from: &FsPath, to: &FsPath, overwrite: bool) -> Result<()> {
-        let outcome = self
-            .call("rename", from, |client| async move {
+        let outcome =
+            self.call("rename", from, |client| async move {
                 client.rename(from.path(), to.path(), overwrite).await
             })
             .await;
         // The exception does not tell which of the two it is about: a taken name is always the target's.
         outcome.map_err(|error| match error {
-            FsError::AlreadyExists { .. } => FsError::AlreadyExists {
-                operation: "rename to",
-                path: to.to_string(),
-            },
+            FsError::AlreadyExists { .. } => {
+                FsError::AlreadyExists { operation: "rename to", path: to.to_string() }
+            }
             other => other,
         })
     }
 
     async fn delete(&self, path: &FsPath, recursive: bool) -> Result<bool> {
-        self.call("delete", path, |client| async move {
-            client.delete(path.path(), recursive).await
-        })
-        .await
+        self.call("delete", path, |client| async move { client.delete(path.path(), recursive).await }).await
     }
 
     async fn set_permission(&self, path: &FsPath, mode: u32) -> Result<()> {

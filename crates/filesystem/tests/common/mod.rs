@@ -1,9 +1,5 @@
 //! What the live tests share: whether they run at all, a client of the cluster, a directory of one's own.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each test binary uses its part; a test may panic"
-)]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses its part; a test may panic")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +10,7 @@ use kvick_filesystem::{Context, FileSystem, FileSystems, FsPath};
 pub fn live() -> bool {
     let wanted = std::env::var("KVICK_LIVE").is_ok_and(|value| value == "1");
     if !wanted {
-        eprintln!(
-            "skipped: needs a cluster (integration/cluster.sh start), its `env`, and KVICK_LIVE=1"
-        );
+        eprintln!("skipped: needs a cluster (integration/cluster.sh start), its `env`, and KVICK_LIVE=1");
     }
     wanted
 }
@@ -40,9 +34,7 @@ pub struct Scratch {
 impl Scratch {
     pub async fn new(test: &str) -> Self {
         let unique = format!("/tmp/kvick-live/{test}-{}-{}", std::process::id(), nanos());
-        let (fs, root) = FileSystems::new(context(&namenode()))
-            .locate(&unique)
-            .unwrap();
+        let (fs, root) = FileSystems::new(context(&namenode())).locate(&unique).unwrap();
         fs.mkdirs(&root, 0o755).await.unwrap();
         Self { fs, root }
     }
@@ -53,10 +45,7 @@ impl Scratch {
 }
 
 pub fn nanos() -> u128 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_nanos()
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()
 }
 
 /// How long `work` took, beside its result.

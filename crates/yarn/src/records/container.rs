@@ -30,7 +30,14 @@ pub mod exit_status {
 
     /// Whether the status is nothing that the container did.
     pub fn is_not_its_fault(status: i32) -> bool {
-        let blameless = [ABORTED, DISKS_FAILED, PREEMPTED, KILLED_BY_RESOURCE_MANAGER, KILLED_AFTER_COMPLETION, KILLED_BY_CONTAINER_SCHEDULER];
+        let blameless = [
+            ABORTED,
+            DISKS_FAILED,
+            PREEMPTED,
+            KILLED_BY_RESOURCE_MANAGER,
+            KILLED_AFTER_COMPLETION,
+            KILLED_BY_CONTAINER_SCHEDULER,
+        ];
         blameless.contains(&status)
     }
 }
@@ -60,7 +67,10 @@ impl Container {
             node_id: container.node_id.as_ref()?.into(),
             http_address: container.node_http_address().to_owned(),
             resource: from_wire(container.resource.as_ref()),
-            priority: container.priority.as_ref().map_or(0, pb::Priority::priority),
+            priority: container
+                .priority
+                .as_ref()
+                .map_or(0, pb::Priority::priority),
             token: container.container_token.as_ref().map(Token::from),
         })
     }
@@ -159,11 +169,23 @@ pub struct Preemption {
 impl From<&pb::PreemptionMessage> for Preemption {
     fn from(message: &pb::PreemptionMessage) -> Self {
         let ids = |containers: &[pb::PreemptionContainer]| {
-            containers.iter().filter_map(|container| container.id.as_ref()).map(ContainerId::from).collect()
+            containers
+                .iter()
+                .filter_map(|container| container.id.as_ref())
+                .map(ContainerId::from)
+                .collect()
         };
         Self {
-            strict: message.strict_contract.as_ref().map(|contract| ids(&contract.container)).unwrap_or_default(),
-            negotiable: message.contract.as_ref().map(|contract| ids(&contract.container)).unwrap_or_default(),
+            strict: message
+                .strict_contract
+                .as_ref()
+                .map(|contract| ids(&contract.container))
+                .unwrap_or_default(),
+            negotiable: message
+                .contract
+                .as_ref()
+                .map(|contract| ids(&contract.container))
+                .unwrap_or_default(),
         }
     }
 }

@@ -30,14 +30,20 @@ impl Identity {
 
     /// The bearer of a token.
     pub fn token(token: Token) -> Self {
-        Self::Token { token, user: current_user() }
+        Self::Token {
+            token,
+            user: current_user(),
+        }
     }
 }
 
 /// The user as Hadoop sees it: `HADOOP_USER_NAME`, else the process's user (by `/etc/passwd`, else `USER`), else its number.
 pub fn current_user() -> String {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    variable("HADOOP_USER_NAME").or_else(system_user).or_else(|| variable("USER")).unwrap_or_else(|| "unknown".to_owned())
+    variable("HADOOP_USER_NAME")
+        .or_else(system_user)
+        .or_else(|| variable("USER"))
+        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// The name that `/etc/passwd` gives to the owner of this process.
@@ -45,6 +51,9 @@ fn system_user() -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
     let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&uid.as_str()))?;
+    let entry = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.get(2) == Some(&uid.as_str()))?;
     entry.first().map(|name| (*name).to_owned())
 }

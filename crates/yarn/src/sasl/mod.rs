@@ -18,7 +18,9 @@ pub enum SaslError {
         hint: &'static str,
     },
     /// Kerberos is needed or was asked for.
-    #[error("Kerberos authentication is not supported yet: run with delegation tokens (HADOOP_TOKEN_FILE_LOCATION)")]
+    #[error(
+        "Kerberos authentication is not supported yet: run with delegation tokens (HADOOP_TOKEN_FILE_LOCATION)"
+    )]
     KerberosUnsupported,
     /// The server's challenge is not what RFC 2831 allows.
     #[error("malformed DIGEST-MD5 challenge: {0}")]

@@ -20,6 +20,7 @@ use kvick_core::task::{TaskMetrics, TaskReport, TaskState};
 use kvick_core::time::Millis;
 use kvick_rpc::gateway::decode;
 use kvick_rpc::generated::v1::Frame;
+use kvick_yarn::credentials::Credentials;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -174,12 +175,13 @@ impl TestCluster {
     }
 }
 
-fn settings(dir: &TempDir, config: Configuration) -> Settings {
+fn settings(dir: &TempDir, mut config: Configuration) -> Settings {
+    config.set("web.upload.dir", dir.path().join("uploads").display().to_string());
+    config.set("rest.bind-address", "127.0.0.1");
     Settings {
         epoch: 1,
         host: "am".to_string(),
         log_dir: dir.path().to_path_buf(),
-        work_dir: dir.path().to_path_buf(),
         spec: ApplicationSpec {
             mode: ApplicationMode::Session,
             name: "test".to_string(),
@@ -191,7 +193,9 @@ fn settings(dir: &TempDir, config: Configuration) -> Settings {
             executor_env: BTreeMap::new(),
         },
         config,
+        secret: "5ec7e7".to_string(),
         hadoop: BTreeMap::new(),
+        credentials: Credentials::new(),
     }
 }
 

@@ -14,11 +14,6 @@ pub struct UnpackedProgram {
     _dir: tempfile::TempDir,
 }
 
-/// The target triple of this machine, as jars name it.
-pub fn triple() -> String {
-    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
-}
-
 /// Opens a jar, chooses the entry point and unpacks it.
 ///
 /// # Errors
@@ -26,7 +21,7 @@ pub fn triple() -> String {
 pub fn unpack(jar: &str, entry: Option<&str>) -> Result<UnpackedProgram> {
     let path = absolute(jar)?;
     let opened = Jar::open(&path).map_err(|error| unusable(jar, error))?;
-    let selected = opened.select(entry, &triple()).map_err(|error| wrong_entry(entry, error))?;
+    let selected = opened.select(entry, kvick_jar::HOST_TARGET).map_err(|error| wrong_entry(entry, error))?;
     let dir = tempfile::Builder::new().prefix("kvick-job-").tempdir()?;
     let program = opened.unpack(&selected, dir.path())?;
     Ok(UnpackedProgram { jar: path, program, _dir: dir })
@@ -39,7 +34,7 @@ pub fn unpack(jar: &str, entry: Option<&str>) -> Result<UnpackedProgram> {
 pub fn check(jar: &str, entry: Option<&str>) -> Result<PathBuf> {
     let path = absolute(jar)?;
     let opened = Jar::open(&path).map_err(|error| unusable(jar, error))?;
-    opened.select(entry, &triple()).map_err(|error| wrong_entry(entry, error))?;
+    opened.select(entry, kvick_jar::HOST_TARGET).map_err(|error| wrong_entry(entry, error))?;
     Ok(path)
 }
 

@@ -40,7 +40,8 @@ pub fn read(path: &Path) -> Result<Option<SessionProperties>> {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Err(e) => {
-            return Err(e).with_context(|| format!("Cannot read the YARN properties file {}", path.display()));
+            return Err(e)
+                .with_context(|| format!("Cannot read the YARN properties file {}", path.display()));
         }
     };
     let pairs = parse(&text);

@@ -52,7 +52,10 @@ pub async fn running(settings: &Settings, id: &str) -> Result<Running> {
 /// Nobody knows it.
 pub async fn report(settings: &Settings, id: &str) -> Result<(YarnClient, ApplicationReport)> {
     if let Some(session) = &settings.session {
-        console::info(console::SESSION_CLI, format!("Found Yarn properties file under {}.", session.path.display()));
+        console::info(
+            console::SESSION_CLI,
+            format!("Found Yarn properties file under {}.", session.path.display()),
+        );
     }
     let id: ApplicationId = id.parse()?;
     let yarn = Hadoop::load(&settings.config)?.yarn()?;

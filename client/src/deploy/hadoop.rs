@@ -57,7 +57,10 @@ impl Hadoop {
         let targets = self.conf.resource_manager_addresses()?;
         if let Some(address) = targets.first() {
             let logger = "org.apache.hadoop.yarn.client.DefaultNoHARMFailoverProxyProvider";
-            console::info(logger, format!("Connecting to ResourceManager at {}:{}", address.host, address.port));
+            console::info(
+                logger,
+                format!("Connecting to ResourceManager at {}:{}", address.host, address.port),
+            );
         }
         Ok(YarnClient::connect(&self.conf, &self.user, PATIENCE)?)
     }
@@ -80,7 +83,8 @@ impl Hadoop {
 fn load_conf(config: &Configuration) -> Result<HadoopConf> {
     let named = [config.get(&options::HADOOP_CONF_DIR)?, config.get(&options::YARN_CONF_DIR)?];
     let directories: Vec<String> = named.into_iter().flatten().collect();
-    let from_environment = ["HADOOP_CONF_DIR", "YARN_CONF_DIR"].iter().any(|name| std::env::var_os(name).is_some());
+    let from_environment =
+        ["HADOOP_CONF_DIR", "YARN_CONF_DIR"].iter().any(|name| std::env::var_os(name).is_some());
     if directories.is_empty() || from_environment {
         return Ok(HadoopConf::load_default()?);
     }

@@ -108,7 +108,10 @@ struct Wanted {
 impl Wanted {
     fn add(&mut self, key: &str, local: PathBuf, kind: Kind) -> Result<()> {
         if self.keys.iter().any(|(known, _)| known == key) {
-            bail!("Two files would have the name '{key}' in the containers, the second being {}", local.display());
+            bail!(
+                "Two files would have the name '{key}' in the containers, the second being {}",
+                local.display()
+            );
         }
         let name = file_name(&local)?;
         // The programs are known to the containers by their own names, wherever they came from.
@@ -206,7 +209,8 @@ async fn provided(hadoop: &Hadoop, config: &Configuration) -> Result<Files> {
 }
 
 async fn upload(staging: &Staging, config: &Configuration, wanted: &Wanted) -> Result<Vec<CachedFile>> {
-    let replication = u32::try_from(config.get(&options::YARN_FILE_REPLICATION)?).ok().filter(|copies| *copies > 0);
+    let replication =
+        u32::try_from(config.get(&options::YARN_FILE_REPLICATION)?).ok().filter(|copies| *copies > 0);
     let progress = Progress::new(wanted.uploads.iter().map(|upload| upload.name.as_str()));
     let upload_options = UploadOptions { replication, ..UploadOptions::default() };
     let report = |step| progress.report(step);

@@ -82,16 +82,23 @@ pub fn rest_address(report: &ApplicationReport) -> Result<String> {
                 report.final_status
             ),
         );
-        return Err(anyhow!("The Yarn application {id} doesn't run anymore.").context("Couldn't retrieve Yarn cluster"));
+        return Err(anyhow!("The Yarn application {id} doesn't run anymore.")
+            .context("Couldn't retrieve Yarn cluster"));
     }
     let port = u16::try_from(report.rpc_port).ok().filter(|port| *port > 0);
     match port {
         Some(port) if !report.host.is_empty() && report.host != "N/A" => {
             let address = format!("{}:{port}", report.host);
-            console::info(console::DESCRIPTOR, format!("Found Web Interface {address} of application '{id}'."));
+            console::info(
+                console::DESCRIPTOR,
+                format!("Found Web Interface {address} of application '{id}'."),
+            );
             Ok(address)
         }
-        _ => Err(anyhow!("The Yarn application {id} is in state {}: its master has not registered yet.", report.state)
-            .context("Couldn't retrieve Yarn cluster")),
+        _ => Err(anyhow!(
+            "The Yarn application {id} is in state {}: its master has not registered yet.",
+            report.state
+        )
+        .context("Couldn't retrieve Yarn cluster")),
     }
 }

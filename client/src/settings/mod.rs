@@ -14,7 +14,6 @@ use crate::console;
 use anyhow::Result;
 use kvick_core::config::options::ConfigOption;
 use kvick_core::config::{Configuration, Finding, Layers, Origin, check, options};
-use std::path::PathBuf;
 
 /// What `-m` says for a new cluster on YARN.
 pub const YARN_CLUSTER: &str = "yarn-cluster";
@@ -26,8 +25,6 @@ pub struct Settings {
     pub config: Configuration,
     /// Where its values came from.
     pub layers: Layers,
-    /// The directory of the configuration files.
-    pub conf_dir: PathBuf,
     /// Where the action takes place.
     pub target: Target,
     /// The session that a properties file names, where it decided the target.
@@ -55,7 +52,7 @@ impl Settings {
         layers.push(Origin::Dynamic, dynamic);
         let config = layers.effective();
         let target = target::select(args, &file.config, &config, session.as_ref())?;
-        Ok(Settings { config, layers, conf_dir, target, session })
+        Ok(Settings { config, layers, target, session })
     }
 
     /// Adds what only `run` and its kin say. Their own options are the strongest.

@@ -167,6 +167,14 @@ async fn a_plan() {
 }
 
 #[tokio::test]
+#[ignore = "a program that the tests run"]
+async fn a_job_that_goes_on() {
+    let (mut host, _) = Host::connect().await;
+    host.execute(0, graph(), true).await;
+    host.hear().await;
+}
+
+#[tokio::test]
 async fn a_plan_is_taken_without_running_the_job() {
     let (path, spec) = program("a_plan");
     let plan = plan_unpacked(&spec, &path, config()).await.unwrap();

@@ -113,7 +113,9 @@ pub async fn plan_unpacked(
     let outbox = running.outbox();
     match conversation::first_graph(running.inbox(), &outbox, config).await {
         Ok(Some(graph)) => Ok(graph),
-        Ok(None) => Err(running.end().await.err().unwrap_or_else(|| Failure::new(FailureKind::Error, NO_JOB))),
+        Ok(None) => {
+            Err(running.end().await.err().unwrap_or_else(|| Failure::new(FailureKind::Error, NO_JOB)))
+        }
         Err(broken) => Err(running.kill(broken).await),
     }
 }

@@ -142,7 +142,9 @@ impl JarStore {
         let (store, runtime) = (self.clone(), Handle::current());
         // On a thread of its own, for the future of an upload cannot be moved between threads as a handler's must.
         let uploading = tokio::task::spawn_blocking(move || runtime.block_on(store.upload(&cache, upload)));
-        let failed = |why: String| RestError::internal(format!("cannot upload the jar {id} for the task executors: {why}"));
+        let failed = |why: String| {
+            RestError::internal(format!("cannot upload the jar {id} for the task executors: {why}"))
+        };
         let uploaded = uploading.await.map_err(|error| failed(error.to_string()))?;
         let cached = uploaded.map_err(|error| failed(chain(&error)))?;
         Ok(Artifact {

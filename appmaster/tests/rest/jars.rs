@@ -35,7 +35,8 @@ async fn upload(cluster: &TestCluster, name: &str, content: &[u8]) -> Answer {
          Content-Type: application/x-java-archive\r\n\r\n"
     );
     let body = [head.as_bytes(), content, b"\r\n--b--\r\n"].concat();
-    let request = Request::post("/v1/jars/upload").header(header::CONTENT_TYPE, "multipart/form-data; boundary=b");
+    let request =
+        Request::post("/v1/jars/upload").header(header::CONTENT_TYPE, "multipart/form-data; boundary=b");
     cluster.send(request.body(Body::from(body)).unwrap()).await
 }
 
@@ -73,7 +74,10 @@ async fn an_uploaded_jar_is_listed_and_removed() {
 async fn what_is_no_job_jar_is_refused_and_not_kept() {
     let cluster = TestCluster::start();
     let text = upload(&cluster, "notes.txt", b"x").await;
-    assert_eq!((text.status, text.error().as_str()), (StatusCode::BAD_REQUEST, "Only Jar files are allowed."));
+    assert_eq!(
+        (text.status, text.error().as_str()),
+        (StatusCode::BAD_REQUEST, "Only Jar files are allowed.")
+    );
     let broken = upload(&cluster, "broken.jar", b"not a zip").await;
     assert_eq!(broken.status, StatusCode::BAD_REQUEST);
     assert!(broken.error().starts_with("broken.jar is not a jar"), "{}", broken.error());
@@ -98,7 +102,10 @@ async fn the_plan_of_a_jar_is_shown_without_running_it() {
     let cluster = TestCluster::start();
     let id = uploaded(&cluster, &["no_job_at_all", "a_plan"]).await;
     let plan = cluster.json(&format!("/jars/{id}/plan?entry-class=org.example.a_plan")).await;
-    assert_eq!((&plan["plan"]["name"], plan["plan"]["nodes"].as_array().unwrap().len()), (&json!("planned"), 3));
+    assert_eq!(
+        (&plan["plan"]["name"], plan["plan"]["nodes"].as_array().unwrap().len()),
+        (&json!("planned"), 3)
+    );
     assert_eq!(cluster.json("/jobs").await, json!({"jobs": []}));
 }
 
@@ -110,9 +117,14 @@ async fn a_jar_is_run_and_its_job_fetches_it_from_where_it_is() {
     let body = json!({"programArgsList": ["--x", "1"], "parallelism": 3, "jobId": "00000000000000000000000000000abc"});
     let answer = run(&cluster, &id, &body).await;
     assert_eq!(answer.json(), json!({"jobid": "00000000000000000000000000000abc"}));
-    let started = executor.hear(|m| if let ToExecutor::StartWorker { program, spec } = m { Some((program, spec)) } else { None });
+    let started = executor.hear(|m| {
+        if let ToExecutor::StartWorker { program, spec } = m { Some((program, spec)) } else { None }
+    });
     let (program, spec) = started.await;
-    assert_eq!((program.args, program.jar.name.as_str()), (vec!["--x".to_string(), "1".to_string()], "demo.jar"));
+    assert_eq!(
+        (program.args, program.jar.name.as_str()),
+        (vec!["--x".to_string(), "1".to_string()], "demo.jar")
+    );
     assert_eq!(spec.config.raw("parallelism.default"), Some("3"));
     let fetched = std::fs::read(program.jar.uri.strip_prefix("file://").unwrap()).unwrap();
     assert_eq!(kvick_jar::sha256_hex(&fetched), program.jar.sha256);
@@ -126,7 +138,11 @@ async fn a_program_that_fails_before_its_job_is_told_to_whoever_ran_it() {
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(answer.error().starts_with("The program didn't contain a Flink job."), "{}", answer.error());
     let other = run(&cluster, &id, &json!({"entryClass": "Nothing"})).await;
-    assert!(other.error().contains("'Nothing'") && other.error().contains("no_job_at_all"), "{}", other.error());
+    assert!(
+        other.error().contains("'Nothing'") && other.error().contains("no_job_at_all"),
+        "{}",
+        other.error()
+    );
     let missing = run(&cluster, "nothing.jar", &json!({})).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     let bad_id = run(&cluster, &id, &json!({"jobId": "7"})).await;
@@ -141,7 +157,8 @@ async fn a_submission_may_name_an_uploaded_jar() {
     let mut job = job();
     job.program.jar = Artifact { uri: format!("jar://{id}"), ..job.program.jar };
     cluster.submit(&job).await;
-    let jar = executor.hear(|m| if let ToExecutor::StartWorker { program, .. } = m { Some(program.jar) } else { None });
+    let jar = executor
+        .hear(|m| if let ToExecutor::StartWorker { program, .. } = m { Some(program.jar) } else { None });
     let jar = jar.await;
     assert!(jar.uri.starts_with("file:///") && jar.uri.ends_with(&id), "{jar:?}");
     assert_eq!(jar.name, "demo.jar");
@@ -157,7 +174,8 @@ async fn jars_are_put_into_the_applications_cache_where_there_is_one() {
     let mut executor = cluster.executor("te", 2);
     let id = uploaded(&cluster, &["a_job_that_goes_on"]).await;
     assert_eq!(run(&cluster, &id, &json!({})).await.status, StatusCode::OK);
-    let jar = executor.hear(|m| if let ToExecutor::StartWorker { program, .. } = m { Some(program.jar) } else { None });
+    let jar = executor
+        .hear(|m| if let ToExecutor::StartWorker { program, .. } = m { Some(program.jar) } else { None });
     let jar = jar.await;
     let expected = format!("/.flink/cache/{}/demo.jar", jar.sha256);
     assert!(jar.uri.ends_with(&expected), "{jar:?}");

@@ -29,7 +29,8 @@ pub async fn submit(
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
     refuse_flink_submission(&headers)?;
-    let submission: JobSubmission = json_body(body)?;
+    let mut submission: JobSubmission = json_body(body)?;
+    submission.program.jar = rest.jars.resolve(submission.program.jar).await?;
     let id = submission.job_id;
     rest.ask(move |cluster, now| cluster.with_master(|master, fx| master.submit(now, submission, fx)))
         .await??;

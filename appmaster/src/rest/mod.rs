@@ -6,6 +6,8 @@
 
 mod accumulators;
 mod error;
+mod jar_store;
+mod jars;
 mod job_detail;
 mod jobmanager;
 mod jobs;
@@ -32,6 +34,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{any, delete, get, patch, post};
 use axum::{Json, Router};
+use kvick_core::application_spec::ApplicationMode;
 use kvick_core::config::options;
 use kvick_core::ids::ExecutorId;
 use serde::de::DeserializeOwned;
@@ -51,7 +54,7 @@ pub fn router(cluster: ClusterHandle) -> Router {
     let limit = config.get(&options::REST_SERVER_MAX).unwrap_or(104_857_600);
     let origin = config.get(&options::WEB_ORIGIN).ok().and_then(|origin| origin.parse().ok());
     let origin: HeaderValue = origin.unwrap_or(HeaderValue::from_static("*"));
-    let api = api();
+    let api = if takes_jars(&cluster) { api().merge(jar_routes()) } else { api() };
     Router::new()
         .route("/", get(web::index))
         .route("/index.html", get(web::index))
@@ -63,6 +66,21 @@ pub fn router(cluster: ClusterHandle) -> Router {
         .layer(DefaultBodyLimit::max(usize::try_from(limit).unwrap_or(usize::MAX)))
         .layer(map_response(move |response| std::future::ready(as_flink_writes(response, origin.clone()))))
         .with_state(Rest::new(cluster))
+}
+
+/// Whether people may upload and run jars: in a session, unless `web.submit.enable` forbids it.
+fn takes_jars(cluster: &ClusterHandle) -> bool {
+    let session = matches!(cluster.settings.spec.mode, ApplicationMode::Session);
+    session && cluster.settings.config.get(&options::WEB_SUBMIT).unwrap_or(true)
+}
+
+fn jar_routes() -> Router<Rest> {
+    Router::new()
+        .route("/jars", get(jars::list))
+        .route("/jars/upload", post(jars::upload))
+        .route("/jars/{jar}", delete(jars::remove))
+        .route("/jars/{jar}/plan", get(jars::plan).post(jars::plan))
+        .route("/jars/{jar}/run", post(jars::run))
 }
 
 fn api() -> Router<Rest> {

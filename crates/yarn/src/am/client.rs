@@ -354,6 +354,9 @@ fn failure(error: &RpcError) -> Failure {
         Some(exception) if exception.is_already_registered() => Failure::AlreadyRegistered,
         Some(exception) if exception.is_attempt_over() => Failure::AttemptOver(text),
         Some(exception) if exception.is_invalid_resource_request() => Failure::InvalidRequest(text),
-        _ => Failure::Unknown(text),
+        Some(exception) => exception
+            .expected_response_id()
+            .map_or(Failure::Unknown(text), Failure::OutOfStep),
+        None => Failure::Unknown(text),
     }
 }

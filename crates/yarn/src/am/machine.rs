@@ -6,12 +6,13 @@
 //! ResourceManager answers a repeated response id with the same answer again, so nothing is lost or done twice.
 
 use super::asks::Asks;
+use super::containers::Containers;
 use super::{AmConfig, AmEvent, Wanted};
 use crate::credentials::Token;
 use crate::ids::{ContainerId, NodeId};
 use crate::proto::yarn as pb;
 use crate::records::{Container, ContainerStatus, FinalStatus, NodeReport};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Least pause between two heartbeats, however much changes.
@@ -24,11 +25,6 @@ const LONGEST_RETRY: Duration = Duration::from_secs(2);
 const FINISH_PAUSE: Duration = Duration::from_millis(100);
 /// How long requests may go without any grant before they are made again.
 const DOUBT_AFTER: Duration = Duration::from_secs(60);
-/// How long a release is remembered without its container's end being reported.
-const RELEASE_MEMORY: Duration = Duration::from_secs(600);
-/// How many ended containers are remembered so that none is reported twice.
-const ENDED_MEMORY: usize = 20_000;
-
 /// A call to make.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Call {
@@ -55,6 +51,8 @@ pub(crate) enum Failure {
     AlreadyRegistered,
     /// It knows of no such attempt any more.
     AttemptOver(String),
+    /// It expects another response id than the one sent.
+    OutOfStep(i32),
     /// It refuses what is asked for.
     InvalidRequest(String),
     /// Anything else: it may or may not have been done.
@@ -106,14 +104,7 @@ pub(crate) struct Machine {
     last_contact: Duration,
     last_progress_of_asks: Duration,
     asks: Asks,
-    held: BTreeMap<ContainerId, i32>,
-    /// Released, their end not yet reported, and since when.
-    releasing: BTreeMap<ContainerId, Duration>,
-    unsent_releases: BTreeSet<ContainerId>,
-    /// Granted beyond what is wanted and given back; the master never heard of them.
-    surplus: BTreeSet<ContainerId>,
-    ended: BTreeSet<ContainerId>,
-    ended_order: VecDeque<ContainerId>,
+    containers: Containers,
     blacklist: BTreeSet<String>,
     blacklist_sent: BTreeSet<String>,
     progress: f32,
@@ -139,12 +130,7 @@ impl Machine {
             last_contact: now,
             last_progress_of_asks: now,
             asks: Asks::default(),
-            held: BTreeMap::new(),
-            releasing: BTreeMap::new(),
-            unsent_releases: BTreeSet::new(),
-            surplus: BTreeSet::new(),
-            ended: BTreeSet::new(),
-            ended_order: VecDeque::new(),
+            containers: Containers::default(),
             blacklist: BTreeSet::new(),
             blacklist_sent: BTreeSet::new(),
             progress: 0.0,
@@ -160,20 +146,15 @@ impl Machine {
     pub fn set_wanted(&mut self, now: Duration, wanted: Wanted) {
         let priority = wanted.priority;
         self.asks.want(wanted);
-        let held = self.held.values().filter(|held| **held == priority).count();
         self.asks
-            .set_held(priority, u32::try_from(held).unwrap_or(u32::MAX));
+            .set_held(priority, self.containers.held_of(priority));
         self.last_progress_of_asks = now;
     }
 
     /// Gives a container back.
     pub fn release(&mut self, now: Duration, id: ContainerId) {
-        if let Some(priority) = self.held.remove(&id) {
+        if let Some(priority) = self.containers.release(now, id) {
             self.asks.drop_one(priority);
-        }
-        if !self.ended.contains(&id) {
-            self.releasing.insert(id, now);
-            self.unsent_releases.insert(id);
         }
     }
 
@@ -271,7 +252,7 @@ impl Machine {
 
     fn has_news(&self) -> bool {
         self.asks.needs_telling()
-            || !self.unsent_releases.is_empty()
+            || self.containers.has_unsent()
             || self.blacklist != self.blacklist_sent
             || self.tracking_url.is_some()
     }
@@ -307,20 +288,18 @@ impl Machine {
         if let Some(request) = &self.request {
             return request.clone();
         }
-        self.forget_old_releases(now);
         if now.saturating_sub(self.last_progress_of_asks) > DOUBT_AFTER {
             self.asks.doubt();
             self.last_progress_of_asks = now;
         }
         let request = pb::AllocateRequest {
             ask: self.asks.requests(&self.blacklist),
-            release: self.unsent_releases.iter().map(|id| (*id).into()).collect(),
+            release: self.containers.take_unsent(now),
             blacklist_request: self.blacklist_request(),
             response_id: Some(self.response_id),
             progress: Some(self.progress),
             tracking_url: self.tracking_url.take(),
         };
-        self.unsent_releases.clear();
         self.blacklist_sent.clone_from(&self.blacklist);
         self.request = Some(request.clone());
         request
@@ -332,11 +311,6 @@ impl Machine {
             additions: difference(&self.blacklist, &self.blacklist_sent),
             removals: difference(&self.blacklist_sent, &self.blacklist),
         })
-    }
-
-    fn forget_old_releases(&mut self, now: Duration) {
-        self.releasing
-            .retain(|_, since| now.saturating_sub(*since) < RELEASE_MEMORY);
     }
 
     // ---- what became of it ----
@@ -367,6 +341,11 @@ impl Machine {
                 self.registered(now, pb::RegisterApplicationMasterResponse::default())
             }
             Failure::AttemptOver(reason) => self.shut_down(reason),
+            Failure::OutOfStep(expected) => {
+                self.forget_what_was_told();
+                self.response_id = expected;
+                self.asks.doubt();
+            }
             Failure::InvalidRequest(reason) => self.rejected(now, reason),
             Failure::Unknown(reason) => {
                 self.failures += 1;
@@ -391,7 +370,7 @@ impl Machine {
         self.request = None;
         self.response_id = 0;
         self.asks.forgotten();
-        self.unsent_releases = self.releasing.keys().copied().collect();
+        self.containers.resend();
         self.blacklist_sent.clear();
     }
 
@@ -416,7 +395,7 @@ impl Machine {
             return self.failed(now, Failure::Unknown(reason));
         }
         self.request = None;
-        self.unsent_releases = self.releasing.keys().copied().collect();
+        self.containers.resend();
         self.blacklist_sent.clear();
         self.outputs.push(Output::Event(AmEvent::RequestRejected {
             priorities,
@@ -492,11 +471,9 @@ impl Machine {
     fn take_previous(&mut self, containers: &[pb::Container]) {
         let mut news = Vec::new();
         for container in containers.iter().filter_map(Container::from_wire) {
-            if self.releasing.contains_key(&container.id) {
-                self.unsent_releases.insert(container.id);
-            } else if !self.held.contains_key(&container.id) && !self.ended.contains(&container.id)
-            {
-                self.held.insert(container.id, container.priority);
+            self.containers.insist(container.id);
+            if !self.containers.is_known(&container.id) {
+                self.containers.hold(container.id, container.priority);
                 self.asks.hold(container.priority);
                 news.push(container);
             }
@@ -508,56 +485,34 @@ impl Machine {
     }
 
     fn granted(&mut self, now: Duration, container: Container) {
-        if self.held.contains_key(&container.id)
-            || self.ended.contains(&container.id)
-            || self.releasing.contains_key(&container.id)
-        {
+        if self.containers.is_known(&container.id) {
             return;
         }
         self.asks.granted(container.priority);
         self.last_progress_of_asks = now;
         if self.asks.has_room(container.priority) {
             self.asks.hold(container.priority);
-            self.held.insert(container.id, container.priority);
+            self.containers.hold(container.id, container.priority);
             self.outputs
                 .push(Output::Event(AmEvent::Allocated(container)));
         } else {
-            self.surplus.insert(container.id);
-            self.releasing.insert(container.id, now);
-            self.unsent_releases.insert(container.id);
+            self.containers.give_back(now, container.id);
         }
     }
 
     fn completed(&mut self, status: ContainerStatus) {
-        if !self.remember_end(status.id) {
+        let Some(end) = self.containers.end(status.id) else {
             return;
-        }
-        let held = self.held.remove(&status.id);
-        held.inspect(|priority| self.asks.drop_one(*priority));
-        let released = self.releasing.remove(&status.id).is_some();
-        if held.is_none() && !released {
+        };
+        if let Some(priority) = end.held {
+            self.asks.drop_one(priority);
+        } else if !end.released {
             // Granted and ended before we were told of it: the ResourceManager's counts are lower than we think.
             self.asks.doubt();
         }
-        self.unsent_releases.remove(&status.id);
-        if !self.surplus.remove(&status.id) {
+        if !end.surplus {
             self.outputs.push(Output::Event(AmEvent::Completed(status)));
         }
-    }
-
-    /// `false` if it was known already.
-    fn remember_end(&mut self, id: ContainerId) -> bool {
-        let new = self.ended.insert(id);
-        if new {
-            self.ended_order.push_back(id);
-            if self.ended_order.len() > ENDED_MEMORY {
-                let oldest = self.ended_order.pop_front();
-                oldest.inspect(|oldest| {
-                    self.ended.remove(oldest);
-                });
-            }
-        }
-        new
     }
 
     #[cfg(test)]
@@ -567,7 +522,7 @@ impl Machine {
 
     #[cfg(test)]
     pub fn held(&self) -> impl Iterator<Item = &ContainerId> {
-        self.held.keys()
+        self.containers.held()
     }
 
     #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod asks;
 mod client;
+mod containers;
 mod machine;
 
 pub use client::{AmClient, AmError, AmEvents, Registration};

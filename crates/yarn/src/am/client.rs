@@ -95,6 +95,7 @@ impl AmClient {
         let options = Options {
             call_timeout: CALL_TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
+            caller_context: config.caller_context.clone(),
             ..Options::default()
         };
         let rpc = Arc::new(RpcClient::new(

@@ -99,6 +99,7 @@ pub(crate) struct Machine {
     /// The heartbeat whose outcome is unknown.
     request: Option<pb::AllocateRequest>,
     failures: u32,
+    last_failure: String,
     not_before: Duration,
     last_call: Option<Duration>,
     last_contact: Duration,
@@ -125,6 +126,7 @@ impl Machine {
             under_way: false,
             request: None,
             failures: 0,
+            last_failure: String::new(),
             not_before: now,
             last_call: None,
             last_contact: now,
@@ -261,9 +263,10 @@ impl Machine {
         let silence = now.saturating_sub(self.last_contact);
         let expired = self.failures > 0 && silence > self.config.expiry;
         if expired {
+            let seconds = silence.as_secs();
+            let last = std::mem::take(&mut self.last_failure);
             self.shut_down(format!(
-                "no ResourceManager could be reached for {} s",
-                silence.as_secs()
+                "the ResourceManager did not answer for {seconds} s: {last}"
             ));
         }
         expired
@@ -349,6 +352,7 @@ impl Machine {
             Failure::InvalidRequest(reason) => self.rejected(now, reason),
             Failure::Unknown(reason) => {
                 self.failures += 1;
+                self.last_failure.clone_from(&reason);
                 self.not_before = now
                     + FIRST_RETRY
                         .saturating_mul(1 << (self.failures - 1).min(8))

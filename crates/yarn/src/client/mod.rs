@@ -336,6 +336,26 @@ impl YarnClient {
         Ok(())
     }
 
+    /// Names of the resource types that containers can have: `memory-mb`, `vcores` and the cluster's own.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub async fn resource_types(&self) -> Result<Vec<String>> {
+        let request = pb::GetResourceTypesRequest {};
+        let answer: pb::GetResourceTypesResponse = self
+            .call(
+                "cannot list the resource types",
+                "getResourceTypeInfo",
+                &request,
+            )
+            .await?;
+        Ok(answer
+            .resource_types
+            .into_iter()
+            .map(|one| one.name)
+            .collect())
+    }
+
     /// Moves an application to another queue.
     ///
     /// # Errors

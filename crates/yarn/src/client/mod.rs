@@ -15,7 +15,7 @@ use crate::records::{
     ApplicationFilter, ApplicationReport, AttemptReport, ClusterMetrics, ContainerReport,
     NodeReport, NodeState, QueueInfo, Resource, SubmissionContext,
 };
-use crate::rpc::{Options, RpcClient, RpcError};
+use crate::rpc::{RpcClient, RpcError};
 use prost::Message;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -54,10 +54,8 @@ impl YarnClient {
     ) -> Result<Self> {
         let targets = conf.resource_manager_addresses()?;
         let identity = tokens::identity(conf, user, credentials.token_of_kind(RM_DELEGATION_TOKEN));
-        let options = Options {
-            connect_timeout: patience.min(Duration::from_secs(20)),
-            ..Options::default()
-        };
+        let mut options = conf.rpc_options()?;
+        options.connect_timeout = options.connect_timeout.min(patience);
         Ok(Self {
             rpc: RpcClient::new(PROTOCOL, targets, identity, options),
             patience,

@@ -5,7 +5,7 @@ use super::{ClientError, Result, YarnClient};
 use crate::conf::HadoopConf;
 use crate::credentials::Token;
 use crate::proto::common;
-use crate::rpc::{Address, Identity, Options, RpcClient};
+use crate::rpc::{Address, Identity, RpcClient};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -82,7 +82,7 @@ pub async fn hdfs_delegation_tokens(
         HDFS_PROTOCOL,
         targets.clone(),
         identity(conf, user, None),
-        Options::default(),
+        conf.rpc_options()?,
     );
     let request = common::GetDelegationTokenRequest {
         renewer: renewer.to_owned(),

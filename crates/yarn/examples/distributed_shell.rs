@@ -1,5 +1,5 @@
 //! Runs one command in each of N containers: `distributed_shell -n 8 -- true`. Client and master are this one program;
-//! without `--binary` the nodes fetch it from this machine's disk, so that is for clusters on one machine.
+//! the nodes fetch it from this machine's disk, so it is for clusters on one machine.
 //! As short as the protocol permits: what it takes from submission to end is the least that anything on YARN takes.
 
 use anyhow::{Context, bail, ensure};

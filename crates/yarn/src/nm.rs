@@ -113,6 +113,13 @@ impl NmClients {
         }
     }
 
+    /// The same with other times and limits of connections ([`HadoopConf::rpc_options`](crate::conf::HadoopConf::rpc_options)).
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
     fn client(&self, node: &NodeId) -> Result<Arc<RpcClient>, NmError> {
         let token = self
             .tokens

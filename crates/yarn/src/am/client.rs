@@ -9,7 +9,7 @@ use crate::ids::ContainerId;
 use crate::nm::NmTokens;
 use crate::proto::yarn as pb;
 use crate::records::{FinalStatus, Resource};
-use crate::rpc::{Identity, Options, RpcClient, RpcError};
+use crate::rpc::{Identity, RpcClient, RpcError};
 use futures::future::{BoxFuture, FutureExt, OptionFuture};
 use prost::Message;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 /// Java name of the protocol.
 const PROTOCOL: &str = "org.apache.hadoop.yarn.api.ApplicationMasterProtocolPB";
-/// How long the scheduler may take to answer before the call is made again.
+/// Longest that the scheduler may take to answer before the call is made again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long connecting to one ResourceManager may take.
+/// Longest that connecting to one ResourceManager may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a master cannot work.
@@ -92,11 +92,10 @@ impl AmClient {
             .token_of_kind(AM_RM_TOKEN)
             .ok_or(AmError::NoToken)?
             .clone();
-        let options = Options {
-            call_timeout: CALL_TIMEOUT,
-            connect_timeout: CONNECT_TIMEOUT,
-            ..Options::default()
-        };
+        let mut options = conf.rpc_options()?;
+        options.call_timeout = options.call_timeout.min(CALL_TIMEOUT);
+        options.connect_timeout = options.connect_timeout.min(CONNECT_TIMEOUT);
+        options.caller_context.clone_from(&config.caller_context);
         let rpc = Arc::new(RpcClient::new(
             PROTOCOL,
             conf.scheduler_addresses()?,
@@ -354,6 +353,9 @@ fn failure(error: &RpcError) -> Failure {
         Some(exception) if exception.is_already_registered() => Failure::AlreadyRegistered,
         Some(exception) if exception.is_attempt_over() => Failure::AttemptOver(text),
         Some(exception) if exception.is_invalid_resource_request() => Failure::InvalidRequest(text),
-        _ => Failure::Unknown(text),
+        Some(exception) => exception
+            .expected_response_id()
+            .map_or(Failure::Unknown(text), Failure::OutOfStep),
+        None => Failure::Unknown(text),
     }
 }

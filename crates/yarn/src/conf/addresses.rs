@@ -2,7 +2,8 @@
 //! Owns the rules of these keys and of token service names.
 
 use super::{ConfError, HadoopConf, values};
-use crate::rpc::Address;
+use crate::rpc::{Address, Options};
+use std::time::Duration;
 
 const BAD_ADDRESS: &str = "host:port";
 
@@ -29,6 +30,30 @@ impl HadoopConf {
     /// When an address is malformed.
     pub fn web_addresses(&self) -> Result<Vec<Address>, ConfError> {
         self.resource_managers("yarn.resourcemanager.webapp.address", 8088)
+    }
+
+    /// Times and limits of connections (`ipc.client.*`, `ipc.ping.interval`, `ipc.maximum.response.length`).
+    ///
+    /// # Errors
+    /// When a value is malformed.
+    pub fn rpc_options(&self) -> Result<Options, ConfError> {
+        let defaults = Options::default();
+        let milliseconds =
+            |key: &str, default| self.get_duration(key, default, Duration::from_millis(1));
+        let call_timeout = milliseconds("ipc.client.rpc-timeout.ms", defaults.call_timeout)?;
+        let limit = self.get_u64("ipc.maximum.response.length", defaults.max_response as u64)?;
+        Ok(Options {
+            connect_timeout: milliseconds("ipc.client.connect.timeout", defaults.connect_timeout)?,
+            // 0 is "for ever" in Hadoop; here every call ends.
+            call_timeout: if call_timeout.is_zero() {
+                defaults.call_timeout
+            } else {
+                call_timeout
+            },
+            ping_interval: milliseconds("ipc.ping.interval", defaults.ping_interval)?,
+            max_response: usize::try_from(limit).unwrap_or(usize::MAX),
+            caller_context: None,
+        })
     }
 
     fn resource_managers(&self, key: &str, port: u16) -> Result<Vec<Address>, ConfError> {

@@ -157,6 +157,28 @@ fn resource_manager_addresses_with_and_without_ha() {
 }
 
 #[test]
+fn connections_take_their_times_from_the_configuration() {
+    let mut conf = HadoopConf::with_defaults();
+    conf.set("ipc.client.rpc-timeout.ms", "0");
+    conf.set("ipc.client.connect.timeout", "5s");
+    let options = conf.rpc_options().unwrap();
+    assert_eq!(
+        (
+            options.connect_timeout.as_secs(),
+            options.call_timeout.as_secs()
+        ),
+        (5, 120)
+    );
+    conf.set("ipc.ping.interval", "often");
+    assert!(
+        conf.rpc_options()
+            .unwrap_err()
+            .to_string()
+            .contains("ipc.ping.interval")
+    );
+}
+
+#[test]
 fn name_nodes_by_service_or_by_host() {
     let mut conf = HadoopConf::with_defaults();
     conf.set("dfs.ha.namenodes.ns", "a,b");

@@ -6,10 +6,11 @@ mod cluster;
 mod container;
 mod launch;
 mod resource;
+mod state;
 
 pub use application::{
-    ApplicationFilter, ApplicationReport, ApplicationState, AttemptReport, FinalStatus,
-    LogAggregation, ResourceUsage, SubmissionContext,
+    ApplicationFilter, ApplicationReport, AttemptReport, LogAggregation, ResourceUsage,
+    SubmissionContext,
 };
 pub use cluster::{ClusterMetrics, NodeReport, NodeState, QueueInfo, QueueState, QueueStatistics};
 pub use container::{
@@ -19,3 +20,4 @@ pub use launch::{
     AccessType, LaunchContext, LocalResource, LocalResourceError, LocalResourceType, Visibility,
 };
 pub use resource::Resource;
+pub use state::{ApplicationState, FinalStatus};

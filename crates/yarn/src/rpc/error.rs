@@ -77,6 +77,16 @@ impl RemoteException {
             && self.message.contains("already registered")
     }
 
+    /// The response id that the ResourceManager expected of a heartbeat with another one.
+    pub fn expected_response_id(&self) -> Option<i32> {
+        let (_, rest) = self.message.split_once("expect responseId to be ")?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits
+            .parse()
+            .ok()
+            .filter(|_| self.is("InvalidApplicationMasterRequestException"))
+    }
+
     /// The attempt is over for the ResourceManager (`ApplicationAttemptNotFoundException`, or its token is gone).
     pub fn is_attempt_over(&self) -> bool {
         self.is("ApplicationAttemptNotFoundException")
@@ -263,6 +273,11 @@ mod tests {
             "org.apache.hadoop.yarn.exceptions.InvalidApplicationMasterRequestException",
             "Application Master is already registered : application_1_0001",
         );
-        assert!(twice.is_already_registered());
+        assert!(twice.is_already_registered() && twice.expected_response_id().is_none());
+        let late = of(
+            "org.apache.hadoop.yarn.exceptions.InvalidApplicationMasterRequestException",
+            "Invalid responseId in AllocateRequest from application attempt: a, expect responseId to be 3 but get 1",
+        );
+        assert_eq!(late.expected_response_id(), Some(3));
     }
 }

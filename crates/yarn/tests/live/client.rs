@@ -26,6 +26,14 @@ pub async fn nodes_metrics_and_queues() -> anyhow::Result<()> {
             .all(|node| node.capability.memory_mb > 0 && node.rack.starts_with('/')),
         "{nodes:?}"
     );
+    // Many calls share one connection and get their own answers.
+    let many = futures::future::try_join_all((0..200).map(|_| yarn.metrics())).await?;
+    ensure!(
+        many.iter().all(|one| one.active == metrics.active),
+        "{many:?}"
+    );
+    let types = yarn.resource_types().await?;
+    ensure!(types.iter().any(|name| name == "memory-mb"), "{types:?}");
     let root = yarn.queues().await?;
     ensure!(
         root.children.iter().any(|queue| queue.name == "default"),

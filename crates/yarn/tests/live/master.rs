@@ -1,6 +1,6 @@
 //! The master's protocol and the NodeManagers', by masters that run in this process (unmanaged).
 
-use crate::support::{PATIENCE, conf, shell, unmanaged, wait, yarn};
+use crate::support::{PATIENCE, conf, shell, unmanaged, unmanaged_keeping, wait, yarn};
 use anyhow::{Context, bail, ensure};
 use kvick_yarn::am::{AmClient, AmConfig, AmError, AmEvent, AmEvents, NodeHint, Wanted};
 use kvick_yarn::credentials::{AM_RM_TOKEN, Credentials, Token};
@@ -238,14 +238,49 @@ pub async fn a_killed_attempt_is_over() -> anyhow::Result<()> {
     }
 }
 
+/// An unmanaged master that keeps containers may register again, as a new attempt does.
+pub async fn a_new_master_finds_the_old_ones_containers() -> anyhow::Result<()> {
+    let yarn = yarn()?;
+    let (_, credentials) = unmanaged_keeping(&yarn, true).await?;
+    let (master, mut events) = register(&credentials).await?;
+    master.set_wanted(wanted(2).await?);
+    let granted = grants(&mut events, 2).await?;
+    let nodes = NmClients::new(master.nm_tokens().clone(), PATIENCE);
+    let starts = granted
+        .iter()
+        .map(|one| (one.clone(), shell("exec sleep 600")))
+        .collect();
+    for (_, outcome) in nodes.start(starts).await {
+        outcome?;
+    }
+    drop((master, events));
+    let (master, mut events) = register(&credentials).await?;
+    let mut found = Vec::new();
+    while found.len() < 2 {
+        if let AmEvent::PreviousContainers(containers) = next(&mut events).await? {
+            found.extend(containers);
+        }
+    }
+    ensure!(
+        found
+            .iter()
+            .all(|one| granted.iter().any(|old| old.id == one.id)),
+        "{found:?}"
+    );
+    let nodes = NmClients::new(master.nm_tokens().clone(), PATIENCE);
+    for one in &found {
+        let (_, status) = nodes.statuses(&one.node_id, &[one.id]).await.remove(0);
+        status.context("the old container by the new token")?;
+    }
+    // They count as held: one more wanted is one more granted.
+    master.set_wanted(wanted(3).await?);
+    grants(&mut events, 1).await?;
+    Ok(master.finish(FinalStatus::Succeeded, "", "").await?)
+}
+
 /// The ResourceManager restarts under a master with running containers.
 pub async fn restart() -> anyhow::Result<()> {
-    let Ok(command) = std::env::var("KVICK_RESTART_RM") else {
-        println!(
-            "live restart ... SKIPPED: needs KVICK_RESTART_RM, a command that restarts the ResourceManager"
-        );
-        return Ok(());
-    };
+    let command = std::env::var("KVICK_RESTART_RM")?;
     let yarn = yarn()?;
     let (id, credentials) = unmanaged(&yarn).await?;
     let (master, mut events) = register(&credentials).await?;

@@ -48,9 +48,18 @@ pub async fn wait(
 
 /// Submits an application whose master is this process; gives its credentials.
 pub async fn unmanaged(yarn: &YarnClient) -> anyhow::Result<(ApplicationId, Credentials)> {
+    unmanaged_keeping(yarn, false).await
+}
+
+/// As [`unmanaged`]; with `keep`, containers outlive their master.
+pub async fn unmanaged_keeping(
+    yarn: &YarnClient,
+    keep: bool,
+) -> anyhow::Result<(ApplicationId, Credentials)> {
     let (id, _) = yarn.new_application().await?;
     let mut context = SubmissionContext::new(id, "live test", LaunchContext::default());
     context.unmanaged = true;
+    context.keep_containers = keep;
     context.max_attempts = 1;
     yarn.submit(&context).await?;
     let report = wait(yarn, id, |report| {

@@ -1,80 +1,29 @@
 //! The ResourceManager for clients (`ApplicationClientProtocol`): submit, watch, kill, look around.
 //! Owns the calls and their loops; knows nothing of what a submission contains.
 
-use crate::conf::{ConfError, HadoopConf};
-use crate::credentials::{Credentials, RM_DELEGATION_TOKEN, Token};
+mod error;
+mod tokens;
+
+pub use error::{ClientError, Result};
+pub use tokens::hdfs_delegation_tokens;
+
+use crate::conf::HadoopConf;
+use crate::credentials::{Credentials, RM_DELEGATION_TOKEN};
 use crate::ids::{ApplicationAttemptId, ApplicationId, ContainerId};
-use crate::proto::{common, yarn as pb};
+use crate::proto::yarn as pb;
 use crate::records::{
     ApplicationFilter, ApplicationReport, AttemptReport, ClusterMetrics, ContainerReport,
-    LocalResourceError, NodeReport, NodeState, QueueInfo, Resource, SubmissionContext,
+    NodeReport, NodeState, QueueInfo, Resource, SubmissionContext,
 };
-use crate::rpc::{Address, Identity, Options, RpcClient, RpcError};
+use crate::rpc::{RpcClient, RpcError};
 use prost::Message;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Java name of the protocol.
 const PROTOCOL: &str = "org.apache.hadoop.yarn.api.ApplicationClientProtocolPB";
-/// Java name of HDFS's protocol, of which only delegation tokens are used here.
-const HDFS_PROTOCOL: &str = "org.apache.hadoop.hdfs.protocol.ClientProtocol";
 /// Pause between two looks at an application that is being killed.
 const KILL_PAUSE: Duration = Duration::from_millis(100);
-
-/// Why the ResourceManager did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The configuration names no usable address.
-    #[error(transparent)]
-    Conf(#[from] ConfError),
-    /// The call failed.
-    #[error("{act}: {source}")]
-    Call {
-        /// What was to be done.
-        act: &'static str,
-        /// Why it was not.
-        source: RpcError,
-    },
-    /// A local resource of the submission has no usable URL.
-    #[error(transparent)]
-    Resource(#[from] LocalResourceError),
-    /// The answer lacks what it must have.
-    #[error("{act}: the answer has no {missing}")]
-    Incomplete {
-        /// What was to be done.
-        act: &'static str,
-        /// What is missing.
-        missing: &'static str,
-    },
-    /// It took longer than the caller allows.
-    #[error("{act}: not done within {} ms", after.as_millis())]
-    TooLate {
-        /// What was to be done.
-        act: &'static str,
-        /// How long was waited.
-        after: Duration,
-    },
-}
-
-impl ClientError {
-    /// Whether the ResourceManager knows no such application.
-    pub fn is_application_not_found(&self) -> bool {
-        self.rpc()
-            .and_then(RpcError::remote)
-            .is_some_and(|exception| exception.is_application_not_found())
-    }
-
-    /// The failed call's error, if a call failed.
-    pub fn rpc(&self) -> Option<&RpcError> {
-        match self {
-            Self::Call { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
-
-/// Result of a call to the ResourceManager.
-pub type Result<T> = std::result::Result<T, ClientError>;
 
 /// A client of the ResourceManager. Every call is retried, and fails over, until the client's deadline has passed since its begin.
 pub struct YarnClient {
@@ -87,9 +36,9 @@ impl YarnClient {
     /// Connects with the first call. On a secure cluster the environment's RM delegation token is used.
     ///
     /// # Errors
-    /// When an address is malformed.
+    /// When an address is malformed, or the environment names a token file that cannot be read.
     pub fn connect(conf: &HadoopConf, user: &str, patience: Duration) -> Result<Self> {
-        let credentials = Credentials::from_environment().unwrap_or_default();
+        let credentials = Credentials::from_environment()?;
         Self::with_credentials(conf, user, &credentials, patience)
     }
 
@@ -104,11 +53,9 @@ impl YarnClient {
         patience: Duration,
     ) -> Result<Self> {
         let targets = conf.resource_manager_addresses()?;
-        let identity = identity(conf, user, credentials.token_of_kind(RM_DELEGATION_TOKEN));
-        let options = Options {
-            connect_timeout: patience.min(Duration::from_secs(20)),
-            ..Options::default()
-        };
+        let identity = tokens::identity(conf, user, credentials.token_of_kind(RM_DELEGATION_TOKEN));
+        let mut options = conf.rpc_options()?;
+        options.connect_timeout = options.connect_timeout.min(patience);
         Ok(Self {
             rpc: RpcClient::new(PROTOCOL, targets, identity, options),
             patience,
@@ -387,6 +334,26 @@ impl YarnClient {
         Ok(())
     }
 
+    /// Names of the resource types that containers can have: `memory-mb`, `vcores` and the cluster's own.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub async fn resource_types(&self) -> Result<Vec<String>> {
+        let request = pb::GetResourceTypesRequest {};
+        let answer: pb::GetResourceTypesResponse = self
+            .call(
+                "cannot list the resource types",
+                "getResourceTypeInfo",
+                &request,
+            )
+            .await?;
+        Ok(answer
+            .resource_types
+            .into_iter()
+            .map(|one| one.name)
+            .collect())
+    }
+
     /// Moves an application to another queue.
     ///
     /// # Errors
@@ -428,107 +395,4 @@ impl YarnClient {
             .priority
             .map_or(priority, |priority| priority.priority()))
     }
-
-    /// A token by which its bearer is this user to the ResourceManager, its service filled in as Hadoop does.
-    ///
-    /// # Errors
-    /// When the ResourceManager gives none (on a token's connection it never does) or the call fails.
-    pub async fn delegation_token(&self, renewer: &str, conf: &HadoopConf) -> Result<Token> {
-        const ACT: &str = "cannot get a ResourceManager delegation token";
-        let request = common::GetDelegationTokenRequest {
-            renewer: renewer.to_owned(),
-        };
-        let answer: common::GetDelegationTokenResponse =
-            self.call(ACT, "getDelegationToken", &request).await?;
-        let token = answer.token.as_ref().ok_or(ClientError::Incomplete {
-            act: ACT,
-            missing: "token",
-        })?;
-        let mut services = Vec::new();
-        for address in self.rpc.targets() {
-            services.push(token_service(conf, address).await);
-        }
-        Ok(Token {
-            service: services.join(","),
-            ..Token::from(token)
-        })
-    }
-}
-
-/// As whom to call: by token if there is one for the purpose, by name on an insecure cluster.
-fn identity(conf: &HadoopConf, user: &str, token: Option<&Token>) -> Identity {
-    match token {
-        Some(token) => Identity::Token {
-            token: token.clone(),
-            user: user.to_owned(),
-        },
-        None if conf.is_secure() => Identity::Kerberos,
-        None => Identity::simple(user),
-    }
-}
-
-/// A token's service for an address: `ip:port`, or `host:port` in lower case if the cluster says so (`SecurityUtil.buildTokenService`).
-async fn token_service(conf: &HadoopConf, address: &Address) -> String {
-    let by_name = format!("{}:{}", address.host.to_ascii_lowercase(), address.port);
-    if !conf.get_bool("hadoop.security.token.service.use_ip", true) {
-        return by_name;
-    }
-    let found = tokio::net::lookup_host((address.host.as_str(), address.port)).await;
-    let found = found.ok().and_then(|mut addresses| addresses.next());
-    found.map_or(by_name, |address| {
-        format!("{}:{}", address.ip(), address.port())
-    })
-}
-
-/// HDFS delegation tokens for the NameNodes behind `authority` (the part of an `hdfs://` URL after the slashes), ready for
-/// [`Credentials`]: the token under the service name that Hadoop uses and, where that differs, a copy under `host:port` as the
-/// URL has it, by which hdfs-native looks for it. Empty when the NameNode gives none (an insecure one does not).
-///
-/// # Errors
-/// When the call fails.
-pub async fn hdfs_delegation_tokens(
-    conf: &HadoopConf,
-    authority: &str,
-    user: &str,
-    renewer: &str,
-    patience: Duration,
-) -> Result<Vec<Token>> {
-    let targets = conf.name_node_addresses(authority)?;
-    let rpc = RpcClient::new(
-        HDFS_PROTOCOL,
-        targets.clone(),
-        identity(conf, user, None),
-        Options::default(),
-    );
-    let request = common::GetDelegationTokenRequest {
-        renewer: renewer.to_owned(),
-    };
-    let answer = rpc
-        .call("getDelegationToken", &request, Instant::now() + patience)
-        .await;
-    let act = "cannot get an HDFS delegation token";
-    let answer: common::GetDelegationTokenResponse =
-        answer.map_err(|source| ClientError::Call { act, source })?;
-    let Some(token) = answer.token.as_ref().map(Token::from) else {
-        return Ok(Vec::new());
-    };
-    if conf.is_name_service(authority) {
-        return Ok(vec![Token {
-            service: format!("ha-hdfs:{authority}"),
-            ..token
-        }]);
-    }
-    let mut tokens = Vec::new();
-    for address in &targets {
-        tokens.push(Token {
-            service: token_service(conf, address).await,
-            ..token.clone()
-        });
-        tokens.push(Token {
-            service: address.to_string(),
-            ..token.clone()
-        });
-    }
-    tokens.dedup_by(|a, b| a.service == b.service);
-    Ok(tokens)
 }

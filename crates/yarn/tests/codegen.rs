@@ -7,11 +7,7 @@ mod codegen;
 fn checked_in_code_is_the_generated_code() -> anyhow::Result<()> {
     for (path, text) in codegen::generate()? {
         let checked_in = std::fs::read_to_string(&path)?;
-        assert!(
-            checked_in == text,
-            "{} is stale: cargo run -p kvick-yarn --example codegen",
-            path.display()
-        );
+        assert!(checked_in == text, "{} is stale: cargo run -p kvick-yarn --example codegen", path.display());
     }
     Ok(())
 }

@@ -97,13 +97,9 @@ impl Containers {
 
     /// The releases to tell it of, once.
     pub fn take_unsent(&mut self, now: Duration) -> Vec<pb::ContainerId> {
-        self.releasing
-            .retain(|_, since| now.saturating_sub(*since) < RELEASE_MEMORY);
+        self.releasing.retain(|_, since| now.saturating_sub(*since) < RELEASE_MEMORY);
         self.surplus.retain(|id| self.releasing.contains_key(id));
-        std::mem::take(&mut self.unsent)
-            .into_iter()
-            .map(pb::ContainerId::from)
-            .collect()
+        std::mem::take(&mut self.unsent).into_iter().map(pb::ContainerId::from).collect()
     }
 
     /// All releases are to be told again.

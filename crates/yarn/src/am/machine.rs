@@ -145,8 +145,7 @@ impl Machine {
     pub fn set_wanted(&mut self, now: Duration, wanted: Wanted) {
         let priority = wanted.priority;
         self.asks.want(wanted);
-        self.asks
-            .set_held(priority, self.containers.held_of(priority));
+        self.asks.set_held(priority, self.containers.held_of(priority));
         self.last_progress_of_asks = now;
     }
 
@@ -230,11 +229,7 @@ impl Machine {
         if beginning_or_end {
             return Duration::ZERO;
         }
-        last + if self.has_news() {
-            LEAST_PAUSE
-        } else {
-            self.interval(last)
-        }
+        last + if self.has_news() { LEAST_PAUSE } else { self.interval(last) }
     }
 
     fn interval(&self, last: Duration) -> Duration {
@@ -242,11 +237,7 @@ impl Machine {
             return self.config.idle_interval;
         }
         let eager = last.saturating_sub(self.last_progress_of_asks) < self.config.eager_for;
-        if eager {
-            self.config.eager_interval
-        } else {
-            self.config.waiting_interval
-        }
+        if eager { self.config.eager_interval } else { self.config.waiting_interval }
     }
 
     fn has_news(&self) -> bool {
@@ -262,17 +253,14 @@ impl Machine {
         if expired {
             let seconds = silence.as_secs();
             let last = std::mem::take(&mut self.last_failure);
-            self.shut_down(format!(
-                "the ResourceManager did not answer for {seconds} s: {last}"
-            ));
+            self.shut_down(format!("the ResourceManager did not answer for {seconds} s: {last}"));
         }
         expired
     }
 
     fn shut_down(&mut self, reason: String) {
         self.phase = Phase::Over;
-        self.outputs
-            .push(Output::Event(AmEvent::ShutdownRequested { reason }));
+        self.outputs.push(Output::Event(AmEvent::ShutdownRequested { reason }));
     }
 
     fn registration(&self) -> pb::RegisterApplicationMasterRequest {
@@ -330,10 +318,7 @@ impl Machine {
 
     #[cfg(test)]
     pub fn is_quiet(&self) -> bool {
-        !self.under_way
-            && !self.has_news()
-            && self.request.is_none()
-            && self.phase == Phase::Registered
+        !self.under_way && !self.has_news() && self.request.is_none() && self.phase == Phase::Registered
     }
 }
 

@@ -47,9 +47,7 @@ pub enum ClientError {
 impl ClientError {
     /// Whether the ResourceManager knows no such application.
     pub fn is_application_not_found(&self) -> bool {
-        self.rpc()
-            .and_then(RpcError::remote)
-            .is_some_and(|exception| exception.is_application_not_found())
+        self.rpc().and_then(RpcError::remote).is_some_and(|exception| exception.is_application_not_found())
     }
 
     /// The failed call's error, if a call failed.

@@ -12,8 +12,8 @@ use crate::credentials::{Credentials, RM_DELEGATION_TOKEN};
 use crate::ids::{ApplicationAttemptId, ApplicationId, ContainerId};
 use crate::proto::yarn as pb;
 use crate::records::{
-    ApplicationFilter, ApplicationReport, AttemptReport, ClusterMetrics, ContainerReport,
-    NodeReport, NodeState, QueueInfo, Resource, SubmissionContext,
+    ApplicationFilter, ApplicationReport, AttemptReport, ClusterMetrics, ContainerReport, NodeReport,
+    NodeState, QueueInfo, Resource, SubmissionContext,
 };
 use crate::rpc::{RpcClient, RpcError};
 use prost::Message;
@@ -56,10 +56,7 @@ impl YarnClient {
         let identity = tokens::identity(conf, user, credentials.token_of_kind(RM_DELEGATION_TOKEN));
         let mut options = conf.rpc_options()?;
         options.connect_timeout = options.connect_timeout.min(patience);
-        Ok(Self {
-            rpc: RpcClient::new(PROTOCOL, targets, identity, options),
-            patience,
-        })
+        Ok(Self { rpc: RpcClient::new(PROTOCOL, targets, identity, options), patience })
     }
 
     /// The same for every call.
@@ -69,10 +66,7 @@ impl YarnClient {
         method: &str,
         request: &Q,
     ) -> Result<R> {
-        let answer = self
-            .rpc
-            .call(method, request, Instant::now() + self.patience)
-            .await;
+        let answer = self.rpc.call(method, request, Instant::now() + self.patience).await;
         answer.map_err(|source| ClientError::Call { act, source })
     }
 
@@ -82,20 +76,13 @@ impl YarnClient {
     /// When the call fails.
     pub async fn new_application(&self) -> Result<(ApplicationId, Resource)> {
         const ACT: &str = "cannot get an application id from the ResourceManager";
-        let answer: pb::GetNewApplicationResponse = self
-            .call(ACT, "getNewApplication", &pb::GetNewApplicationRequest {})
-            .await?;
+        let answer: pb::GetNewApplicationResponse =
+            self.call(ACT, "getNewApplication", &pb::GetNewApplicationRequest {}).await?;
         let id = answer
             .application_id
             .as_ref()
-            .ok_or(ClientError::Incomplete {
-                act: ACT,
-                missing: "application id",
-            })?;
-        Ok((
-            id.into(),
-            crate::records::Resource::from(&answer.maximum_capability.unwrap_or_default()),
-        ))
+            .ok_or(ClientError::Incomplete { act: ACT, missing: "application id" })?;
+        Ok((id.into(), crate::records::Resource::from(&answer.maximum_capability.unwrap_or_default())))
     }
 
     /// Submits an application; it is then not accepted yet (see [`report`](Self::report)). May be repeated with the same id.
@@ -103,16 +90,10 @@ impl YarnClient {
     /// # Errors
     /// When the ResourceManager refuses it, or the call fails.
     pub async fn submit(&self, context: &SubmissionContext) -> Result<()> {
-        let request = pb::SubmitApplicationRequest {
-            application_submission_context: Some(context.to_wire()?),
-        };
-        let _: pb::SubmitApplicationResponse = self
-            .call(
-                "cannot submit the application",
-                "submitApplication",
-                &request,
-            )
-            .await?;
+        let request =
+            pb::SubmitApplicationRequest { application_submission_context: Some(context.to_wire()?) };
+        let _: pb::SubmitApplicationResponse =
+            self.call("cannot submit the application", "submitApplication", &request).await?;
         Ok(())
     }
 
@@ -122,19 +103,11 @@ impl YarnClient {
     /// When it is unknown ([`ClientError::is_application_not_found`]) or the call fails.
     pub async fn report(&self, id: ApplicationId) -> Result<ApplicationReport> {
         const ACT: &str = "cannot get the report of the application";
-        let request = pb::GetApplicationReportRequest {
-            application_id: Some(id.into()),
-        };
+        let request = pb::GetApplicationReportRequest { application_id: Some(id.into()) };
         let answer: pb::GetApplicationReportResponse =
             self.call(ACT, "getApplicationReport", &request).await?;
-        let report = answer
-            .application_report
-            .as_ref()
-            .and_then(ApplicationReport::from_wire);
-        report.ok_or(ClientError::Incomplete {
-            act: ACT,
-            missing: "report",
-        })
+        let report = answer.application_report.as_ref().and_then(ApplicationReport::from_wire);
+        report.ok_or(ClientError::Incomplete { act: ACT, missing: "report" })
     }
 
     /// Kills an application and waits until it is dead.
@@ -156,10 +129,7 @@ impl YarnClient {
             }
             tokio::time::sleep(KILL_PAUSE).await;
         }
-        Err(ClientError::TooLate {
-            act: ACT,
-            after: self.patience,
-        })
+        Err(ClientError::TooLate { act: ACT, after: self.patience })
     }
 
     /// The applications that the ResourceManager remembers.
@@ -168,14 +138,9 @@ impl YarnClient {
     /// When the call fails.
     pub async fn applications(&self, filter: &ApplicationFilter) -> Result<Vec<ApplicationReport>> {
         let request = pb::GetApplicationsRequest::from(filter);
-        let answer: pb::GetApplicationsResponse = self
-            .call("cannot list the applications", "getApplications", &request)
-            .await?;
-        Ok(answer
-            .applications
-            .iter()
-            .filter_map(ApplicationReport::from_wire)
-            .collect())
+        let answer: pb::GetApplicationsResponse =
+            self.call("cannot list the applications", "getApplications", &request).await?;
+        Ok(answer.applications.iter().filter_map(ApplicationReport::from_wire).collect())
     }
 
     /// The nodes in these states; in all states if none is named.
@@ -186,14 +151,9 @@ impl YarnClient {
         let request = pb::GetClusterNodesRequest {
             node_states: states.iter().map(|state| i32::from(*state)).collect(),
         };
-        let answer: pb::GetClusterNodesResponse = self
-            .call("cannot list the nodes", "getClusterNodes", &request)
-            .await?;
-        Ok(answer
-            .node_reports
-            .iter()
-            .filter_map(NodeReport::from_wire)
-            .collect())
+        let answer: pb::GetClusterNodesResponse =
+            self.call("cannot list the nodes", "getClusterNodes", &request).await?;
+        Ok(answer.node_reports.iter().filter_map(NodeReport::from_wire).collect())
     }
 
     /// How many nodes there are.
@@ -202,18 +162,9 @@ impl YarnClient {
     /// When the call fails.
     pub async fn metrics(&self) -> Result<ClusterMetrics> {
         let request = pb::GetClusterMetricsRequest {};
-        let answer: pb::GetClusterMetricsResponse = self
-            .call(
-                "cannot get the cluster's metrics",
-                "getClusterMetrics",
-                &request,
-            )
-            .await?;
-        Ok(answer
-            .cluster_metrics
-            .as_ref()
-            .map(ClusterMetrics::from)
-            .unwrap_or_default())
+        let answer: pb::GetClusterMetricsResponse =
+            self.call("cannot get the cluster's metrics", "getClusterMetrics", &request).await?;
+        Ok(answer.cluster_metrics.as_ref().map(ClusterMetrics::from).unwrap_or_default())
     }
 
     /// One queue with all below it; `None` if there is none of that name.
@@ -228,19 +179,16 @@ impl YarnClient {
             recursive: Some(true),
         };
         match self
-            .call::<_, pb::GetQueueInfoResponse>(
-                "cannot look at the queue",
-                "getQueueInfo",
-                &request,
-            )
+            .call::<_, pb::GetQueueInfoResponse>("cannot look at the queue", "getQueueInfo", &request)
             .await
         {
             Ok(answer) => Ok(answer.queue_info.as_ref().map(QueueInfo::from)),
             // The CapacityScheduler throws an IOException for a name that it does not know.
-            Err(ClientError::Call {
-                source: RpcError::Remote { exception, .. },
-                ..
-            }) if exception.message.contains("Unknown queue") => Ok(None),
+            Err(ClientError::Call { source: RpcError::Remote { exception, .. }, .. })
+                if exception.message.contains("Unknown queue") =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -250,10 +198,9 @@ impl YarnClient {
     /// # Errors
     /// When the call fails.
     pub async fn queues(&self) -> Result<QueueInfo> {
-        self.queue("root").await?.ok_or(ClientError::Incomplete {
-            act: "cannot list the queues",
-            missing: "queue 'root'",
-        })
+        self.queue("root")
+            .await?
+            .ok_or(ClientError::Incomplete { act: "cannot list the queues", missing: "queue 'root'" })
     }
 
     /// The attempts of an application.
@@ -261,21 +208,10 @@ impl YarnClient {
     /// # Errors
     /// When the call fails.
     pub async fn attempts(&self, id: ApplicationId) -> Result<Vec<AttemptReport>> {
-        let request = pb::GetApplicationAttemptsRequest {
-            application_id: Some(id.into()),
-        };
-        let answer: pb::GetApplicationAttemptsResponse = self
-            .call(
-                "cannot list the attempts",
-                "getApplicationAttempts",
-                &request,
-            )
-            .await?;
-        Ok(answer
-            .attempts
-            .iter()
-            .filter_map(AttemptReport::from_wire)
-            .collect())
+        let request = pb::GetApplicationAttemptsRequest { application_id: Some(id.into()) };
+        let answer: pb::GetApplicationAttemptsResponse =
+            self.call("cannot list the attempts", "getApplicationAttempts", &request).await?;
+        Ok(answer.attempts.iter().filter_map(AttemptReport::from_wire).collect())
     }
 
     /// The live containers of an attempt.
@@ -283,17 +219,10 @@ impl YarnClient {
     /// # Errors
     /// When the call fails.
     pub async fn containers(&self, id: ApplicationAttemptId) -> Result<Vec<ContainerReport>> {
-        let request = pb::GetContainersRequest {
-            application_attempt_id: Some(id.into()),
-        };
-        let answer: pb::GetContainersResponse = self
-            .call("cannot list the containers", "getContainers", &request)
-            .await?;
-        Ok(answer
-            .containers
-            .iter()
-            .filter_map(ContainerReport::from_wire)
-            .collect())
+        let request = pb::GetContainersRequest { application_attempt_id: Some(id.into()) };
+        let answer: pb::GetContainersResponse =
+            self.call("cannot list the containers", "getContainers", &request).await?;
+        Ok(answer.containers.iter().filter_map(ContainerReport::from_wire).collect())
     }
 
     /// Ends an attempt as failed; YARN starts the next one if there may be one.
@@ -301,16 +230,9 @@ impl YarnClient {
     /// # Errors
     /// When the call fails.
     pub async fn fail_attempt(&self, id: ApplicationAttemptId) -> Result<()> {
-        let request = pb::FailApplicationAttemptRequest {
-            application_attempt_id: Some(id.into()),
-        };
-        let _: pb::FailApplicationAttemptResponse = self
-            .call(
-                "cannot fail the attempt",
-                "failApplicationAttempt",
-                &request,
-            )
-            .await?;
+        let request = pb::FailApplicationAttemptRequest { application_attempt_id: Some(id.into()) };
+        let _: pb::FailApplicationAttemptResponse =
+            self.call("cannot fail the attempt", "failApplicationAttempt", &request).await?;
         Ok(())
     }
 
@@ -324,13 +246,9 @@ impl YarnClient {
         } else {
             pb::SignalCommand::SignalGracefulShutdown
         };
-        let request = pb::SignalContainerRequest {
-            container_id: id.into(),
-            command: command as i32,
-        };
-        let _: pb::SignalContainerResponse = self
-            .call("cannot signal the container", "signalToContainer", &request)
-            .await?;
+        let request = pb::SignalContainerRequest { container_id: id.into(), command: command as i32 };
+        let _: pb::SignalContainerResponse =
+            self.call("cannot signal the container", "signalToContainer", &request).await?;
         Ok(())
     }
 
@@ -340,18 +258,9 @@ impl YarnClient {
     /// When the call fails.
     pub async fn resource_types(&self) -> Result<Vec<String>> {
         let request = pb::GetResourceTypesRequest {};
-        let answer: pb::GetResourceTypesResponse = self
-            .call(
-                "cannot list the resource types",
-                "getResourceTypeInfo",
-                &request,
-            )
-            .await?;
-        Ok(answer
-            .resource_types
-            .into_iter()
-            .map(|one| one.name)
-            .collect())
+        let answer: pb::GetResourceTypesResponse =
+            self.call("cannot list the resource types", "getResourceTypeInfo", &request).await?;
+        Ok(answer.resource_types.into_iter().map(|one| one.name).collect())
     }
 
     /// Moves an application to another queue.
@@ -359,17 +268,10 @@ impl YarnClient {
     /// # Errors
     /// When the queue refuses it or the call fails.
     pub async fn move_to_queue(&self, id: ApplicationId, queue: &str) -> Result<()> {
-        let request = pb::MoveApplicationRequest {
-            application_id: id.into(),
-            target_queue: queue.to_owned(),
-        };
-        let _: pb::MoveApplicationResponse = self
-            .call(
-                "cannot move the application",
-                "moveApplicationAcrossQueues",
-                &request,
-            )
-            .await?;
+        let request =
+            pb::MoveApplicationRequest { application_id: id.into(), target_queue: queue.to_owned() };
+        let _: pb::MoveApplicationResponse =
+            self.call("cannot move the application", "moveApplicationAcrossQueues", &request).await?;
         Ok(())
     }
 
@@ -380,19 +282,11 @@ impl YarnClient {
     pub async fn update_priority(&self, id: ApplicationId, priority: i32) -> Result<i32> {
         let request = pb::UpdateApplicationPriorityRequest {
             application_id: id.into(),
-            priority: pb::Priority {
-                priority: Some(priority),
-            },
+            priority: pb::Priority { priority: Some(priority) },
         };
         let answer: pb::UpdateApplicationPriorityResponse = self
-            .call(
-                "cannot change the application's priority",
-                "updateApplicationPriority",
-                &request,
-            )
+            .call("cannot change the application's priority", "updateApplicationPriority", &request)
             .await?;
-        Ok(answer
-            .priority
-            .map_or(priority, |priority| priority.priority()))
+        Ok(answer.priority.map_or(priority, |priority| priority.priority()))
     }
 }

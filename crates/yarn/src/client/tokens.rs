@@ -19,33 +19,22 @@ impl YarnClient {
     /// When the ResourceManager gives none (on a token's connection it never does) or the call fails.
     pub async fn delegation_token(&self, renewer: &str, conf: &HadoopConf) -> Result<Token> {
         const ACT: &str = "cannot get a ResourceManager delegation token";
-        let request = common::GetDelegationTokenRequest {
-            renewer: renewer.to_owned(),
-        };
+        let request = common::GetDelegationTokenRequest { renewer: renewer.to_owned() };
         let answer: common::GetDelegationTokenResponse =
             self.call(ACT, "getDelegationToken", &request).await?;
-        let token = answer.token.as_ref().ok_or(ClientError::Incomplete {
-            act: ACT,
-            missing: "token",
-        })?;
+        let token = answer.token.as_ref().ok_or(ClientError::Incomplete { act: ACT, missing: "token" })?;
         let mut services = Vec::new();
         for address in self.rpc.targets() {
             services.push(token_service(conf, address).await);
         }
-        Ok(Token {
-            service: services.join(","),
-            ..Token::from(token)
-        })
+        Ok(Token { service: services.join(","), ..Token::from(token) })
     }
 }
 
 /// As whom to call: by token if there is one for the purpose, by name on an insecure cluster.
 pub(super) fn identity(conf: &HadoopConf, user: &str, token: Option<&Token>) -> Identity {
     match token {
-        Some(token) => Identity::Token {
-            token: token.clone(),
-            user: user.to_owned(),
-        },
+        Some(token) => Identity::Token { token: token.clone(), user: user.to_owned() },
         None if conf.is_secure() => Identity::Kerberos,
         None => Identity::simple(user),
     }
@@ -59,9 +48,7 @@ async fn token_service(conf: &HadoopConf, address: &Address) -> String {
     }
     let found = tokio::net::lookup_host((address.host.as_str(), address.port)).await;
     let found = found.ok().and_then(|mut addresses| addresses.next());
-    found.map_or(by_name, |address| {
-        format!("{}:{}", address.ip(), address.port())
-    })
+    found.map_or(by_name, |address| format!("{}:{}", address.ip(), address.port()))
 }
 
 /// HDFS delegation tokens for the NameNodes behind `authority` (the part of an `hdfs://` URL after the slashes), ready for
@@ -78,18 +65,9 @@ pub async fn hdfs_delegation_tokens(
     patience: Duration,
 ) -> Result<Vec<Token>> {
     let targets = conf.name_node_addresses(authority)?;
-    let rpc = RpcClient::new(
-        HDFS_PROTOCOL,
-        targets.clone(),
-        identity(conf, user, None),
-        conf.rpc_options()?,
-    );
-    let request = common::GetDelegationTokenRequest {
-        renewer: renewer.to_owned(),
-    };
-    let answer = rpc
-        .call("getDelegationToken", &request, Instant::now() + patience)
-        .await;
+    let rpc = RpcClient::new(HDFS_PROTOCOL, targets.clone(), identity(conf, user, None), conf.rpc_options()?);
+    let request = common::GetDelegationTokenRequest { renewer: renewer.to_owned() };
+    let answer = rpc.call("getDelegationToken", &request, Instant::now() + patience).await;
     let act = "cannot get an HDFS delegation token";
     let answer: common::GetDelegationTokenResponse =
         answer.map_err(|source| ClientError::Call { act, source })?;
@@ -97,21 +75,12 @@ pub async fn hdfs_delegation_tokens(
         return Ok(Vec::new());
     };
     if conf.is_name_service(authority) {
-        return Ok(vec![Token {
-            service: format!("ha-hdfs:{authority}"),
-            ..token
-        }]);
+        return Ok(vec![Token { service: format!("ha-hdfs:{authority}"), ..token }]);
     }
     let mut tokens = Vec::new();
     for address in &targets {
-        tokens.push(Token {
-            service: token_service(conf, address).await,
-            ..token.clone()
-        });
-        tokens.push(Token {
-            service: address.to_string(),
-            ..token.clone()
-        });
+        tokens.push(Token { service: token_service(conf, address).await, ..token.clone() });
+        tokens.push(Token { service: address.to_string(), ..token.clone() });
     }
     tokens.dedup_by(|a, b| a.service == b.service);
     Ok(tokens)

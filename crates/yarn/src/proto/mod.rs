@@ -23,21 +23,10 @@ mod tests {
     /// Everything that is made of an answer, from bytes that claim to be one.
     fn decode(bytes: &[u8]) {
         if let Ok(answer) = pb::AllocateResponse::decode(bytes) {
-            let _: Vec<_> = answer
-                .allocated_containers
-                .iter()
-                .filter_map(Container::from_wire)
-                .collect();
-            let _: Vec<_> = answer
-                .completed_container_statuses
-                .iter()
-                .filter_map(ContainerStatus::from_wire)
-                .collect();
-            let _: Vec<_> = answer
-                .updated_nodes
-                .iter()
-                .filter_map(NodeReport::from_wire)
-                .collect();
+            let _: Vec<_> = answer.allocated_containers.iter().filter_map(Container::from_wire).collect();
+            let _: Vec<_> =
+                answer.completed_container_statuses.iter().filter_map(ContainerStatus::from_wire).collect();
+            let _: Vec<_> = answer.updated_nodes.iter().filter_map(NodeReport::from_wire).collect();
         }
         if let Ok(report) = pb::ApplicationReport::decode(bytes) {
             let _ = ApplicationReport::from_wire(&report);
@@ -67,11 +56,8 @@ mod tests {
 
     #[test]
     fn unknown_enum_values_and_fields_are_let_through() {
-        let report = pb::NodeReport {
-            state: Some(77),
-            node_id: Some(pb::NodeId::default()),
-            ..Default::default()
-        };
+        let report =
+            pb::NodeReport { state: Some(77), node_id: Some(pb::NodeId::default()), ..Default::default() };
         let mut bytes = report.encode_to_vec();
         bytes.extend([0xf8, 0x07, 0x01]);
         let report = NodeReport::from_wire(&pb::NodeReport::decode(&bytes[..]).unwrap()).unwrap();

@@ -9,13 +9,10 @@ mod resource;
 mod state;
 
 pub use application::{
-    ApplicationFilter, ApplicationReport, AttemptReport, LogAggregation, ResourceUsage,
-    SubmissionContext,
+    ApplicationFilter, ApplicationReport, AttemptReport, LogAggregation, ResourceUsage, SubmissionContext,
 };
 pub use cluster::{ClusterMetrics, NodeReport, NodeState, QueueInfo, QueueState, QueueStatistics};
-pub use container::{
-    Container, ContainerReport, ContainerState, ContainerStatus, Preemption, exit_status,
-};
+pub use container::{Container, ContainerReport, ContainerState, ContainerStatus, Preemption, exit_status};
 pub use launch::{
     AccessType, LaunchContext, LocalResource, LocalResourceError, LocalResourceType, Visibility,
 };

@@ -57,10 +57,7 @@ impl From<ApplicationState> for i32 {
     fn from(state: ApplicationState) -> Self {
         match state {
             ApplicationState::Other(other) => other,
-            known => STATES
-                .iter()
-                .find(|(state, _, _)| *state == known)
-                .map_or(0, |(_, _, number)| *number),
+            known => STATES.iter().find(|(state, _, _)| *state == known).map_or(0, |(_, _, number)| *number),
         }
     }
 }

@@ -75,13 +75,9 @@ impl Connection {
         options: &Options,
     ) -> Result<Self, RpcError> {
         let opening = Self::open_patiently(address, protocol, identity, options);
-        let timed_out = |_| RpcError::ConnectTimeout {
-            address: address.clone(),
-            after: options.connect_timeout,
-        };
-        tokio::time::timeout(options.connect_timeout, opening)
-            .await
-            .map_err(timed_out)?
+        let timed_out =
+            |_| RpcError::ConnectTimeout { address: address.clone(), after: options.connect_timeout };
+        tokio::time::timeout(options.connect_timeout, opening).await.map_err(timed_out)?
     }
 
     async fn open_patiently(
@@ -90,34 +86,15 @@ impl Connection {
         identity: &Identity,
         options: &Options,
     ) -> Result<Self, RpcError> {
-        let refused = |source| RpcError::Connect {
-            address: address.clone(),
-            source: Arc::new(source),
-        };
-        let mut stream = TcpStream::connect((address.host.as_str(), address.port))
-            .await
-            .map_err(refused)?;
+        let refused = |source| RpcError::Connect { address: address.clone(), source: Arc::new(source) };
+        let mut stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
         let random = sasl::random::<16>();
-        let client_id = random.map_err(|source| RpcError::Authenticate {
-            address: address.clone(),
-            source,
-        })?;
-        let handshake = Handshake {
-            stream: &mut stream,
-            address,
-            protocol,
-            client_id: &client_id,
-        };
+        let client_id =
+            random.map_err(|source| RpcError::Authenticate { address: address.clone(), source })?;
+        let handshake = Handshake { stream: &mut stream, address, protocol, client_id: &client_id };
         let established = handshake.run(identity).await?;
-        Ok(Self::start(
-            stream,
-            established,
-            address,
-            protocol,
-            client_id,
-            options,
-        ))
+        Ok(Self::start(stream, established, address, protocol, client_id, options))
     }
 
     fn start(
@@ -134,17 +111,10 @@ impl Connection {
         let _ = outgoing.send(established.first);
         let (read_half, write_half) = stream.into_split();
         let is_protected = established.layers.is_some();
-        let (sealer, opener) = established.layers.map_or((None, None), |(sealer, opener)| {
-            (Some(sealer), Some(opener))
-        });
+        let (sealer, opener) =
+            established.layers.map_or((None, None), |(sealer, opener)| (Some(sealer), Some(opener)));
         let ping = Frame::new(&frame::header(PING_CALL, &client_id, -1, None)).finish();
-        let writer = Writer {
-            stream: write_half,
-            sealer,
-            queue,
-            ping,
-            every: options.ping_interval,
-        };
+        let writer = Writer { stream: write_half, sealer, queue, ping, every: options.ping_interval };
         tokio::spawn(writer.run(shared.clone(), established.preamble));
         let reader = Reader {
             stream: BufReader::new(read_half),
@@ -198,14 +168,8 @@ impl Connection {
             .map_err(|_| self.shared.closed("it is being closed"))?;
         let after = self.options.call_timeout;
         let address = || self.shared.address.clone();
-        let timed_out = |_| RpcError::Timeout {
-            address: address(),
-            method: method.to_owned(),
-            after,
-        };
-        let answer = tokio::time::timeout(after, answer)
-            .await
-            .map_err(timed_out)?;
+        let timed_out = |_| RpcError::Timeout { address: address(), method: method.to_owned(), after };
+        let answer = tokio::time::timeout(after, answer).await.map_err(timed_out)?;
         let mut body = answer.map_err(|_| self.shared.closed("it is being closed"))??;
         let malformed = |error: prost::DecodeError| RpcError::Malformed {
             address: address(),
@@ -216,12 +180,7 @@ impl Connection {
     }
 
     fn encode(&self, call: i32, method: &str, request: &impl Message, retry: i32) -> Bytes {
-        let header = frame::header(
-            call,
-            &self.client_id,
-            retry,
-            self.options.caller_context.as_deref(),
-        );
+        let header = frame::header(call, &self.client_id, retry, self.options.caller_context.as_deref());
         let name = RequestHeader {
             method_name: method.to_owned(),
             declaring_class_protocol_name: self.protocol.to_owned(),

@@ -88,9 +88,7 @@ impl Reader {
             {
                 return Ok(frame);
             }
-            let read = frame::read(&mut self.stream, self.limit)
-                .await
-                .map_err(|error| error.to_string())?;
+            let read = frame::read(&mut self.stream, self.limit).await.map_err(|error| error.to_string())?;
             let frame = read.ok_or("end of stream")?;
             match &mut self.opener {
                 None => return Ok(frame),
@@ -107,18 +105,13 @@ impl Reader {
 fn unwrap(opener: &mut Opener, frame: &Bytes) -> Result<Option<Vec<u8>>, String> {
     let (call, _, mut body) = frame::response(frame.clone()).map_err(|error| error.to_string())?;
     if call != SASL_CALL {
-        return Err(format!(
-            "an unprotected answer to call {call} on a protected connection"
-        ));
+        return Err(format!("an unprotected answer to call {call} on a protected connection"));
     }
     if body.is_empty() {
         return Ok(None);
     }
     let message: RpcSasl = frame::take(&mut body).map_err(|error| error.to_string())?;
-    opener
-        .open(message.token())
-        .map(Some)
-        .map_err(|error| error.to_string())
+    opener.open(message.token()).map(Some).map_err(|error| error.to_string())
 }
 
 /// Gives a response to its waiter; an error is the end of the connection.
@@ -130,10 +123,7 @@ fn deliver(shared: &Shared, frame: Bytes) -> Result<(), RpcError> {
         }
         return Ok(());
     }
-    let error = RpcError::Remote {
-        address: shared.address.clone(),
-        exception: Box::new(exception(&header)),
-    };
+    let error = RpcError::Remote { address: shared.address.clone(), exception: Box::new(exception(&header)) };
     if header.status == RpcStatus::Fatal as i32 || call < 0 {
         return Err(error);
     }
@@ -145,10 +135,5 @@ fn deliver(shared: &Shared, frame: Bytes) -> Result<(), RpcError> {
 
 fn exception(header: &RpcResponseHeader) -> RemoteException {
     let fatal = header.status == RpcStatus::Fatal as i32;
-    RemoteException::new(
-        header.exception_class(),
-        header.error_message(),
-        fatal,
-        header.error_code(),
-    )
+    RemoteException::new(header.exception_class(), header.error_message(), fatal, header.error_code())
 }

@@ -22,10 +22,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(address: Address) -> Self {
-        Self {
-            address,
-            waiters: Mutex::new(Waiters::Open(HashMap::new())),
-        }
+        Self { address, waiters: Mutex::new(Waiters::Open(HashMap::new())) }
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -37,10 +34,7 @@ impl Shared {
     }
 
     pub(super) fn closed(&self, reason: impl ToString) -> RpcError {
-        RpcError::Closed {
-            address: self.address.clone(),
-            reason: reason.to_string(),
-        }
+        RpcError::Closed { address: self.address.clone(), reason: reason.to_string() }
     }
 
     /// Tells every waiter, and every later caller, why there will be no answer; the first reason stays.
@@ -49,9 +43,7 @@ impl Shared {
         if matches!(*waiters, Waiters::Dead(_)) {
             return;
         }
-        if let Waiters::Open(waiting) =
-            std::mem::replace(&mut *waiters, Waiters::Dead(error.clone()))
-        {
+        if let Waiters::Open(waiting) = std::mem::replace(&mut *waiters, Waiters::Dead(error.clone())) {
             for (_, waiter) in waiting {
                 let _ = waiter.send(Err(error.clone()));
             }

@@ -55,10 +55,8 @@ impl Machine {
             Failure::Unknown(reason) => {
                 self.failures += 1;
                 self.last_failure.clone_from(&reason);
-                self.not_before = now
-                    + FIRST_RETRY
-                        .saturating_mul(1 << (self.failures - 1).min(8))
-                        .min(LONGEST_RETRY);
+                self.not_before =
+                    now + FIRST_RETRY.saturating_mul(1 << (self.failures - 1).min(8)).min(LONGEST_RETRY);
                 tracing::debug!(%reason, failures = self.failures, "a call to the ResourceManager failed");
             }
         }
@@ -103,10 +101,7 @@ impl Machine {
         self.request = None;
         self.containers.resend();
         self.blacklist_sent.clear();
-        self.outputs.push(Output::Event(AmEvent::RequestRejected {
-            priorities,
-            reason,
-        }));
+        self.outputs.push(Output::Event(AmEvent::RequestRejected { priorities, reason }));
     }
 
     fn finished(&mut self) {
@@ -128,19 +123,11 @@ impl Machine {
         }
         self.take_nm_tokens(&response.nm_tokens);
         self.take_previous(&response.containers_from_previous_attempts);
-        for container in response
-            .allocated_containers
-            .iter()
-            .filter_map(Container::from_wire)
-        {
+        for container in response.allocated_containers.iter().filter_map(Container::from_wire) {
             self.granted(now, container);
         }
         self.asks.told();
-        for status in response
-            .completed_container_statuses
-            .iter()
-            .filter_map(ContainerStatus::from_wire)
-        {
+        for status in response.completed_container_statuses.iter().filter_map(ContainerStatus::from_wire) {
             self.completed(status);
         }
         self.take_news(&response);
@@ -149,27 +136,20 @@ impl Machine {
     fn take_nm_tokens(&mut self, tokens: &[pb::NmToken]) {
         for token in tokens {
             if let (Some(node), Some(token)) = (&token.node_id, &token.token) {
-                self.outputs.push(Output::Event(AmEvent::NmToken {
-                    node: NodeId::from(node),
-                    token: token.into(),
-                }));
+                self.outputs
+                    .push(Output::Event(AmEvent::NmToken { node: NodeId::from(node), token: token.into() }));
             }
         }
     }
 
     fn take_news(&mut self, response: &pb::AllocateResponse) {
-        let nodes: Vec<NodeReport> = response
-            .updated_nodes
-            .iter()
-            .filter_map(NodeReport::from_wire)
-            .collect();
+        let nodes: Vec<NodeReport> =
+            response.updated_nodes.iter().filter_map(NodeReport::from_wire).collect();
         if !nodes.is_empty() {
-            self.outputs
-                .push(Output::Event(AmEvent::NodesUpdated(nodes)));
+            self.outputs.push(Output::Event(AmEvent::NodesUpdated(nodes)));
         }
         if let Some(message) = &response.preempt {
-            self.outputs
-                .push(Output::Event(AmEvent::Preemption(message.into())));
+            self.outputs.push(Output::Event(AmEvent::Preemption(message.into())));
         }
     }
 
@@ -185,8 +165,7 @@ impl Machine {
             }
         }
         if !news.is_empty() {
-            self.outputs
-                .push(Output::Event(AmEvent::PreviousContainers(news)));
+            self.outputs.push(Output::Event(AmEvent::PreviousContainers(news)));
         }
     }
 
@@ -199,8 +178,7 @@ impl Machine {
         if self.asks.has_room(container.priority) {
             self.asks.hold(container.priority);
             self.containers.hold(container.id, container.priority);
-            self.outputs
-                .push(Output::Event(AmEvent::Allocated(container)));
+            self.outputs.push(Output::Event(AmEvent::Allocated(container)));
         } else {
             self.containers.give_back(now, container.id);
         }

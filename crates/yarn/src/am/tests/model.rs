@@ -28,29 +28,15 @@ impl Dice {
 }
 
 pub(super) fn container_id(number: i64) -> ContainerId {
-    let application_id = ApplicationId {
-        cluster_timestamp: 1,
-        id: 1,
-    };
-    ContainerId {
-        attempt_id: ApplicationAttemptId {
-            application_id,
-            attempt: 1,
-        },
-        id: number,
-    }
+    let application_id = ApplicationId { cluster_timestamp: 1, id: 1 };
+    ContainerId { attempt_id: ApplicationAttemptId { application_id, attempt: 1 }, id: number }
 }
 
 pub(super) fn container(number: i64, priority: i32) -> pb::Container {
     pb::Container {
         id: Some(container_id(number).into()),
-        node_id: Some(pb::NodeId {
-            host: Some("a".into()),
-            port: Some(1),
-        }),
-        priority: Some(pb::Priority {
-            priority: Some(priority),
-        }),
+        node_id: Some(pb::NodeId { host: Some("a".into()), port: Some(1) }),
+        priority: Some(pb::Priority { priority: Some(priority) }),
         ..Default::default()
     }
 }
@@ -98,11 +84,7 @@ impl ResourceManager {
         if request.response_id() + 1 == self.response_id {
             return Outcome::Allocated(self.last_answer.clone().unwrap());
         }
-        assert_eq!(
-            request.response_id(),
-            self.response_id,
-            "the machine lost its place"
-        );
+        assert_eq!(request.response_id(), self.response_id, "the machine lost its place");
         if dice.chance(50) {
             self.grant(dice);
         }
@@ -115,10 +97,7 @@ impl ResourceManager {
 
     pub(super) fn apply(&mut self, request: &pb::AllocateRequest) {
         for ask in request.ask.iter().filter(|ask| ask.resource_name() == "*") {
-            self.pending.insert(
-                ask.priority.unwrap().priority(),
-                i64::from(ask.num_containers()),
-            );
+            self.pending.insert(ask.priority.unwrap().priority(), i64::from(ask.num_containers()));
         }
         for id in &request.release {
             self.end(id.id());
@@ -144,10 +123,7 @@ impl ResourceManager {
             response_id: Some(self.response_id),
             allocated_containers: told(&mut self.fresh),
             containers_from_previous_attempts: told(&mut self.recovered),
-            completed_container_statuses: std::mem::take(&mut self.ended)
-                .into_iter()
-                .map(status)
-                .collect(),
+            completed_container_statuses: std::mem::take(&mut self.ended).into_iter().map(status).collect(),
             ..Default::default()
         };
         self.last_answer = Some(answer.clone());
@@ -174,12 +150,8 @@ impl ResourceManager {
 
     /// Comes back with the containers that ran; those not yet told, and the ends not yet told, are gone or told later.
     pub(super) fn restart(&mut self, dice: &mut Dice, started: &BTreeSet<ContainerId>) {
-        let lost: Vec<i64> = self
-            .live
-            .keys()
-            .copied()
-            .filter(|id| !started.contains(&container_id(*id)))
-            .collect();
+        let lost: Vec<i64> =
+            self.live.keys().copied().filter(|id| !started.contains(&container_id(*id))).collect();
         for id in lost {
             self.live.remove(&id);
             if dice.chance(50) {

@@ -29,11 +29,7 @@ impl Master {
                     all.iter().for_each(|container| self.hold(container.id))
                 }
                 Output::Event(AmEvent::Completed(status)) => {
-                    assert!(
-                        self.completed.insert(status.id),
-                        "{} ended twice",
-                        status.id
-                    );
+                    assert!(self.completed.insert(status.id), "{} ended twice", status.id);
                     self.held.remove(&status.id);
                 }
                 _ => {}
@@ -60,10 +56,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let config = AmConfig {
-            expiry: Duration::from_secs(1_000_000),
-            ..AmConfig::default()
-        };
+        let config = AmConfig { expiry: Duration::from_secs(1_000_000), ..AmConfig::default() };
         Self {
             dice: Dice(seed),
             now: Duration::ZERO,
@@ -120,33 +113,18 @@ impl World {
             3..=4 => self.release_one(),
             5..=6 => self.end_one(),
             7 => self.rm.restart(&mut self.dice, &self.master.held),
-            8 => self
-                .machine
-                .blacklist(vec![format!("h{}", self.dice.roll() % 3)], &[]),
-            _ => self
-                .machine
-                .blacklist(Vec::new(), &[format!("h{}", self.dice.roll() % 3)]),
+            8 => self.machine.blacklist(vec![format!("h{}", self.dice.roll() % 3)], &[]),
+            _ => self.machine.blacklist(Vec::new(), &[format!("h{}", self.dice.roll() % 3)]),
         }
     }
 
     fn want(&mut self) {
-        let nodes = ["a", "b"].map(|host| NodeHint {
-            host: host.into(),
-            rack: "/r".into(),
-        });
+        let nodes = ["a", "b"].map(|host| NodeHint { host: host.into(), rack: "/r".into() });
         let priority = self.dice.below(2) as i32;
         let count = self.dice.below(12) as u32;
         let resource = Resource::new(256 << self.dice.below(2), 1);
-        self.machine.set_wanted(
-            self.now,
-            Wanted {
-                priority,
-                resource,
-                count,
-                nodes: nodes.to_vec(),
-                label: None,
-            },
-        );
+        self.machine
+            .set_wanted(self.now, Wanted { priority, resource, count, nodes: nodes.to_vec(), label: None });
     }
 
     fn release_one(&mut self) {
@@ -169,8 +147,7 @@ impl World {
     /// Containers that an earlier ResourceManager granted just before it died cannot be started; the master gives them back.
     fn fail_to_start_phantoms(&mut self) {
         let ended: Vec<i64> = self.rm.ended.clone();
-        let unknown =
-            |id: &&ContainerId| !self.rm.live.contains_key(&id.id) && !ended.contains(&id.id);
+        let unknown = |id: &&ContainerId| !self.rm.live.contains_key(&id.id) && !ended.contains(&id.id);
         let phantoms: Vec<ContainerId> = self.master.held.iter().filter(unknown).copied().collect();
         for id in phantoms {
             self.master.held.remove(&id);
@@ -186,9 +163,7 @@ impl World {
             if self.answers.is_empty() {
                 self.fail_to_start_phantoms();
             }
-            let told = self.rm.fresh.is_empty()
-                && self.rm.ended.is_empty()
-                && self.rm.recovered.is_empty();
+            let told = self.rm.fresh.is_empty() && self.rm.ended.is_empty() && self.rm.recovered.is_empty();
             if told && self.answers.is_empty() && self.machine.is_quiet() && self.rm.registered {
                 return;
             }
@@ -201,23 +176,13 @@ impl World {
             let (wanted, held) = self.machine.account(priority);
             let pending = *self.rm.pending.get(&priority).unwrap_or(&0);
             let expected = i64::from(wanted.saturating_sub(held));
-            assert_eq!(
-                pending, expected,
-                "priority {priority}: wanted {wanted}, held {held}"
-            );
+            assert_eq!(pending, expected, "priority {priority}: wanted {wanted}, held {held}");
         }
         let live: BTreeSet<ContainerId> = self.rm.live.keys().map(|id| container_id(*id)).collect();
         let held: BTreeSet<ContainerId> = self.machine.held().copied().collect();
-        assert_eq!(
-            held, self.master.held,
-            "the machine and the master disagree"
-        );
+        assert_eq!(held, self.master.held, "the machine and the master disagree");
         assert_eq!(held, live, "a container leaks");
-        assert_eq!(
-            self.rm.blacklist,
-            self.machine_blacklist(),
-            "the ResourceManager has another blacklist"
-        );
+        assert_eq!(self.rm.blacklist, self.machine_blacklist(), "the ResourceManager has another blacklist");
         assert_eq!(self.master.registered, 1);
     }
 

@@ -12,6 +12,7 @@
 
 pub mod accumulator;
 pub mod application_spec;
+pub mod checkpoint;
 pub mod config;
 pub mod executor;
 pub mod failure;

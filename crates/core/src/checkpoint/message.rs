@@ -1,0 +1,219 @@
+//! What job master and tasks say to each other about checkpoints. It travels through task executor and worker unchanged.
+
+use super::failure::CheckpointFailureReason;
+use super::state::SubtaskState;
+use crate::failure::Failure;
+use crate::ids::{ExecutionId, VertexId};
+use crate::time::Millis;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The form in which a savepoint's state is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SavepointFormat {
+    /// The same for every state backend.
+    #[default]
+    Canonical,
+    /// The backend's own.
+    Native,
+}
+
+/// What a snapshot is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SnapshotKind {
+    /// Recovery.
+    Checkpoint,
+    /// A person; the job goes on and nothing is committed.
+    Savepoint {
+        /// How state is written.
+        format: SavepointFormat,
+    },
+    /// The end of the job: a task takes its snapshot, emits nothing more, and finishes once the savepoint is complete.
+    Stop {
+        /// How state is written.
+        format: SavepointFormat,
+        /// Whether the input counts as ended: windows fire, and operators finish, before the snapshot.
+        drain: bool,
+    },
+}
+
+impl SnapshotKind {
+    /// Whether it belongs to a person, and not to the coordinator.
+    pub fn is_savepoint(self) -> bool {
+        !matches!(self, SnapshotKind::Checkpoint)
+    }
+
+    /// The savepoint's format.
+    pub fn format(self) -> Option<SavepointFormat> {
+        match self {
+            SnapshotKind::Checkpoint => None,
+            SnapshotKind::Savepoint { format } | SnapshotKind::Stop { format, .. } => Some(format),
+        }
+    }
+
+    /// `checkpoint_type` of the REST API.
+    pub fn type_name(self, unaligned: bool) -> &'static str {
+        match self {
+            SnapshotKind::Checkpoint if unaligned => "UNALIGNED_CHECKPOINT",
+            SnapshotKind::Checkpoint => "CHECKPOINT",
+            SnapshotKind::Savepoint { .. } => "SAVEPOINT",
+            SnapshotKind::Stop { .. } => "SYNC_SAVEPOINT",
+        }
+    }
+}
+
+/// How barriers treat the records before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum BarrierAlignment {
+    /// Channels are not blocked.
+    AtLeastOnce,
+    /// Channels are blocked until all barriers are there.
+    Aligned,
+    /// The same, but barriers overtake once alignment has taken this long.
+    AlignedFor {
+        /// In milliseconds.
+        timeout: Millis,
+    },
+    /// Barriers overtake records, which become state.
+    Unaligned,
+}
+
+/// Where the state of a snapshot goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SnapshotTarget {
+    /// Into the acknowledgement. Larger state is an error of the task.
+    Inline {
+        /// The most that one piece may have, in bytes.
+        max_bytes: u64,
+    },
+    /// Into files, which the task names itself and creates with their parent directories.
+    Directory {
+        /// For files of this checkpoint alone; removed with it. [`super::StateFile::Own`] names are relative to it.
+        exclusive: String,
+        /// For files that later checkpoints may refer to.
+        shared: String,
+        /// For files that tasks themselves remove.
+        task_owned: String,
+        /// State up to this size, in bytes, goes into the acknowledgement.
+        inline_threshold: u64,
+    },
+}
+
+/// The order to take a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerCheckpoint {
+    /// Its number: carried by the barriers.
+    pub checkpoint: u64,
+    /// When it was triggered: carried by the barriers.
+    pub timestamp: Millis,
+    /// What for.
+    pub kind: SnapshotKind,
+    /// Whether it may refer to nothing written before it.
+    pub full: bool,
+    /// How barriers treat records.
+    pub alignment: BarrierAlignment,
+    /// Where state goes.
+    pub target: SnapshotTarget,
+}
+
+/// What the job master tells tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum CheckpointCommand {
+    /// To tasks without running predecessors: take a snapshot and send barriers. All others hear of it by barriers.
+    Trigger(TriggerCheckpoint),
+    /// To all that took part: it is durable. Commit what was prepared for it and for all before it; files of it may be
+    /// referred to from now on; after [`SnapshotKind::Stop`], or after the end of data was part of it, finish.
+    Complete {
+        /// Which.
+        checkpoint: u64,
+    },
+    /// To all that should have taken part: it will not come to be. Forget it and go on.
+    Abort {
+        /// Which.
+        checkpoint: u64,
+    },
+}
+
+/// What a task hands over.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TaskSnapshot {
+    /// By operator; operators without state may be left out.
+    #[serde(default)]
+    pub operators: BTreeMap<VertexId, SubtaskState>,
+    /// Whether it was restored as finished and has nothing to do (see [`super::TaskRestore::finished`]).
+    #[serde(default)]
+    pub finished: bool,
+}
+
+/// What taking a snapshot cost a task. Times in milliseconds, sizes in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SnapshotMetrics {
+    /// Written for this checkpoint, without what was only referred to.
+    pub checkpointed_bytes: u64,
+    /// While no record was processed.
+    pub sync_ms: u64,
+    /// Beside the processing of records.
+    pub async_ms: u64,
+    /// From the first barrier to the last.
+    pub alignment_ms: u64,
+    /// From the trigger to the first barrier.
+    pub start_delay_ms: u64,
+    /// Processed during alignment.
+    pub processed_bytes: u64,
+    /// Records in flight that became state.
+    pub persisted_bytes: u64,
+    /// Whether barriers overtook records.
+    pub unaligned: bool,
+}
+
+/// What tasks tell the job master.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum CheckpointReport {
+    /// The snapshot is taken, and every file of it is closed.
+    Acknowledged {
+        /// By whom.
+        execution: ExecutionId,
+        /// Of which checkpoint.
+        checkpoint: u64,
+        /// The state.
+        snapshot: TaskSnapshot,
+        /// What it cost.
+        #[serde(default)]
+        metrics: SnapshotMetrics,
+    },
+    /// There will be no snapshot.
+    Declined {
+        /// By whom.
+        execution: ExecutionId,
+        /// Of which checkpoint.
+        checkpoint: u64,
+        /// Why, in kind.
+        reason: CheckpointFailureReason,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// All input was read and all operators have finished; the task waits for a checkpoint that contains this.
+    EndOfData {
+        /// Who.
+        execution: ExecutionId,
+    },
+}
+
+impl CheckpointReport {
+    /// Who reports.
+    pub fn execution(&self) -> ExecutionId {
+        match self {
+            CheckpointReport::Acknowledged { execution, .. }
+            | CheckpointReport::Declined { execution, .. }
+            | CheckpointReport::EndOfData { execution } => *execution,
+        }
+    }
+}

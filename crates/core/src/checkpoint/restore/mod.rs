@@ -1,0 +1,240 @@
+//! Restoring: which state of a checkpoint goes to which subtask of a job that may run at another parallelism.
+//!
+//! [`RestorePlan::new`] checks once that the checkpoint fits the graph; [`RestorePlan::task`] then answers for each task.
+
+mod assign;
+mod check;
+#[cfg(test)]
+mod tests;
+
+use super::metadata::CheckpointMetadata;
+use super::state::SubtaskState;
+use crate::graph::{JobGraph, JobVertex, OperatorInfo, TaskRef};
+use crate::ids::VertexId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// To whom the files of a checkpoint belong from which a job starts (`execution.state-recovery.claim-mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClaimMode {
+    /// To the person: the job's own first checkpoint refers to none of them.
+    #[default]
+    NoClaim,
+    /// To the job, which removes them when they are subsumed.
+    Claim,
+    /// To the person, though the job's checkpoints refer to them.
+    Legacy,
+}
+
+impl ClaimMode {
+    /// Reads `NO_CLAIM`, `CLAIM` or `LEGACY`, in any case, with `-` or `_`.
+    pub fn parse(text: &str) -> Option<ClaimMode> {
+        match text.trim().to_ascii_uppercase().replace('-', "_").as_str() {
+            "NO_CLAIM" => Some(ClaimMode::NoClaim),
+            "CLAIM" => Some(ClaimMode::Claim),
+            "LEGACY" => Some(ClaimMode::Legacy),
+            _ => None,
+        }
+    }
+}
+
+/// A checkpoint or savepoint from which a new job is to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreSource {
+    /// What it consists of.
+    pub metadata: Arc<CheckpointMetadata>,
+    /// The directory it was read from.
+    pub directory: String,
+    /// To whom its files belong.
+    pub claim: ClaimMode,
+    /// Whether state may be left out for which there is no operator (`-n`).
+    pub allow_non_restored: bool,
+}
+
+/// What a task begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRestore {
+    /// The checkpoint's number. What was prepared for it and before it is to be committed, if that has not been done.
+    pub checkpoint: u64,
+    /// The directory in which [`super::StateFile::Own`] names are found; none where all state is inline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// The task had finished: it emits the end of its output at once, and takes part in checkpoints without state.
+    #[serde(default)]
+    pub finished: bool,
+    /// By operator: the state, and only that, which this subtask is to have. Operators without state are left out.
+    #[serde(default)]
+    pub operators: BTreeMap<VertexId, SubtaskState>,
+}
+
+/// A checkpoint that does not fit the job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// There is state for which there is no operator.
+    #[error(
+        "Failed to rollback to checkpoint/savepoint {path}. Cannot map checkpoint/savepoint state for operator {operator} \
+         to the new program, because the operator is not available in the new program. If you want to allow to skip this, \
+         you can set the --allowNonRestoredState option on the CLI."
+    )]
+    NoOperator {
+        /// Where the checkpoint is.
+        path: String,
+        /// The operator's uid, name and id.
+        operator: String,
+    },
+    /// The parallelism is above the number of key groups.
+    #[error(
+        "The state for task {vertex} can not be restored. The maximum parallelism ({max}) of the restored state is lower \
+         than the configured parallelism ({parallelism}). Please reduce the parallelism of the task to be lower or equal to \
+         the maximum parallelism."
+    )]
+    ParallelismTooHigh {
+        /// The vertex' name.
+        vertex: String,
+        /// Key groups in the checkpoint.
+        max: u32,
+        /// Subtasks in the job.
+        parallelism: u32,
+    },
+    /// The number of key groups is another.
+    #[error(
+        "The state for task {vertex} can not be restored. The maximum parallelism ({found}) of the restored state does not \
+         equal the maximum parallelism ({configured}) of the task: set pipeline.max-parallelism, or the operator's maximum \
+         parallelism, to {found}."
+    )]
+    MaxParallelism {
+        /// The vertex' name.
+        vertex: String,
+        /// Key groups in the checkpoint.
+        found: u32,
+        /// Key groups in the job.
+        configured: u32,
+    },
+    /// Records in flight belong to channels that the job does not have.
+    #[error(
+        "The state for task {vertex} can not be restored at parallelism {parallelism}: the unaligned checkpoint holds records in \
+         flight between {found} subtasks. Restore at the same parallelism, or from a savepoint, which holds none."
+    )]
+    InFlight {
+        /// The vertex' name.
+        vertex: String,
+        /// Subtasks in the checkpoint.
+        found: u32,
+        /// Subtasks in the job.
+        parallelism: u32,
+    },
+    /// Some operators of a chain had finished, others not.
+    #[error(
+        "Can not restore vertex {vertex} which contain mixed operator finished state: {finished} had finished, {other} had not"
+    )]
+    MixedFinished {
+        /// The vertex' name.
+        vertex: String,
+        /// An operator that had finished.
+        finished: String,
+        /// One that had not.
+        other: String,
+    },
+    /// A finished vertex would get input again.
+    #[error(
+        "Illegal JobGraph modification. Cannot run a program with fully finished vertices predeceased with the ones not fully \
+         finished: task vertex {vertex} had finished, its input {input} had not"
+    )]
+    FinishedBehindUnfinished {
+        /// The vertex that had finished.
+        vertex: String,
+        /// The one before it.
+        input: String,
+    },
+}
+
+/// A checkpoint that fits a graph.
+#[derive(Debug, Clone)]
+pub struct RestorePlan {
+    metadata: Arc<CheckpointMetadata>,
+    directory: Option<String>,
+    /// Position of each operator in the metadata.
+    operators: BTreeMap<VertexId, usize>,
+    /// By vertex of the graph: whether it had finished.
+    finished: Vec<bool>,
+}
+
+impl RestorePlan {
+    /// Checks that a checkpoint fits a graph.
+    ///
+    /// # Errors
+    /// The first thing that does not.
+    pub fn new(
+        graph: &JobGraph,
+        metadata: Arc<CheckpointMetadata>,
+        directory: Option<String>,
+        allow_non_restored: bool,
+    ) -> Result<RestorePlan, RestoreError> {
+        let plan = RestorePlan::known_to_fit(graph, metadata, directory);
+        if !allow_non_restored {
+            plan.check_unclaimed(graph)?;
+        }
+        for vertex in &graph.vertices {
+            plan.check_vertex(vertex)?;
+            plan.check_finished(vertex)?;
+        }
+        plan.check_finished_order(graph)?;
+        Ok(plan)
+    }
+
+    /// For a checkpoint that the job took itself, or that [`RestorePlan::new`] has found to fit.
+    pub fn known_to_fit(
+        graph: &JobGraph,
+        metadata: Arc<CheckpointMetadata>,
+        directory: Option<String>,
+    ) -> RestorePlan {
+        let operators: BTreeMap<VertexId, usize> =
+            metadata.operators.iter().enumerate().map(|(i, o)| (o.id, i)).collect();
+        let finished = |id| operators.get(&id).is_some_and(|i| metadata.operators[*i].finished);
+        let finished = graph.vertices.iter().map(|v| operator_ids(v).all(finished)).collect();
+        RestorePlan { metadata, directory, operators, finished }
+    }
+
+    /// What a task begins with.
+    pub fn task(&self, graph: &JobGraph, task: TaskRef) -> TaskRestore {
+        let vertex = &graph.vertices[task.vertex];
+        let operators = operator_ids(vertex)
+            .filter_map(|id| Some((id, self.state_of(vertex, id, task.subtask)?)))
+            .filter(|(_, state)| !state.is_empty())
+            .collect();
+        TaskRestore {
+            checkpoint: self.metadata.checkpoint,
+            directory: self.directory.clone(),
+            finished: self.finished.get(task.vertex).copied().unwrap_or(false),
+            operators,
+        }
+    }
+
+    /// The checkpoint's number.
+    pub fn checkpoint(&self) -> u64 {
+        self.metadata.checkpoint
+    }
+
+    fn path(&self) -> String {
+        self.directory.clone().unwrap_or_else(|| self.metadata.checkpoint.to_string())
+    }
+
+    fn state_of(&self, vertex: &JobVertex, operator: VertexId, subtask: u32) -> Option<SubtaskState> {
+        let state = &self.metadata.operators[*self.operators.get(&operator)?];
+        Some(assign::share(state, subtask, vertex.parallelism))
+    }
+}
+
+/// The operators of a vertex; the vertex itself stands for them where none are named.
+fn operator_ids(vertex: &JobVertex) -> impl Iterator<Item = VertexId> + '_ {
+    operator_ids_of(vertex.id, &vertex.operators)
+}
+
+/// See [`operator_ids`].
+pub(super) fn operator_ids_of(
+    vertex: VertexId,
+    operators: &[OperatorInfo],
+) -> impl Iterator<Item = VertexId> + '_ {
+    operators.iter().map(|o| o.id).chain(operators.is_empty().then_some(vertex))
+}

@@ -4,6 +4,7 @@
 //! carries the epoch of the application master (its YARN attempt number); the receiver drops what is stale.
 
 use crate::accumulator::Accumulators;
+use crate::checkpoint::{CheckpointCommand, CheckpointReport};
 use crate::config::Configuration;
 use crate::failure::Failure;
 use crate::host::WorkerSpec;
@@ -104,6 +105,13 @@ pub enum FromExecutor {
         /// Accumulators of running tasks.
         accumulators: Vec<(ExecutionId, Accumulators)>,
     },
+    /// A task has something to say about a checkpoint.
+    Checkpoint {
+        /// The job.
+        job_id: JobId,
+        /// What.
+        report: CheckpointReport,
+    },
     /// The answer to [`ToExecutor::ListLogs`].
     Logs {
         /// From the request.
@@ -163,6 +171,15 @@ pub enum ToExecutor {
     StopWorker {
         /// The job.
         job_id: JobId,
+    },
+    /// Checkpoint orders for tasks.
+    Checkpoint {
+        /// The job.
+        job_id: JobId,
+        /// To whom.
+        executions: Vec<ExecutionId>,
+        /// What.
+        command: CheckpointCommand,
     },
     /// List the log files.
     ListLogs {

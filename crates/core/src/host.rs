@@ -4,6 +4,7 @@
 //! [`HOST_ENV`]`=<role>:<path of the socket>`. Both sides send frames: a 4-byte big-endian length, then one JSON value.
 //! The program speaks first, with [`FromProgram::Hello`]. Unknown fields are ignored, so that either side may be newer.
 
+use crate::checkpoint::{CheckpointCommand, CheckpointReport};
 use crate::config::Configuration;
 use crate::graph::JobGraph;
 use crate::ids::{ExecutionId, JobId};
@@ -88,6 +89,11 @@ pub enum FromProgram {
         /// Accumulators of running tasks.
         accumulators: Vec<(ExecutionId, crate::accumulator::Accumulators)>,
     },
+    /// A task has something to say about a checkpoint.
+    Checkpoint {
+        /// What.
+        report: CheckpointReport,
+    },
 }
 
 /// What the host says.
@@ -138,6 +144,13 @@ pub enum ToProgram {
     Cancel {
         /// The attempts.
         executions: Vec<ExecutionId>,
+    },
+    /// Checkpoint orders for tasks; those that are not there any more are left out.
+    Checkpoint {
+        /// To whom.
+        executions: Vec<ExecutionId>,
+        /// What.
+        command: CheckpointCommand,
     },
     /// The worker shall end: its job has.
     Shutdown,

@@ -1,6 +1,7 @@
 //! Tasks as they are deployed: states, inputs, and what a subtask reports.
 
 use crate::accumulator::Accumulators;
+use crate::checkpoint::TaskRestore;
 use crate::failure::Failure;
 use crate::ids::ExecutionId;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,9 @@ pub struct TaskDeployment {
     pub inputs: Vec<InputDeployment>,
     /// By output index.
     pub outputs: Vec<OutputDeployment>,
+    /// The state to begin with; none to begin from nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<TaskRestore>,
 }
 
 /// Counters of one task, cumulative since the attempt began.

@@ -1,7 +1,7 @@
 //! A model of a task executor: its workers and the tasks that live in them.
 
 use kvick_core::ids::{ExecutionId, JobId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A container with a task executor in it.
 #[derive(Debug, Default)]
@@ -20,5 +20,26 @@ pub struct ModelWorker {
     /// Whether it was reported ready.
     pub ready: bool,
     /// Tasks that have not ended.
-    pub live: BTreeSet<ExecutionId>,
+    pub live: BTreeMap<ExecutionId, ModelTask>,
+}
+
+/// A task, as far as checkpoints go.
+#[derive(Debug, Default)]
+pub struct ModelTask {
+    /// It was restored as finished: it has no state.
+    pub was_finished: bool,
+    /// It has read all its input and waits for a checkpoint that contains this.
+    pub ended: bool,
+    /// The first such checkpoint of which it took a snapshot.
+    pub ended_in: Option<u64>,
+    /// It has taken the snapshot of the savepoint with which the job stops, and waits for its completion.
+    pub stopped_in: Option<u64>,
+    /// The checkpoint for which it waited is complete.
+    pub released: bool,
+    /// The newest checkpoint of which it took a snapshot, or was told that there will be none.
+    pub newest: u64,
+    /// Its state: local files by number.
+    pub files: Vec<u64>,
+    /// Where each of them lies in shared storage, by the checkpoint for which it was written or referred to.
+    pub written: BTreeMap<u64, BTreeMap<u64, String>>,
 }

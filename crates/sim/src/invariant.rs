@@ -1,16 +1,37 @@
 //! What must hold after every step.
 
 use crate::executor::ModelExecutor;
+use crate::storage::ModelStorage;
+use kvick_core::checkpoint::{CheckpointCoordinator, CheckpointRetention};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId, VertexId};
+use kvick_core::job::JobState;
 use kvick_core::master::Master;
 use kvick_core::resources::Slot;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks the world; says in words what does not hold.
-pub fn check(master: &Master, executors: &BTreeMap<ExecutorId, ModelExecutor>) -> Result<(), String> {
+pub fn check(
+    master: &Master,
+    executors: &BTreeMap<ExecutorId, ModelExecutor>,
+    storage: &mut ModelStorage,
+) -> Result<(), String> {
     no_subtask_runs_twice(executors)?;
     slots_are_held_by_living_jobs(master)?;
-    both_sides_count_the_same_slots(master)
+    both_sides_count_the_same_slots(master)?;
+    jobs_know_their_restore_points(master, storage)
+}
+
+fn jobs_know_their_restore_points(master: &Master, storage: &mut ModelStorage) -> Result<(), String> {
+    for (id, job) in master.jobs().filter(|(_, job)| !job.state().is_terminal()) {
+        let knows = job.checkpoints().and_then(|c| c.restore_point()).map(|c| c.id());
+        let stored = storage.job(*id).restore_point();
+        if knows != stored {
+            return Err(format!(
+                "job {id} would be restored from {knows:?}, the newest stored is {stored:?}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn both_sides_count_the_same_slots(master: &Master) -> Result<(), String> {
@@ -27,7 +48,7 @@ fn both_sides_count_the_same_slots(master: &Master) -> Result<(), String> {
 fn no_subtask_runs_twice(executors: &BTreeMap<ExecutorId, ModelExecutor>) -> Result<(), String> {
     let mut seen: BTreeMap<(JobId, VertexId, u32), ExecutionId> = BTreeMap::new();
     for (job, worker) in executors.values().flat_map(|e| &e.workers) {
-        for task in &worker.live {
+        for task in worker.live.keys() {
             if let Some(other) = seen.insert((*job, task.vertex, task.subtask), *task) {
                 return Err(format!("job {job}: {task} runs while {other} does"));
             }
@@ -50,7 +71,14 @@ fn slots_are_held_by_living_jobs(master: &Master) -> Result<(), String> {
 }
 
 /// What must hold at the end, when faults have stopped and time enough has passed.
-pub fn check_end(master: &Master, executors: &BTreeMap<ExecutorId, ModelExecutor>) -> Result<(), String> {
+pub fn check_end(
+    master: &Master,
+    executors: &BTreeMap<ExecutorId, ModelExecutor>,
+    storage: &ModelStorage,
+) -> Result<(), String> {
+    every_caller_was_answered(storage)?;
+    nothing_is_under_way(master)?;
+    completed_checkpoints_end_as_configured(master, storage)?;
     for (id, job) in master.jobs() {
         if !job.state().is_terminal() {
             return Err(format!(
@@ -65,4 +93,52 @@ pub fn check_end(master: &Master, executors: &BTreeMap<ExecutorId, ModelExecutor
     }
     let left: BTreeSet<_> = executors.keys().collect();
     if left.is_empty() { Ok(()) } else { Err(format!("containers were never given back: {left:?}")) }
+}
+
+fn every_caller_was_answered(storage: &ModelStorage) -> Result<(), String> {
+    for (job, record) in &storage.jobs {
+        if let Some((caller, answers)) = record.callers.iter().find(|(_, answers)| **answers != 1) {
+            return Err(format!("job {job}: caller {caller} was answered {answers} times"));
+        }
+    }
+    Ok(())
+}
+
+fn nothing_is_under_way(master: &Master) -> Result<(), String> {
+    for (id, checkpoints) in master.jobs().filter_map(|(id, job)| Some((id, job.checkpoints()?))) {
+        let pending: Vec<u64> = checkpoints.pending().collect();
+        let in_progress = checkpoints.statistics().counts().in_progress;
+        if !pending.is_empty() || in_progress > 0 || checkpoints.waiting_callers() > 0 {
+            return Err(format!(
+                "job {id} has ended, but checkpoints {pending:?} are under way ({in_progress})"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Finished jobs leave nothing, others what the retention says.
+fn completed_checkpoints_end_as_configured(master: &Master, storage: &ModelStorage) -> Result<(), String> {
+    for (id, job) in master.jobs() {
+        let (Some(checkpoints), Some(record)) = (job.checkpoints(), storage.jobs.get(id)) else { continue };
+        let Some(latest) = record.restore_point() else { continue };
+        let keeps = match checkpoints.settings().retention {
+            CheckpointRetention::None => false,
+            CheckpointRetention::DeleteOnCancellation => job.state() == JobState::Failed,
+            CheckpointRetention::RetainOnCancellation => job.state() != JobState::Finished,
+        };
+        if keeps == record.discarded.contains(&latest) {
+            let state = job.state();
+            return Err(format!("job {id} ended as {state:?}: checkpoint {latest} should be kept: {keeps}"));
+        }
+        if let Some(file) = missing_file(checkpoints, storage).filter(|_| keeps) {
+            return Err(format!("job {id}: a kept checkpoint lacks {file}"));
+        }
+    }
+    Ok(())
+}
+
+fn missing_file<'a>(checkpoints: &'a CheckpointCoordinator, storage: &ModelStorage) -> Option<&'a str> {
+    let kept = checkpoints.completed().iter().flat_map(|c| c.metadata.shared_files());
+    kept.into_iter().find(|file| !storage.files.contains(*file))
 }

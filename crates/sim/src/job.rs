@@ -16,6 +16,9 @@ pub fn random_job(id: JobId, random: &mut Random) -> JobSubmission {
         config.set("restart-strategy.fixed-delay.attempts", random.between(0, 1_000).to_string());
         config.set("restart-strategy.fixed-delay.delay", format!("{} ms", random.between(0, 2_000)));
     }
+    if random.chance(75) {
+        set_checkpoints(&mut config, random);
+    }
     JobSubmission {
         job_id: id,
         ordinal: 0,
@@ -24,6 +27,26 @@ pub fn random_job(id: JobId, random: &mut Random) -> JobSubmission {
         config,
         once: BTreeMap::new(),
         earlier: Vec::new(),
+    }
+}
+
+fn set_checkpoints(config: &mut Configuration, random: &mut Random) {
+    let mut set = |key: &str, value: String| config.set(format!("execution.checkpointing.{key}"), value);
+    set("interval", format!("{} ms", random.between(1_000, 15_000)));
+    set("timeout", format!("{} ms", random.between(500, 15_000)));
+    set("min-pause", format!("{} ms", random.between(0, 1) * random.between(0, 3_000)));
+    set("max-concurrent-checkpoints", random.between(1, 3).to_string());
+    set("tolerable-failed-checkpoints", random.between(0, 3).to_string());
+    set("num-retained", random.between(1, 3).to_string());
+    set("incremental", random.chance(70).to_string());
+    set("checkpoints-after-tasks-finish", random.chance(90).to_string());
+    let retention = ["NO_EXTERNALIZED_CHECKPOINTS", "DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION"];
+    set("externalized-checkpoint-retention", retention[random.between(0, 2) as usize].to_string());
+    if random.chance(85) {
+        set("dir", "mem:///checkpoints".to_string());
+    }
+    if random.chance(70) {
+        set("savepoint-dir", "mem:///savepoints".to_string());
     }
 }
 

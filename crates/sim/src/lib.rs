@@ -4,10 +4,12 @@
 //! One seed is one schedule: the same seed gives the same events in the same order. [`run`] checks the invariants after
 //! every step and, once faults have stopped, that every job ends and every container is given back.
 
+mod checkpoints;
 mod executor;
 mod invariant;
 mod job;
 mod random;
+mod storage;
 mod world;
 
 pub use world::{Outcome, Violation, run};

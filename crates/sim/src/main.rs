@@ -8,9 +8,10 @@ fn main() -> ExitCode {
     }
     let mut arguments = std::env::args().skip(1).filter_map(|a| a.parse::<u64>().ok());
     let (count, first) = (arguments.next().unwrap_or(10_000), arguments.next().unwrap_or(0));
-    report((first..first + count).try_for_each(|seed| kvick_sim::run(seed, false).map(drop)).map(|()| {
-        println!("{count} schedules hold");
-    }))
+    let mut sum = kvick_sim::Outcome::default();
+    let mut run = |seed| kvick_sim::run(seed, false).map(|outcome| sum += outcome);
+    let held = (first..first + count).try_for_each(&mut run);
+    report(held.map(|()| println!("{count} schedules hold: {sum:?}")))
 }
 
 fn report(result: Result<(), kvick_sim::Violation>) -> ExitCode {

@@ -1,9 +1,11 @@
 //! The world: a queue of future events, the model of YARN, the faults, and the master in the middle.
 
+use crate::checkpoints::{self, restored_task};
 use crate::executor::{ModelExecutor, ModelWorker};
 use crate::invariant;
 use crate::job::random_job;
 use crate::random::Random;
+use crate::storage::ModelStorage;
 use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
@@ -41,12 +43,37 @@ pub struct Outcome {
     pub ended_otherwise: u32,
     /// Faults that happened.
     pub faults: u32,
+    /// Checkpoints that were completed.
+    pub checkpoints: u32,
+    /// Tasks that were deployed with state.
+    pub restored: u32,
+    /// Requests for a checkpoint or savepoint that were granted.
+    pub granted: u32,
+    /// Jobs that were stopped with a savepoint.
+    pub stopped: u32,
+    /// Files that were removed one by one, because no checkpoint referred to them any more.
+    pub removed: u32,
     /// Events handled.
     pub steps: usize,
 }
 
+impl std::ops::AddAssign for Outcome {
+    fn add_assign(&mut self, more: Outcome) {
+        self.finished += more.finished;
+        self.ended_otherwise += more.ended_otherwise;
+        self.faults += more.faults;
+        self.checkpoints += more.checkpoints;
+        self.restored += more.restored;
+        self.granted += more.granted;
+        self.stopped += more.stopped;
+        self.removed += more.removed;
+        self.steps += more.steps;
+    }
+}
+
+/// What happens at an instant.
 #[derive(Debug)]
-enum Happening {
+pub(crate) enum Happening {
     Submit(JobId),
     Cancel(JobId),
     Grant,
@@ -58,19 +85,22 @@ enum Happening {
     WorkerDies(ExecutorId, JobId, u64),
     Task(ExecutorId, JobId, u64, ExecutionId, TaskState),
     Heartbeat(ExecutorId),
+    Checkpoint(checkpoints::Event),
     Chaos,
 }
 
-struct World {
-    random: Random,
+/// Everything, with the master in the middle.
+pub(crate) struct World {
+    pub(crate) random: Random,
     now: u64,
     queue: BTreeMap<(u64, u64), Happening>,
-    sequence: u64,
-    master: Master,
-    executors: BTreeMap<ExecutorId, ModelExecutor>,
+    pub(crate) sequence: u64,
+    pub(crate) master: Master,
+    pub(crate) storage: ModelStorage,
+    pub(crate) executors: BTreeMap<ExecutorId, ModelExecutor>,
     wanted: u32,
     granting: u32,
-    outcome: Outcome,
+    pub(crate) outcome: Outcome,
     trace: bool,
 }
 
@@ -97,12 +127,16 @@ pub fn run(seed: u64, trace: bool) -> Result<Outcome, Violation> {
         } else {
             world.decide(|master, now, fx| master.tick(now, fx));
         }
-        invariant::check(&world.master, &world.executors).map_err(|what| violation(world.now, what))?;
+        let broken = world.storage.broken.take().map_or(Ok(()), Err);
+        let holds =
+            broken.and_then(|()| invariant::check(&world.master, &world.executors, &mut world.storage));
+        holds.map_err(|what| violation(world.now, what))?;
     }
     if world.outcome.steps >= MAX_STEPS {
         return Err(violation(world.now, "it does not come to rest".to_string()));
     }
-    invariant::check_end(&world.master, &world.executors).map_err(|what| violation(world.now, what))?;
+    let holds = invariant::check_end(&world.master, &world.executors, &world.storage);
+    holds.map_err(|what| violation(world.now, what))?;
     Ok(world.count())
 }
 
@@ -126,6 +160,7 @@ impl World {
             now: 0,
             queue: BTreeMap::new(),
             sequence: 0,
+            storage: ModelStorage::default(),
             executors: BTreeMap::new(),
             wanted: 0,
             granting: 0,
@@ -135,6 +170,7 @@ impl World {
         for job in 1..=world.random.between(1, 4) {
             let at = world.random.between(0, 20_000);
             world.at(at, Happening::Submit(JobId(u128::from(job))));
+            world.plan_requests(JobId(u128::from(job)));
             if world.random.chance(20) {
                 let at = world.random.between(0, FAULTS_END);
                 world.at(at, Happening::Cancel(JobId(u128::from(job))));
@@ -144,12 +180,12 @@ impl World {
         world
     }
 
-    fn at(&mut self, at: u64, happening: Happening) {
+    pub(crate) fn at(&mut self, at: u64, happening: Happening) {
         self.sequence += 1;
         self.queue.insert((at, self.sequence), happening);
     }
 
-    fn soon(&mut self, longest: u64, happening: Happening) {
+    pub(crate) fn soon(&mut self, longest: u64, happening: Happening) {
         let at = self.now + self.random.between(0, longest);
         self.at(at, happening);
     }
@@ -158,13 +194,13 @@ impl World {
         self.now < FAULTS_END
     }
 
-    fn fault(&mut self, percent: u64) -> bool {
+    pub(crate) fn fault(&mut self, percent: u64) -> bool {
         let happens = self.faults() && self.random.chance(percent);
         self.outcome.faults += u32::from(happens);
         happens
     }
 
-    fn decide(&mut self, input: impl FnOnce(&mut Master, Millis, &mut Vec<Effect>)) {
+    pub(crate) fn decide(&mut self, input: impl FnOnce(&mut Master, Millis, &mut Vec<Effect>)) {
         let mut effects = Vec::new();
         input(&mut self.master, Millis(self.now), &mut effects);
         for effect in effects {
@@ -189,6 +225,7 @@ impl World {
                 self.soon(2_000, Happening::ContainerEnds(executor));
             }
             Effect::Send { executor, message } => self.deliver(executor, *message),
+            Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
             _ => {}
         }
     }
@@ -209,6 +246,9 @@ impl World {
                         );
                     }
                 }
+            }
+            ToExecutor::Checkpoint { job_id, executions, command } => {
+                self.order(&executor, job_id, executions, command);
             }
             ToExecutor::StopWorker { job_id } => {
                 if let Some(model) = self.executors.get_mut(&executor) {
@@ -235,20 +275,24 @@ impl World {
             return;
         };
         let serial = worker.serial;
-        worker.live.extend(tasks.iter().map(|t| t.execution));
+        worker.live.extend(tasks.iter().map(|t| (t.execution, restored_task(t.restore.as_ref()))));
         for task in tasks {
+            self.outcome.restored += u32::from(task.restore.is_some());
+            self.storage.check_restore(job, task.execution, task.restore.as_ref());
+            let was_finished = task.restore.as_ref().is_some_and(|r| r.finished);
             let (id, place) = (task.execution, executor.clone());
             self.soon(200, Happening::Task(place.clone(), job, serial, id, TaskState::Running));
             let end = if self.fault(10) { TaskState::Failed } else { TaskState::Finished };
-            let at = self.now + 200 + self.random.between(0, 30_000);
+            let longest = if was_finished { 0 } else { 30_000 };
+            let at = self.now + 200 + self.random.between(0, longest);
             self.at(at, Happening::Task(place, job, serial, id, end));
         }
     }
 
     /// The serial of the worker in which a task lives, if it does.
-    fn live(&self, executor: &ExecutorId, job: JobId, task: ExecutionId) -> Option<u64> {
+    pub(crate) fn live(&self, executor: &ExecutorId, job: JobId, task: ExecutionId) -> Option<u64> {
         let worker = self.executors.get(executor)?.workers.get(&job)?;
-        worker.live.contains(&task).then_some(worker.serial)
+        worker.live.contains_key(&task).then_some(worker.serial)
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -281,11 +325,12 @@ impl World {
                     self.at(self.now + 10_000, Happening::Heartbeat(id));
                 }
             }
+            Happening::Checkpoint(event) => self.checkpoint_event(event),
             Happening::Chaos => self.chaos(),
         }
     }
 
-    fn say(&mut self, executor: &ExecutorId, message: FromExecutor) {
+    pub(crate) fn say(&mut self, executor: &ExecutorId, message: FromExecutor) {
         self.decide(|m, now, fx| m.from_executor(now, executor, message, fx));
     }
 
@@ -356,6 +401,9 @@ impl World {
 
     fn task(&mut self, id: ExecutorId, job: JobId, serial: u64, task: ExecutionId, state: TaskState) {
         if self.live(&id, job, task) != Some(serial) {
+            return;
+        }
+        if state == TaskState::Finished && !self.may_finish(&(id.clone(), job, serial, task)) {
             return;
         }
         if state.is_terminal()

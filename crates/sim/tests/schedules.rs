@@ -1,23 +1,21 @@
 //! Two thousand schedules of faults against the machines that run an application.
 
+use kvick_sim::Outcome;
+
 #[test]
-fn jobs_end_and_containers_come_back_whatever_breaks() {
-    let mut finished = 0;
-    let mut faults = 0;
+fn jobs_end_and_containers_come_back_and_no_checkpoint_is_lost_whatever_breaks() {
+    let mut sum = Outcome::default();
     for seed in 0..2_000 {
         match kvick_sim::run(seed, false) {
-            Ok(outcome) => {
-                finished += outcome.finished;
-                faults += outcome.faults;
-            }
+            Ok(outcome) => sum += outcome,
             Err(v) => panic!(
                 "seed {} at {} ms: {} (KVICK_SIM_SEED={0} cargo run -p kvick-sim)",
                 v.seed, v.at, v.what
             ),
         }
     }
-    assert!(
-        finished > 500 && faults > 5_000,
-        "the schedules test nothing: {finished} finished, {faults} faults"
-    );
+    let enough = sum.finished > 500 && sum.faults > 5_000;
+    let checkpoints = sum.checkpoints > 5_000 && sum.restored > 2_000 && sum.removed > 2_000;
+    let people = sum.granted > 300 && sum.stopped > 30;
+    assert!(enough && checkpoints && people, "the schedules test nothing: {sum:?}");
 }

@@ -112,8 +112,10 @@ pub struct TriggerCheckpoint {
     pub timestamp: Millis,
     /// What for.
     pub kind: SnapshotKind,
-    /// Whether it may refer to nothing written before it.
-    pub full: bool,
+    /// The completed checkpoint whose shared files it may refer to, and no others; carried by the barriers. Without one,
+    /// or where a task does not know any more what it wrote for that one, everything is written anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
     /// How barriers treat records.
     pub alignment: BarrierAlignment,
     /// Where state goes.
@@ -126,13 +128,15 @@ pub struct TriggerCheckpoint {
 pub enum CheckpointCommand {
     /// To tasks without running predecessors: take a snapshot and send barriers. All others hear of it by barriers.
     Trigger(TriggerCheckpoint),
-    /// To all that took part: it is durable. Commit what was prepared for it and for all before it; files of it may be
-    /// referred to from now on; after [`SnapshotKind::Stop`], or after the end of data was part of it, finish.
+    /// To all that took part: it is durable. Commit what was prepared for it and for all before it; what was written for
+    /// earlier ones will not be a [`TriggerCheckpoint::base`] of later ones; after [`SnapshotKind::Stop`], or after the end
+    /// of data was part of it, finish.
     Complete {
         /// Which.
         checkpoint: u64,
     },
-    /// To all that should have taken part: it will not come to be. Forget it and go on.
+    /// To all that should have taken part: it will not come to be. Forget it and go on, also after a
+    /// [`SnapshotKind::Stop`] that did not drain.
     Abort {
         /// Which.
         checkpoint: u64,

@@ -1,6 +1,7 @@
 //! From slots to running tasks: workers first, then the tasks of a region, all at once.
 
 use super::{JobEffect, JobMaster, Phase, Worker};
+use crate::checkpoint::{CheckpointCoordinator, RestorePlan};
 use crate::graph::TaskRef;
 use crate::graph::pointwise::{consumers_of, producers_of};
 use crate::ids::ExecutorId;
@@ -48,7 +49,10 @@ impl JobMaster {
         if executors.iter().any(|e| self.workers.get(e) == Some(&Worker::Starting)) {
             return;
         }
-        self.deploy(region, &tasks, fx);
+        // What a restart begins with is open while a checkpoint is being stored; its answer brings us here again.
+        if !self.checkpoints.as_ref().is_some_and(CheckpointCoordinator::store_in_doubt) {
+            self.deploy(now, region, &tasks, fx);
+        }
     }
 
     /// The executors under these tasks; `None` while a slot is missing.
@@ -56,11 +60,12 @@ impl JobMaster {
         tasks.iter().map(|t| self.pool.executor(self.execution(*t).slot).cloned()).collect()
     }
 
-    fn deploy(&mut self, region: usize, tasks: &[TaskRef], fx: &mut Vec<JobEffect>) {
+    fn deploy(&mut self, now: Millis, region: usize, tasks: &[TaskRef], fx: &mut Vec<JobEffect>) {
+        let restore = self.restore_plan(now);
         let mut by_executor: BTreeMap<ExecutorId, Vec<TaskDeployment>> = BTreeMap::new();
         for task in tasks {
             if let Some(executor) = self.pool.executor(self.execution(*task).slot).cloned() {
-                by_executor.entry(executor).or_default().push(self.deployment(*task));
+                by_executor.entry(executor).or_default().push(self.deployment(*task, restore.as_ref()));
                 self.execution_mut(*task).deployed = true;
             }
         }
@@ -69,7 +74,7 @@ impl JobMaster {
         self.pending_regions.remove(&region);
     }
 
-    fn deployment(&self, task: TaskRef) -> TaskDeployment {
+    fn deployment(&self, task: TaskRef, restore: Option<&RestorePlan>) -> TaskDeployment {
         let graph = &self.submission.graph;
         let vertex = &graph.vertices[task.vertex];
         let inputs = graph.inputs(vertex.id).map(|edge| {
@@ -92,6 +97,7 @@ impl JobMaster {
             execution: self.execution_id(task),
             inputs: inputs.collect(),
             outputs: outputs.collect(),
+            restore: restore.map(|plan| plan.task(graph, task)),
         }
     }
 

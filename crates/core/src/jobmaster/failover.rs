@@ -1,6 +1,7 @@
 //! What a failure means: which tasks stop, whether the job goes on, and how it ends when it does not.
 
 use super::{Decision, ExceptionEntry, JobEffect, JobMaster, Phase};
+use crate::checkpoint::CheckpointFailureReason;
 use crate::failure::{Failure, FailureKind};
 use crate::graph::{TaskRef, all_tasks};
 use crate::ids::{ExecutionId, ExecutorId};
@@ -69,7 +70,9 @@ impl JobMaster {
         }
         self.record(now, task, executor, &failure);
         match self.restart.on_failure(now) {
-            Decision::RestartAfter(delay) => self.restart_regions(now, &fresh, now.plus(delay), fx),
+            Decision::RestartAfter(delay) => {
+                self.restart_regions(now, &fresh, now.plus(delay), &failure, fx);
+            }
             Decision::Suppress(why) => {
                 self.fail(now, failure.wrapped(FailureKind::RestartSuppressed, why), fx);
             }
@@ -81,6 +84,7 @@ impl JobMaster {
         now: Millis,
         regions: &BTreeSet<usize>,
         at: Millis,
+        failure: &Failure,
         fx: &mut Vec<JobEffect>,
     ) {
         self.restarts += 1;
@@ -91,8 +95,17 @@ impl JobMaster {
             self.pending_regions.insert(region);
             tasks.extend(self.regions[region].tasks.iter().copied());
         }
+        self.with_checkpoints(now, fx, |c, e| c.tasks_lost(now, &tasks, failure, e));
         self.stop(now, &tasks, fx);
         self.advance(now, fx);
+    }
+
+    /// Restarts everything that runs, or ends the job, as the restart strategy says.
+    pub(super) fn fail_globally(&mut self, now: Millis, failure: Failure, fx: &mut Vec<JobEffect>) {
+        let runs =
+            |region: &usize| self.regions[*region].phase == Phase::Deployed && !self.region_stopped(*region);
+        let running: BTreeSet<usize> = (0..self.regions.len()).filter(runs).collect();
+        self.fail_regions(now, running, None, None, failure, fx);
     }
 
     /// Begins the next attempt of a region whose tasks have all stopped.
@@ -111,6 +124,7 @@ impl JobMaster {
     pub(super) fn fail(&mut self, now: Millis, failure: Failure, fx: &mut Vec<JobEffect>) {
         self.failure = Some(failure);
         self.enter(now, JobState::Failing, fx);
+        self.with_checkpoints(now, fx, |c, e| c.shut_down(now, CheckpointFailureReason::JobFailure, e));
         self.stop_all(now, fx);
         self.advance(now, fx);
     }

@@ -2,12 +2,13 @@
 //!
 //! It holds the execution graph, asks for slots, has workers started, deploys tasks region by region, and decides what a
 //! failure means. Methods come in four kinds:
-//! - *inputs* (`start`, `slots_granted`, `worker_ready`, `worker_lost`, `executor_lost`, `task_report`, `cancel`, `tick`)
-//!   take the time and push [`JobEffect`]s;
+//! - *inputs* (`start`, `slots_granted`, `worker_ready`, `worker_lost`, `executor_lost`, `task_report`, `cancel`, `tick`, and
+//!   those about checkpoints) take the time and push [`JobEffect`]s;
 //! - *getters* for REST ([`view`]);
 //! - [`JobMaster::next_deadline`] tells when `tick` is wanted;
 //! - nothing else changes it.
 
+mod checkpoints;
 mod deploy;
 mod execution;
 mod failover;
@@ -22,8 +23,11 @@ pub use settings::JobSettings;
 pub use slots::{SharedSlot, SlotPool};
 
 use crate::accumulator::{Accumulators, merge_into};
+use crate::checkpoint::{
+    CheckpointCommand, CheckpointCoordinator, CheckpointEffect, CheckpointFailureReason,
+};
 use crate::failure::Failure;
-use crate::graph::{TaskRef, all_tasks, pipelined_regions};
+use crate::graph::{RuntimeMode, TaskRef, all_tasks, pipelined_regions};
 use crate::ids::{ExecutionId, ExecutorId, SlotId, VertexId};
 use crate::job::{JobResult, JobState, JobSubmission};
 use crate::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
@@ -45,6 +49,10 @@ pub enum JobEffect {
     Deploy(ExecutorId, Vec<TaskDeployment>),
     /// Stop these tasks.
     Cancel(ExecutorId, Vec<ExecutionId>),
+    /// Tell these tasks about a checkpoint.
+    TellTasks(ExecutorId, Vec<ExecutionId>, CheckpointCommand),
+    /// Something about checkpoints that is not for tasks.
+    Checkpoint(CheckpointEffect),
     /// The job's state changed.
     StateChanged(JobState),
     /// The job has ended. Nothing follows.
@@ -107,6 +115,8 @@ pub struct JobMaster {
     pending_regions: BTreeSet<usize>,
     unfinished: usize,
     pool: SlotPool,
+    /// None for a job in batch mode.
+    checkpoints: Option<CheckpointCoordinator>,
     workers: BTreeMap<ExecutorId, Worker>,
     slots_deadline: Option<Millis>,
     cancel_deadline: Option<Millis>,
@@ -119,6 +129,8 @@ impl JobMaster {
     /// A job that was accepted but not started. The graph must have been validated.
     pub fn new(now: Millis, submission: JobSubmission, settings: JobSettings) -> JobMaster {
         let graph = &submission.graph;
+        let checkpoints = (graph.mode == RuntimeMode::Streaming)
+            .then(|| CheckpointCoordinator::new(submission.job_id, graph, settings.checkpoints.clone()));
         let pool = SlotPool::for_graph(graph);
         let mut executions: Vec<Vec<Execution>> = vec![Vec::new(); graph.vertices.len()];
         for task in all_tasks(graph) {
@@ -138,6 +150,7 @@ impl JobMaster {
             submitted: now,
             state: JobState::Created,
             entered: BTreeMap::from([(JobState::Initializing, now), (JobState::Created, now)]),
+            checkpoints,
             workers: BTreeMap::new(),
             slots_deadline: None,
             cancel_deadline: None,
@@ -225,7 +238,13 @@ impl JobMaster {
             return;
         }
         match report.state {
-            TaskState::Finished => self.task_finished(now, fx),
+            TaskState::Running => {
+                self.with_checkpoints(now, fx, |c, e| c.task_running(now, report.execution, e));
+            }
+            TaskState::Finished => {
+                self.with_checkpoints(now, fx, |c, e| c.task_finished(now, report.execution, e));
+                self.task_finished(now, fx);
+            }
             TaskState::Failed => {
                 let failure = report.failure.clone().unwrap_or_else(Failure::unknown);
                 let executor = self.pool.executor(self.execution(task).slot).cloned();
@@ -260,6 +279,8 @@ impl JobMaster {
             return;
         }
         self.enter(now, JobState::Cancelling, fx);
+        let why = CheckpointFailureReason::CoordinatorShutdown;
+        self.with_checkpoints(now, fx, |c, e| c.shut_down(now, why, e));
         self.stop_all(now, fx);
         self.advance(now, fx);
     }
@@ -274,6 +295,7 @@ impl JobMaster {
             self.cancel_deadline = None;
             self.force_stop(now, fx);
         }
+        self.with_checkpoints(now, fx, |c, e| c.tick(now, e));
         self.advance(now, fx);
     }
 
@@ -283,7 +305,9 @@ impl JobMaster {
             Phase::Restarting(at) if !self.ending() && self.region_stopped(r) => Some(at),
             _ => None,
         });
-        restarts.chain(self.slots_deadline).chain(self.cancel_deadline).min()
+        let checkpoints = self.checkpoints.as_ref().filter(|_| !self.ending());
+        let checkpoints = checkpoints.and_then(CheckpointCoordinator::next_deadline);
+        restarts.chain(self.slots_deadline).chain(self.cancel_deadline).chain(checkpoints).min()
     }
 
     fn task_finished(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
@@ -301,6 +325,7 @@ impl JobMaster {
     }
 
     fn end(&mut self, now: Millis, state: JobState, fx: &mut Vec<JobEffect>) {
+        self.with_checkpoints(now, fx, |c, e| c.ended(now, state, e));
         self.enter(now, state, fx);
         self.slots_deadline = None;
         self.cancel_deadline = None;

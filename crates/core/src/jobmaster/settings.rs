@@ -1,6 +1,7 @@
 //! What of the configuration a job master acts on.
 
 use super::{ExponentialDelay, RestartStrategy};
+use crate::checkpoint::CheckpointSettings;
 use crate::config::{ConfigError, Configuration, options};
 use crate::time::Millis;
 use std::collections::VecDeque;
@@ -14,6 +15,8 @@ pub struct JobSettings {
     pub slot_request_timeout: Millis,
     /// `task.cancellation.timeout`.
     pub cancellation_timeout: Millis,
+    /// `execution.checkpointing.*`.
+    pub checkpoints: CheckpointSettings,
 }
 
 impl Default for JobSettings {
@@ -22,6 +25,7 @@ impl Default for JobSettings {
             restart: RestartStrategy::None,
             slot_request_timeout: Millis(300_000),
             cancellation_timeout: Millis(180_000),
+            checkpoints: CheckpointSettings::default(),
         }
     }
 }
@@ -38,6 +42,7 @@ impl JobSettings {
             restart: restart_strategy(&config)?,
             slot_request_timeout: config.get(&options::SLOT_REQUEST_TIMEOUT)?.into(),
             cancellation_timeout: config.get(&options::CANCEL_TIMEOUT)?.into(),
+            checkpoints: CheckpointSettings::from_config(program, client)?,
         })
     }
 }

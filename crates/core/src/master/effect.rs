@@ -1,5 +1,6 @@
 //! What the master wants done.
 
+use crate::checkpoint::CheckpointEffect;
 use crate::executor::ToExecutor;
 use crate::ids::{ExecutorId, JobId};
 use crate::job::{JobResult, JobState};
@@ -46,6 +47,13 @@ pub enum Effect {
     JobEnded {
         /// How.
         result: Box<JobResult>,
+    },
+    /// Something about a job's checkpoints; those of one job in order.
+    Checkpoint {
+        /// The job.
+        job: JobId,
+        /// What.
+        effect: CheckpointEffect,
     },
     /// A job's record has expired.
     JobForgotten {

@@ -1,6 +1,7 @@
 //! The master's inputs.
 
 use super::{Effect, FinalStatus, Master, SubmitError};
+use crate::checkpoint::RestoreSource;
 use crate::executor::{FromExecutor, ToExecutor};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{ExecutorId, JobId};
@@ -19,10 +20,28 @@ impl Master {
         submission: JobSubmission,
         fx: &mut Vec<Effect>,
     ) -> Result<(), SubmitError> {
+        self.submit_restored(now, submission, None, fx)
+    }
+
+    /// Input: a job is submitted that starts from a checkpoint or savepoint, where one is given.
+    ///
+    /// # Errors
+    /// If it is not accepted; nothing has changed then.
+    pub fn submit_restored(
+        &mut self,
+        now: Millis,
+        submission: JobSubmission,
+        source: Option<&RestoreSource>,
+        fx: &mut Vec<Effect>,
+    ) -> Result<(), SubmitError> {
         let id = submission.job_id;
         self.check(&submission)?;
         let settings = JobSettings::from_config(&submission.graph.config, &submission.config)?;
-        self.jobs.insert(id, JobMaster::new(now, submission, settings));
+        let mut job = JobMaster::new(now, submission, settings);
+        if let Some(source) = source {
+            job.start_from(source)?;
+        }
+        self.jobs.insert(id, job);
         self.lifecycle.job_submitted();
         self.with_job(now, id, fx, |job, e| job.start(now, e));
         Ok(())
@@ -122,6 +141,9 @@ impl Master {
             }
             FromExecutor::Task { job_id, report } => {
                 self.with_job(now, job_id, fx, |job, e| job.task_report(now, &report, e));
+            }
+            FromExecutor::Checkpoint { job_id, report } => {
+                self.with_job(now, job_id, fx, |job, e| job.checkpoint_report(now, report, e));
             }
             FromExecutor::TaskMetrics { job_id, tasks, accumulators } => {
                 if let Some(job) = self.jobs.get_mut(&job_id) {

@@ -4,6 +4,7 @@
 //! parts, and one driver in the shell is enough. Inputs take the time and push [`Effect`]s; `tick` is wanted at
 //! [`Master::next_deadline`]; getters serve REST.
 
+mod checkpoints;
 mod effect;
 mod inputs;
 mod lifecycle;
@@ -47,6 +48,9 @@ pub enum SubmitError {
     /// The job's configuration has a value that cannot be read.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// The checkpoint from which it is to start does not fit.
+    #[error(transparent)]
+    Restore(#[from] crate::checkpoint::RestoreError),
     /// The application is ending.
     #[error("the cluster is shutting down and takes no more jobs")]
     ShuttingDown,
@@ -209,6 +213,10 @@ impl Master {
             JobEffect::Cancel(executor, executions) => {
                 fx.push(send(executor, ToExecutor::Cancel { job_id: id, executions }));
             }
+            JobEffect::TellTasks(executor, executions, command) => {
+                fx.push(send(executor, ToExecutor::Checkpoint { job_id: id, executions, command }));
+            }
+            JobEffect::Checkpoint(effect) => fx.push(Effect::Checkpoint { job: id, effect }),
             JobEffect::StateChanged(state) => fx.push(Effect::JobStateChanged { job: id, state }),
             JobEffect::Ended(result) => {
                 self.client_leases.remove(&id);

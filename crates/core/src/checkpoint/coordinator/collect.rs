@@ -130,6 +130,7 @@ impl CheckpointCoordinator {
         if pending.wish != StopWish::GoOn {
             self.held = false;
         }
+        self.remove_garbage(fx);
         self.plan_final_again(now);
         self.judge(&pending, why, fx);
     }
@@ -168,17 +169,33 @@ impl CheckpointCoordinator {
         }
     }
 
-    /// Those of these files to which no completed checkpoint and none under way refers.
-    pub(super) fn unreferenced(&self, files: &BTreeSet<&str>) -> Vec<String> {
+    /// Those of these files that may be removed now. To the others a completed checkpoint refers, or one under way does or
+    /// may: they are looked at again by [`CheckpointCoordinator::remove_garbage`].
+    pub(super) fn unreferenced(&mut self, files: &BTreeSet<&str>) -> Vec<String> {
         if files.is_empty() {
             return Vec::new();
         }
         let kept = self.store.shared_files();
-        let pending: BTreeSet<&str> = self.pending.values().flat_map(Pending::shared_files).collect();
-        let free = |file: &&&str| {
-            !kept.contains(**file) && !pending.contains(**file) && !self.foreign.contains(**file)
-        };
-        files.iter().filter(free).map(|file| (*file).to_string()).collect()
+        let sets = self.pending.values().flat_map(|p| [p.shared_files(), p.base_files()]);
+        let used: BTreeSet<&str> = sets.flatten().collect();
+        let mut free = Vec::new();
+        for file in files.iter().filter(|f| !kept.contains(**f) && !self.foreign.contains(**f)) {
+            if used.contains(file) {
+                self.garbage.insert((*file).to_string());
+            } else {
+                free.push((*file).to_string());
+            }
+        }
+        free
+    }
+
+    /// Removes what was still in use when its checkpoint went, and is not any more.
+    pub(super) fn remove_garbage(&mut self, fx: &mut Vec<CoordinatorEffect>) {
+        let garbage = std::mem::take(&mut self.garbage);
+        let files = self.unreferenced(&garbage.iter().map(String::as_str).collect());
+        if !files.is_empty() {
+            fx.push(discard(None, None, files));
+        }
     }
 }
 

@@ -75,6 +75,7 @@ impl CheckpointCoordinator {
         for old in surplus {
             self.discard_completed(&old, fx);
         }
+        self.remove_garbage(fx);
         if pending.plan.end_of_data {
             self.final_at = None;
         }

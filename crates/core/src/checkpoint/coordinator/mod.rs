@@ -182,6 +182,8 @@ pub struct CheckpointCoordinator {
     store: CompletedStore,
     /// Files that the job was started from and does not own: never to be removed.
     foreign: BTreeSet<String>,
+    /// Files of removed checkpoints to which those under way may still refer.
+    garbage: BTreeSet<String>,
     /// The directories of checkpoints that were given up, while late acknowledgements may come.
     aborted: BTreeMap<u64, Option<String>>,
     next_periodic: Option<Millis>,
@@ -211,6 +213,7 @@ impl CheckpointCoordinator {
             queue: VecDeque::new(),
             store: CompletedStore::new(settings.retained),
             foreign: BTreeSet::new(),
+            garbage: BTreeSet::new(),
             aborted: BTreeMap::new(),
             next_periodic: None,
             last_completed: None,

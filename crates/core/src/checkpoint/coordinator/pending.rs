@@ -33,6 +33,8 @@ pub(super) struct Pending {
     pub wish: StopWish,
     /// Its own directory; none where state is inline.
     pub directory: Option<String>,
+    /// The checkpoint whose files it may refer to, kept until it is known which it does.
+    pub base: Option<Arc<CheckpointMetadata>>,
     pub plan: Plan,
     pub phase: Phase,
     /// A task of the plan has failed while the metadata was being stored.
@@ -58,6 +60,7 @@ impl Pending {
             caller: None,
             wish: StopWish::GoOn,
             directory,
+            base: None,
             phase: Phase::Collecting,
             broken: false,
             missing: plan.running.iter().copied().collect(),
@@ -101,10 +104,16 @@ impl Pending {
         !matches!(self.kind, SnapshotKind::Savepoint { .. })
     }
 
-    /// Files that tasks wrote, or refer to, outside of its own directory.
+    /// Files that tasks wrote, or refer to, outside of its own directory, as far as they have said so.
     pub fn shared_files(&self) -> BTreeSet<&str> {
         let states = self.snapshots.values().flat_map(|s| s.operators.values());
         states.flat_map(SubtaskState::handles).filter_map(StateHandle::shared_file).collect()
+    }
+
+    /// Files that it may turn out to refer to.
+    pub fn base_files(&self) -> BTreeSet<&str> {
+        let base = self.base.as_ref().filter(|_| !self.is_complete());
+        base.map(|metadata| metadata.shared_files()).unwrap_or_default()
     }
 
     /// All that was handed over, by operator.

@@ -118,7 +118,7 @@ impl CheckpointCoordinator {
             return self.preparation_failed(now, &preparation, why.into(), fx);
         }
         let plan = self.tasks.plan();
-        let id = self.begin(now, preparation.kind, Some(directory), true, plan, fx);
+        let id = self.begin(now, preparation.kind, Some(directory), None, plan, fx);
         if let Some(pending) = self.pending.get_mut(&id) {
             pending.caller = Some(preparation.caller);
             pending.wish = preparation.wish;
@@ -152,11 +152,13 @@ impl CheckpointCoordinator {
             self.final_at = None;
         }
         let directory = self.job_directory().map(|base| format!("{base}/chk-{}", self.next_id));
-        let base_is_ours = self.store.latest().is_some_and(|latest| latest.referable);
-        let full = full || !self.settings.incremental || !base_is_ours;
-        let id = self.begin(now, SnapshotKind::Checkpoint, directory, full, plan, fx);
+        let base =
+            self.store.latest().filter(|latest| latest.referable && self.settings.incremental && !full);
+        let base = base.map(|latest| latest.metadata.clone());
+        let base_id = base.as_ref().map(|metadata| metadata.checkpoint);
+        let id = self.begin(now, SnapshotKind::Checkpoint, directory, base_id, plan, fx);
         if let Some(pending) = self.pending.get_mut(&id) {
-            pending.caller = caller;
+            (pending.caller, pending.base) = (caller, base);
         }
     }
 
@@ -165,7 +167,7 @@ impl CheckpointCoordinator {
         now: Millis,
         kind: SnapshotKind,
         directory: Option<String>,
-        full: bool,
+        base: Option<u64>,
         plan: Plan,
         fx: &mut Vec<CoordinatorEffect>,
     ) -> u64 {
@@ -176,7 +178,7 @@ impl CheckpointCoordinator {
         let unaligned =
             matches!(alignment, BarrierAlignment::Unaligned | BarrierAlignment::AlignedFor { .. });
         self.stats.triggered(self.first_stats(now, id, kind, unaligned, plan.running.len()));
-        let order = TriggerCheckpoint { checkpoint: id, timestamp: now, kind, full, alignment, target };
+        let order = TriggerCheckpoint { checkpoint: id, timestamp: now, kind, base, alignment, target };
         fx.push(CoordinatorEffect::Tell {
             executions: plan.trigger.clone(),
             command: CheckpointCommand::Trigger(order),

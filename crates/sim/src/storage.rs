@@ -1,0 +1,91 @@
+//! A model of what is durable, and of what was promised about it: files, completed checkpoints, answers to callers.
+
+use kvick_core::checkpoint::{StateFile, StateHandle, SubtaskState, TaskRestore};
+use kvick_core::ids::{ExecutionId, JobId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the world knows of the checkpoints of a job, independently of the coordinator.
+#[derive(Debug, Default)]
+pub struct JobRecord {
+    /// The newest that was triggered.
+    pub triggered: u64,
+    /// Who ran when each was triggered.
+    pub participants: BTreeMap<u64, BTreeSet<ExecutionId>>,
+    /// Who has acknowledged each.
+    pub acknowledged: BTreeMap<u64, BTreeSet<ExecutionId>>,
+    /// Which were handed out to be stored, and whether the job would be restored from them.
+    pub storing: BTreeMap<u64, bool>,
+    /// Restore points whose storing was acknowledged.
+    pub completed: BTreeSet<u64>,
+    /// Those that were discarded, at any time.
+    pub discarded: BTreeSet<u64>,
+    /// Callers that have asked, and how often they were answered.
+    pub callers: BTreeMap<u64, u32>,
+}
+
+impl JobRecord {
+    /// The checkpoint from which the job must be restored now.
+    pub fn restore_point(&self) -> Option<u64> {
+        self.completed.last().copied()
+    }
+}
+
+/// All jobs, and all files.
+#[derive(Debug, Default)]
+pub struct ModelStorage {
+    /// By job.
+    pub jobs: BTreeMap<JobId, JobRecord>,
+    /// Files that exist.
+    pub files: BTreeSet<String>,
+    /// The first broken promise.
+    pub broken: Option<String>,
+}
+
+impl ModelStorage {
+    /// The record of a job.
+    pub fn job(&mut self, job: JobId) -> &mut JobRecord {
+        self.jobs.entry(job).or_default()
+    }
+
+    /// Remembers a broken promise; the first one is told.
+    pub fn expect(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds && self.broken.is_none() {
+            self.broken = Some(what());
+        }
+    }
+
+    /// Removes a directory and files.
+    pub fn remove(&mut self, directory: Option<&str>, files: &[String]) {
+        if let Some(directory) = directory {
+            let prefix = format!("{directory}/");
+            self.files.retain(|file| !file.starts_with(&prefix));
+        }
+        for file in files {
+            self.files.remove(file);
+        }
+    }
+
+    /// What a task is restored from must be the newest completed checkpoint, with every file of it.
+    pub fn check_restore(&mut self, job: JobId, task: ExecutionId, restore: Option<&TaskRestore>) {
+        let expected = self.job(job).restore_point();
+        let found = restore.map(|r| r.checkpoint);
+        self.expect(found == expected, || {
+            format!("job {job}: {task} is restored from {found:?}, the newest completed is {expected:?}")
+        });
+        for file in restore.into_iter().flat_map(files_of) {
+            let exists = self.files.contains(&file);
+            self.expect(exists, || format!("job {job}: {task} is restored from {file}, which was removed"));
+        }
+    }
+}
+
+/// The paths of all files that a task is restored from.
+fn files_of(restore: &TaskRestore) -> Vec<String> {
+    let directory = restore.directory.clone().unwrap_or_default();
+    let path = |handle: &StateHandle| match handle {
+        StateHandle::File { file: StateFile::Own(name), .. } => Some(format!("{directory}/{name}")),
+        StateHandle::File { file: StateFile::Shared(path), .. } => Some(path.clone()),
+        StateHandle::Inline { .. } => None,
+    };
+    restore.operators.values().flat_map(SubtaskState::handles).filter_map(path).collect()
+}

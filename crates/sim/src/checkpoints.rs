@@ -84,7 +84,7 @@ impl World {
         let record = self.storage.job(job);
         let restore_point = record.storing.remove(&id).unwrap_or(false);
         if outcome.is_ok() && restore_point && !record.discarded.contains(&id) {
-            record.completed.insert(id);
+            self.storage.complete(job, id);
             self.outcome.checkpoints += 1;
         }
         self.decide(|m, now, fx| m.checkpoint_stored(now, job, id, outcome, fx));

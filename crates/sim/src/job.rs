@@ -32,7 +32,8 @@ pub fn random_job(id: JobId, random: &mut Random) -> JobSubmission {
 
 fn set_checkpoints(config: &mut Configuration, random: &mut Random) {
     let mut set = |key: &str, value: String| config.set(format!("execution.checkpointing.{key}"), value);
-    set("interval", format!("{} ms", random.between(1_000, 15_000)));
+    let interval = if random.chance(7) { random.between(100, 600) } else { random.between(1_000, 15_000) };
+    set("interval", format!("{interval} ms"));
     set("timeout", format!("{} ms", random.between(500, 15_000)));
     set("min-pause", format!("{} ms", random.between(0, 1) * random.between(0, 3_000)));
     set("max-concurrent-checkpoints", random.between(1, 3).to_string());

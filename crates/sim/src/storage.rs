@@ -1,7 +1,7 @@
 //! A model of what is durable, and of what was promised about it: files, completed checkpoints, answers to callers.
 
 use kvick_core::checkpoint::{StateFile, StateHandle, SubtaskState, TaskRestore};
-use kvick_core::ids::{ExecutionId, JobId};
+use kvick_core::ids::{ExecutionId, JobId, VertexId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the world knows of the checkpoints of a job, independently of the coordinator.
@@ -15,6 +15,8 @@ pub struct JobRecord {
     pub acknowledged: BTreeMap<u64, BTreeSet<ExecutionId>>,
     /// Which were handed out to be stored, and whether the job would be restored from them.
     pub storing: BTreeMap<u64, bool>,
+    /// The attempt of each subtask that was deployed last.
+    pub deployed: BTreeMap<(VertexId, u32), u32>,
     /// Restore points whose storing was acknowledged.
     pub completed: BTreeSet<u64>,
     /// Those that were discarded, at any time.
@@ -65,8 +67,23 @@ impl ModelStorage {
         }
     }
 
+    /// A checkpoint counts from now on: none of those whose state it is was started again from an earlier one meanwhile.
+    pub fn complete(&mut self, job: JobId, id: u64) {
+        let record = self.job(job);
+        record.completed.insert(id);
+        let participants = record.participants.get(&id).into_iter().flatten();
+        let again = |task: &&ExecutionId| record.deployed[&(task.vertex, task.subtask)] != task.attempt;
+        let restarted = participants.copied().find(|task| again(&task));
+        self.expect(restarted.is_none(), || {
+            format!(
+                "job {job}: checkpoint {id} is completed though {restarted:?} was started again without it"
+            )
+        });
+    }
+
     /// What a task is restored from must be the newest completed checkpoint, with every file of it.
     pub fn check_restore(&mut self, job: JobId, task: ExecutionId, restore: Option<&TaskRestore>) {
+        self.job(job).deployed.insert((task.vertex, task.subtask), task.attempt);
         let expected = self.job(job).restore_point();
         let found = restore.map(|r| r.checkpoint);
         self.expect(found == expected, || {

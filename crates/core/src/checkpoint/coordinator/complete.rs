@@ -61,10 +61,7 @@ impl CheckpointCoordinator {
     ) {
         self.last_completed = Some(now);
         self.failures = 0;
-        let older = |p: &Pending| p.id < pending.id && p.kind == SnapshotKind::Checkpoint;
-        for id in self.pending_where(older) {
-            self.abort(now, id, Reason::Subsumed.into(), fx);
-        }
+        // First this: what the others leave behind may be files of this one.
         let surplus = self.store.add(CompletedCheckpoint {
             metadata,
             directory: pending.directory.clone(),
@@ -72,6 +69,10 @@ impl CheckpointCoordinator {
             owned: pending.kind == SnapshotKind::Checkpoint,
             referable: pending.kind == SnapshotKind::Checkpoint,
         });
+        let older = |p: &Pending| p.id < pending.id && p.kind == SnapshotKind::Checkpoint;
+        for id in self.pending_where(older) {
+            self.abort(now, id, Reason::Subsumed.into(), fx);
+        }
         for old in surplus {
             self.discard_completed(&old, fx);
         }

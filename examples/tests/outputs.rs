@@ -21,7 +21,9 @@ fn run(program: &str, arguments: &[&str]) -> String {
 /// Words are what lies between other characters than letters, digits and underscores.
 fn count(text: &str) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
-    for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty()) {
+    for word in
+        text.to_lowercase().split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty())
+    {
         *counts.entry(word.to_string()).or_insert(0) += 1;
     }
     counts

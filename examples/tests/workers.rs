@@ -95,7 +95,8 @@ fn a_worker_whose_main_builds_another_graph_says_what_differs() {
     graph.vertices[1].parallelism = 1;
     let mut worker = Program::spawn(Role::Worker, STREAMING, &[], directory.path());
     worker.send(&ToProgram::Work { spec: Box::new(worker_spec(&graph)) });
-    let FromProgram::WorkerFailed { failure } = worker.wait_for(|m| matches!(m, FromProgram::WorkerFailed { .. }))
+    let FromProgram::WorkerFailed { failure } =
+        worker.wait_for(|m| matches!(m, FromProgram::WorkerFailed { .. }))
     else {
         unreachable!()
     };
@@ -113,7 +114,9 @@ fn a_running_task_is_cancelled_and_the_worker_ends_when_told() {
     let tasks = spread(&graph, &[address]).remove(0);
     let executions: Vec<_> = tasks.iter().map(|task| task.execution).collect();
     worker.send(&ToProgram::Deploy { tasks });
-    worker.wait_for(|m| matches!(m, FromProgram::Metrics { tasks, .. } if tasks.iter().any(|(_, m)| m.records_in > 0)));
+    worker.wait_for(
+        |m| matches!(m, FromProgram::Metrics { tasks, .. } if tasks.iter().any(|(_, m)| m.records_in > 0)),
+    );
     worker.send(&ToProgram::Cancel { executions: executions.clone() });
     for execution in executions {
         worker.wait_for_state(execution, TaskState::Canceled);
@@ -147,7 +150,9 @@ fn a_worker_that_lost_its_host_goes_on_and_then_ends() {
     let (mut worker, address) = ready_worker(ENDLESS, &[], &spec, directory.path());
     let tasks = spread(&graph, &[address]).remove(0);
     worker.send(&ToProgram::Deploy { tasks });
-    worker.wait_for(|m| matches!(m, FromProgram::Metrics { tasks, .. } if tasks.iter().any(|(_, m)| m.records_in > 0)));
+    worker.wait_for(
+        |m| matches!(m, FromProgram::Metrics { tasks, .. } if tasks.iter().any(|(_, m)| m.records_in > 0)),
+    );
     let lost = std::time::Instant::now();
     worker.lose_host();
     let (status, _) = worker.ended();

@@ -68,7 +68,8 @@ impl Program {
             return self.kept.remove(at);
         }
         loop {
-            let message = self.messages.recv_timeout(PATIENCE).expect("the program says what was expected in time");
+            let message =
+                self.messages.recv_timeout(PATIENCE).expect("the program says what was expected in time");
             if wanted(&message) {
                 return message;
             }
@@ -77,9 +78,7 @@ impl Program {
     }
 
     pub fn wait_for_state(&mut self, execution: ExecutionId, state: TaskState) -> TaskReport {
-        let wanted = |m: &FromProgram| {
-            matches!(m, FromProgram::Task { report } if report.execution == execution && report.state == state)
-        };
+        let wanted = |m: &FromProgram| matches!(m, FromProgram::Task { report } if report.execution == execution && report.state == state);
         match self.wait_for(wanted) {
             FromProgram::Task { report } => report,
             _ => unreachable!(),
@@ -118,7 +117,8 @@ pub fn graph_of(program: &str, arguments: &[&str], parallelism: u32, directory: 
     let mut config = kvick_core::config::Configuration::default();
     config.set("parallelism.default", parallelism.to_string());
     client.send(&ToProgram::Welcome { config, once: BTreeMap::new() });
-    let FromProgram::Execute { graph, .. } = client.wait_for(|m| matches!(m, FromProgram::Execute { .. })) else {
+    let FromProgram::Execute { graph, .. } = client.wait_for(|m| matches!(m, FromProgram::Execute { .. }))
+    else {
         unreachable!()
     };
     client.send(&ToProgram::PlanTaken);
@@ -147,10 +147,16 @@ pub fn worker_spec(graph: &JobGraph) -> WorkerSpec {
 }
 
 /// Starts a worker and waits until it is ready; returns it with the address of its data listener.
-pub fn ready_worker(program: &str, arguments: &[&str], spec: &WorkerSpec, directory: &Path) -> (Program, String) {
+pub fn ready_worker(
+    program: &str,
+    arguments: &[&str],
+    spec: &WorkerSpec,
+    directory: &Path,
+) -> (Program, String) {
     let mut worker = Program::spawn(Role::Worker, program, arguments, directory);
     worker.send(&ToProgram::Work { spec: Box::new(spec.clone()) });
-    let FromProgram::WorkerReady { data_port } = worker.wait_for(|m| matches!(m, FromProgram::WorkerReady { .. }))
+    let FromProgram::WorkerReady { data_port } =
+        worker.wait_for(|m| matches!(m, FromProgram::WorkerReady { .. }))
     else {
         unreachable!()
     };

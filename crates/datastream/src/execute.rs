@@ -137,7 +137,7 @@ fn lost(job_id: JobId) -> JobResult {
     JobResult { job_id, state: JobState::Failed, net_runtime_ms: 0, accumulators: BTreeMap::new(), failure }
 }
 
-/// The result of a job that finished; an error for any other end.
+/// The result of a job that finished, or whose end nobody waits for; an error for any other end.
 fn ended(result: JobResult) -> Result<JobResult, JobError> {
     let job_id = result.job_id;
     match result.state {

@@ -38,6 +38,11 @@ pub(crate) fn generate(graph: StreamGraph, name: &str, defaults: &Defaults) -> R
     job.config.set("parallelism.default", defaults.parallelism.to_string());
     job.config
         .set("execution.runtime-mode", if plan.mode == RuntimeMode::Batch { "BATCH" } else { "STREAMING" });
+    // A worker must build the same graph whatever its cluster configures.
+    if let Some(max_parallelism) = defaults.max_parallelism {
+        job.config.set("pipeline.max-parallelism", max_parallelism.to_string());
+    }
+    job.config.set("pipeline.operator-chaining.enabled", defaults.chaining.to_string());
     if plan.mode == RuntimeMode::Batch {
         // Nobody waits for a result before the end: only full buffers are worth sending.
         job.config.set("execution.buffer-timeout.interval", "-1");

@@ -15,7 +15,7 @@ use crate::console;
 use crate::jar::UnpackedProgram;
 use crate::rest::RestClient;
 use anyhow::{Context, Result, anyhow, bail};
-use interrupt::{Cleanup, Interrupted};
+use interrupt::{Cleanup, Heartbeat, Interrupted};
 use kvick_core::accumulator::Accumulators;
 use kvick_core::config::{Configuration, options};
 use kvick_core::graph::JobGraph;
@@ -50,7 +50,10 @@ pub async fn run(mut execution: Execution<'_>) -> Result<()> {
     let cleanup = Cleanup::default();
     let mut jobs = Jobs {
         attached: config.get(&options::ATTACHED)?,
-        cancel_on_exit: config.get(&options::SHUTDOWN_ON_EXIT)?,
+        heartbeat: match config.get(&options::SHUTDOWN_ON_EXIT)? {
+            true => Some(Heartbeat::from_config(config)?),
+            false => None,
+        },
         results: Vec::new(),
         submitted: 0,
         cleanup: cleanup.clone(),
@@ -75,7 +78,8 @@ pub fn launch(role: Role, program: &Path, args: &[String]) -> Result<Program> {
 /// The jobs of a program, as they come.
 struct Jobs {
     attached: bool,
-    cancel_on_exit: bool,
+    /// `-sae`: the job ends when its client does.
+    heartbeat: Option<Heartbeat>,
     results: Vec<JobResult>,
     submitted: u32,
     cleanup: Cleanup,
@@ -170,10 +174,10 @@ impl Jobs {
             outbox.send(ToProgram::Ended { ordinal, result });
             return Ok(None);
         }
-        if self.cancel_on_exit {
+        if self.heartbeat.is_some() {
             self.cleanup.cancel_job(accepted.rest.clone(), accepted.job_id);
         }
-        let _heartbeats = self.cancel_on_exit.then(|| interrupt::heartbeats(&accepted));
+        let _heartbeats = self.heartbeat.map(|heartbeat| heartbeat.begin(&accepted));
         let waited = accepted.rest.result(accepted.job_id).await;
         let result = waited.with_context(|| report::lost_job(accepted.job_id))?;
         self.cleanup.forget();

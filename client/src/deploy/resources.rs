@@ -86,6 +86,20 @@ pub async fn provide_jar(hadoop: &Hadoop, config: &Configuration, jar: &Path) ->
     Ok(artifact(cached))
 }
 
+/// The jar where it is.
+///
+/// # Errors
+/// It cannot be read.
+pub fn local_jar(jar: &Path) -> Result<Artifact> {
+    let content = std::fs::read(jar).with_context(|| format!("Cannot read {}", jar.display()))?;
+    Ok(Artifact {
+        name: file_name(jar)?,
+        uri: format!("file://{}", jar.display()),
+        sha256: kvick_jar::sha256_hex(&content),
+        size: content.len() as u64,
+    })
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The engine's own: the same for everybody.

@@ -108,9 +108,10 @@ impl Jobs {
                     let accepted = match self.submit(execution, ordinal, graph, once).await {
                         Ok(accepted) => accepted,
                         Err(error) => {
-                            // The program gets a line, the user the whole chain of causes.
+                            // The program gets a line and may go on, the user gets the whole chain of causes.
                             program.outbox.send(ToProgram::Rejected { ordinal, reason: error.to_string() });
-                            return Err(in_main(error));
+                            failed = Some(error);
+                            continue;
                         }
                     };
                     program.outbox.send(ToProgram::Submitted { ordinal, job_id: accepted.job_id });
@@ -156,14 +157,14 @@ impl Jobs {
         Ok(accepted)
     }
 
-    /// Waits for the job if somebody waits; the failure of a job that failed.
+    /// Waits for the job if somebody waits; why it failed, if it did.
     async fn after_submission(
         &mut self,
         ordinal: u32,
         accepted: Accepted,
         waited_for: bool,
         outbox: &Outbox,
-    ) -> Result<Option<JobResult>> {
+    ) -> Result<Option<anyhow::Error>> {
         if !waited_for {
             return Ok(None);
         }
@@ -186,15 +187,15 @@ impl Jobs {
         }
         self.results.push(result.clone());
         outbox.send(ToProgram::Ended { ordinal, result: result.clone() });
-        Ok((result.state != JobState::Finished).then_some(result))
+        Ok((result.state != JobState::Finished).then(|| report::failure(&result)))
     }
 
     /// A program that went on after a failed job decided that itself; one that ended badly after it failed because of it.
-    fn end(&self, exit: ProgramExit, failed: Option<JobResult>) -> Result<()> {
+    fn end(&self, exit: ProgramExit, failed: Option<anyhow::Error>) -> Result<()> {
         match (exit.success(), failed) {
-            (true, _) if self.submitted == 0 => Err(NoJob.into()),
+            (true, None) if self.submitted == 0 => Err(NoJob.into()),
             (true, _) => Ok(()),
-            (false, Some(result)) => Err(in_main(report::failure(&result))),
+            (false, Some(error)) => Err(in_main(error)),
             (false, None) => Err(anyhow!("The main method caused an error: the program ended with {exit}.")),
         }
     }

@@ -12,6 +12,7 @@ mod job_detail;
 mod jobmanager;
 mod jobs;
 mod logs;
+mod measured;
 mod memory;
 mod metrics;
 mod overview;

@@ -6,8 +6,8 @@ use crate::credentials::{Credentials, RM_DELEGATION_TOKEN, Token};
 use crate::ids::{ApplicationAttemptId, ApplicationId, ContainerId};
 use crate::proto::{common, yarn as pb};
 use crate::records::{
-    ApplicationFilter, ApplicationReport, AttemptReport, ClusterMetrics, ContainerReport, LocalResourceError,
-    NodeReport, NodeState, QueueInfo, Resource, SubmissionContext,
+    ApplicationFilter, ApplicationReport, AttemptReport, ClusterMetrics, ContainerReport,
+    LocalResourceError, NodeReport, NodeState, QueueInfo, Resource, SubmissionContext,
 };
 use crate::rpc::{Address, Identity, Options, RpcClient, RpcError};
 use prost::Message;
@@ -59,7 +59,9 @@ pub enum ClientError {
 impl ClientError {
     /// Whether the ResourceManager knows no such application.
     pub fn is_application_not_found(&self) -> bool {
-        self.rpc().and_then(RpcError::remote).is_some_and(|exception| exception.is_application_not_found())
+        self.rpc()
+            .and_then(RpcError::remote)
+            .is_some_and(|exception| exception.is_application_not_found())
     }
 
     /// The failed call's error, if a call failed.
@@ -103,9 +105,14 @@ impl YarnClient {
     ) -> Result<Self> {
         let targets = conf.resource_manager_addresses()?;
         let identity = identity(conf, user, credentials.token_of_kind(RM_DELEGATION_TOKEN));
-        let options =
-            Options { connect_timeout: patience.min(Duration::from_secs(20)), ..Options::default() };
-        Ok(Self { rpc: RpcClient::new(PROTOCOL, targets, identity, options), patience })
+        let options = Options {
+            connect_timeout: patience.min(Duration::from_secs(20)),
+            ..Options::default()
+        };
+        Ok(Self {
+            rpc: RpcClient::new(PROTOCOL, targets, identity, options),
+            patience,
+        })
     }
 
     /// The same for every call.
@@ -115,7 +122,10 @@ impl YarnClient {
         method: &str,
         request: &Q,
     ) -> Result<R> {
-        let answer = self.rpc.call(method, request, Instant::now() + self.patience).await;
+        let answer = self
+            .rpc
+            .call(method, request, Instant::now() + self.patience)
+            .await;
         answer.map_err(|source| ClientError::Call { act, source })
     }
 
@@ -125,13 +135,20 @@ impl YarnClient {
     /// When the call fails.
     pub async fn new_application(&self) -> Result<(ApplicationId, Resource)> {
         const ACT: &str = "cannot get an application id from the ResourceManager";
-        let answer: pb::GetNewApplicationResponse =
-            self.call(ACT, "getNewApplication", &pb::GetNewApplicationRequest {}).await?;
+        let answer: pb::GetNewApplicationResponse = self
+            .call(ACT, "getNewApplication", &pb::GetNewApplicationRequest {})
+            .await?;
         let id = answer
             .application_id
             .as_ref()
-            .ok_or(ClientError::Incomplete { act: ACT, missing: "application id" })?;
-        Ok((id.into(), crate::records::Resource::from(&answer.maximum_capability.unwrap_or_default())))
+            .ok_or(ClientError::Incomplete {
+                act: ACT,
+                missing: "application id",
+            })?;
+        Ok((
+            id.into(),
+            crate::records::Resource::from(&answer.maximum_capability.unwrap_or_default()),
+        ))
     }
 
     /// Submits an application; it is then not accepted yet (see [`report`](Self::report)). May be repeated with the same id.
@@ -139,10 +156,16 @@ impl YarnClient {
     /// # Errors
     /// When the ResourceManager refuses it, or the call fails.
     pub async fn submit(&self, context: &SubmissionContext) -> Result<()> {
-        let request =
-            pb::SubmitApplicationRequest { application_submission_context: Some(context.to_wire()?) };
-        let _: pb::SubmitApplicationResponse =
-            self.call("cannot submit the application", "submitApplication", &request).await?;
+        let request = pb::SubmitApplicationRequest {
+            application_submission_context: Some(context.to_wire()?),
+        };
+        let _: pb::SubmitApplicationResponse = self
+            .call(
+                "cannot submit the application",
+                "submitApplication",
+                &request,
+            )
+            .await?;
         Ok(())
     }
 
@@ -152,11 +175,19 @@ impl YarnClient {
     /// When it is unknown ([`ClientError::is_application_not_found`]) or the call fails.
     pub async fn report(&self, id: ApplicationId) -> Result<ApplicationReport> {
         const ACT: &str = "cannot get the report of the application";
-        let request = pb::GetApplicationReportRequest { application_id: Some(id.into()) };
+        let request = pb::GetApplicationReportRequest {
+            application_id: Some(id.into()),
+        };
         let answer: pb::GetApplicationReportResponse =
             self.call(ACT, "getApplicationReport", &request).await?;
-        let report = answer.application_report.as_ref().and_then(ApplicationReport::from_wire);
-        report.ok_or(ClientError::Incomplete { act: ACT, missing: "report" })
+        let report = answer
+            .application_report
+            .as_ref()
+            .and_then(ApplicationReport::from_wire);
+        report.ok_or(ClientError::Incomplete {
+            act: ACT,
+            missing: "report",
+        })
     }
 
     /// Kills an application and waits until it is dead.
@@ -178,7 +209,10 @@ impl YarnClient {
             }
             tokio::time::sleep(KILL_PAUSE).await;
         }
-        Err(ClientError::TooLate { act: ACT, after: self.patience })
+        Err(ClientError::TooLate {
+            act: ACT,
+            after: self.patience,
+        })
     }
 
     /// The applications that the ResourceManager remembers.
@@ -187,9 +221,14 @@ impl YarnClient {
     /// When the call fails.
     pub async fn applications(&self, filter: &ApplicationFilter) -> Result<Vec<ApplicationReport>> {
         let request = pb::GetApplicationsRequest::from(filter);
-        let answer: pb::GetApplicationsResponse =
-            self.call("cannot list the applications", "getApplications", &request).await?;
-        Ok(answer.applications.iter().filter_map(ApplicationReport::from_wire).collect())
+        let answer: pb::GetApplicationsResponse = self
+            .call("cannot list the applications", "getApplications", &request)
+            .await?;
+        Ok(answer
+            .applications
+            .iter()
+            .filter_map(ApplicationReport::from_wire)
+            .collect())
     }
 
     /// The nodes in these states; in all states if none is named.
@@ -200,9 +239,14 @@ impl YarnClient {
         let request = pb::GetClusterNodesRequest {
             node_states: states.iter().map(|state| i32::from(*state)).collect(),
         };
-        let answer: pb::GetClusterNodesResponse =
-            self.call("cannot list the nodes", "getClusterNodes", &request).await?;
-        Ok(answer.node_reports.iter().filter_map(NodeReport::from_wire).collect())
+        let answer: pb::GetClusterNodesResponse = self
+            .call("cannot list the nodes", "getClusterNodes", &request)
+            .await?;
+        Ok(answer
+            .node_reports
+            .iter()
+            .filter_map(NodeReport::from_wire)
+            .collect())
     }
 
     /// How many nodes there are.
@@ -211,9 +255,18 @@ impl YarnClient {
     /// When the call fails.
     pub async fn metrics(&self) -> Result<ClusterMetrics> {
         let request = pb::GetClusterMetricsRequest {};
-        let answer: pb::GetClusterMetricsResponse =
-            self.call("cannot get the cluster's metrics", "getClusterMetrics", &request).await?;
-        Ok(answer.cluster_metrics.as_ref().map(ClusterMetrics::from).unwrap_or_default())
+        let answer: pb::GetClusterMetricsResponse = self
+            .call(
+                "cannot get the cluster's metrics",
+                "getClusterMetrics",
+                &request,
+            )
+            .await?;
+        Ok(answer
+            .cluster_metrics
+            .as_ref()
+            .map(ClusterMetrics::from)
+            .unwrap_or_default())
     }
 
     /// One queue with all below it; `None` if there is none of that name.
@@ -228,16 +281,19 @@ impl YarnClient {
             recursive: Some(true),
         };
         match self
-            .call::<_, pb::GetQueueInfoResponse>("cannot look at the queue", "getQueueInfo", &request)
+            .call::<_, pb::GetQueueInfoResponse>(
+                "cannot look at the queue",
+                "getQueueInfo",
+                &request,
+            )
             .await
         {
             Ok(answer) => Ok(answer.queue_info.as_ref().map(QueueInfo::from)),
             // The CapacityScheduler throws an IOException for a name that it does not know.
-            Err(ClientError::Call { source: RpcError::Remote { exception, .. }, .. })
-                if exception.message.contains("Unknown queue") =>
-            {
-                Ok(None)
-            }
+            Err(ClientError::Call {
+                source: RpcError::Remote { exception, .. },
+                ..
+            }) if exception.message.contains("Unknown queue") => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -247,9 +303,10 @@ impl YarnClient {
     /// # Errors
     /// When the call fails.
     pub async fn queues(&self) -> Result<QueueInfo> {
-        self.queue("root")
-            .await?
-            .ok_or(ClientError::Incomplete { act: "cannot list the queues", missing: "queue 'root'" })
+        self.queue("root").await?.ok_or(ClientError::Incomplete {
+            act: "cannot list the queues",
+            missing: "queue 'root'",
+        })
     }
 
     /// The attempts of an application.
@@ -257,10 +314,21 @@ impl YarnClient {
     /// # Errors
     /// When the call fails.
     pub async fn attempts(&self, id: ApplicationId) -> Result<Vec<AttemptReport>> {
-        let request = pb::GetApplicationAttemptsRequest { application_id: Some(id.into()) };
-        let answer: pb::GetApplicationAttemptsResponse =
-            self.call("cannot list the attempts", "getApplicationAttempts", &request).await?;
-        Ok(answer.attempts.iter().filter_map(AttemptReport::from_wire).collect())
+        let request = pb::GetApplicationAttemptsRequest {
+            application_id: Some(id.into()),
+        };
+        let answer: pb::GetApplicationAttemptsResponse = self
+            .call(
+                "cannot list the attempts",
+                "getApplicationAttempts",
+                &request,
+            )
+            .await?;
+        Ok(answer
+            .attempts
+            .iter()
+            .filter_map(AttemptReport::from_wire)
+            .collect())
     }
 
     /// The live containers of an attempt.
@@ -268,10 +336,17 @@ impl YarnClient {
     /// # Errors
     /// When the call fails.
     pub async fn containers(&self, id: ApplicationAttemptId) -> Result<Vec<ContainerReport>> {
-        let request = pb::GetContainersRequest { application_attempt_id: Some(id.into()) };
-        let answer: pb::GetContainersResponse =
-            self.call("cannot list the containers", "getContainers", &request).await?;
-        Ok(answer.containers.iter().filter_map(ContainerReport::from_wire).collect())
+        let request = pb::GetContainersRequest {
+            application_attempt_id: Some(id.into()),
+        };
+        let answer: pb::GetContainersResponse = self
+            .call("cannot list the containers", "getContainers", &request)
+            .await?;
+        Ok(answer
+            .containers
+            .iter()
+            .filter_map(ContainerReport::from_wire)
+            .collect())
     }
 
     /// Ends an attempt as failed; YARN starts the next one if there may be one.
@@ -279,9 +354,16 @@ impl YarnClient {
     /// # Errors
     /// When the call fails.
     pub async fn fail_attempt(&self, id: ApplicationAttemptId) -> Result<()> {
-        let request = pb::FailApplicationAttemptRequest { application_attempt_id: Some(id.into()) };
-        let _: pb::FailApplicationAttemptResponse =
-            self.call("cannot fail the attempt", "failApplicationAttempt", &request).await?;
+        let request = pb::FailApplicationAttemptRequest {
+            application_attempt_id: Some(id.into()),
+        };
+        let _: pb::FailApplicationAttemptResponse = self
+            .call(
+                "cannot fail the attempt",
+                "failApplicationAttempt",
+                &request,
+            )
+            .await?;
         Ok(())
     }
 
@@ -295,9 +377,13 @@ impl YarnClient {
         } else {
             pb::SignalCommand::SignalGracefulShutdown
         };
-        let request = pb::SignalContainerRequest { container_id: id.into(), command: command as i32 };
-        let _: pb::SignalContainerResponse =
-            self.call("cannot signal the container", "signalToContainer", &request).await?;
+        let request = pb::SignalContainerRequest {
+            container_id: id.into(),
+            command: command as i32,
+        };
+        let _: pb::SignalContainerResponse = self
+            .call("cannot signal the container", "signalToContainer", &request)
+            .await?;
         Ok(())
     }
 
@@ -306,10 +392,17 @@ impl YarnClient {
     /// # Errors
     /// When the queue refuses it or the call fails.
     pub async fn move_to_queue(&self, id: ApplicationId, queue: &str) -> Result<()> {
-        let request =
-            pb::MoveApplicationRequest { application_id: id.into(), target_queue: queue.to_owned() };
-        let _: pb::MoveApplicationResponse =
-            self.call("cannot move the application", "moveApplicationAcrossQueues", &request).await?;
+        let request = pb::MoveApplicationRequest {
+            application_id: id.into(),
+            target_queue: queue.to_owned(),
+        };
+        let _: pb::MoveApplicationResponse = self
+            .call(
+                "cannot move the application",
+                "moveApplicationAcrossQueues",
+                &request,
+            )
+            .await?;
         Ok(())
     }
 
@@ -320,12 +413,20 @@ impl YarnClient {
     pub async fn update_priority(&self, id: ApplicationId, priority: i32) -> Result<i32> {
         let request = pb::UpdateApplicationPriorityRequest {
             application_id: id.into(),
-            priority: pb::Priority { priority: Some(priority) },
+            priority: pb::Priority {
+                priority: Some(priority),
+            },
         };
         let answer: pb::UpdateApplicationPriorityResponse = self
-            .call("cannot change the application's priority", "updateApplicationPriority", &request)
+            .call(
+                "cannot change the application's priority",
+                "updateApplicationPriority",
+                &request,
+            )
             .await?;
-        Ok(answer.priority.map_or(priority, |priority| priority.priority()))
+        Ok(answer
+            .priority
+            .map_or(priority, |priority| priority.priority()))
     }
 
     /// A token by which its bearer is this user to the ResourceManager, its service filled in as Hadoop does.
@@ -334,22 +435,33 @@ impl YarnClient {
     /// When the ResourceManager gives none (on a token's connection it never does) or the call fails.
     pub async fn delegation_token(&self, renewer: &str, conf: &HadoopConf) -> Result<Token> {
         const ACT: &str = "cannot get a ResourceManager delegation token";
-        let request = common::GetDelegationTokenRequest { renewer: renewer.to_owned() };
+        let request = common::GetDelegationTokenRequest {
+            renewer: renewer.to_owned(),
+        };
         let answer: common::GetDelegationTokenResponse =
             self.call(ACT, "getDelegationToken", &request).await?;
-        let token = answer.token.as_ref().ok_or(ClientError::Incomplete { act: ACT, missing: "token" })?;
+        let token = answer.token.as_ref().ok_or(ClientError::Incomplete {
+            act: ACT,
+            missing: "token",
+        })?;
         let mut services = Vec::new();
         for address in self.rpc.targets() {
             services.push(token_service(conf, address).await);
         }
-        Ok(Token { service: services.join(","), ..Token::from(token) })
+        Ok(Token {
+            service: services.join(","),
+            ..Token::from(token)
+        })
     }
 }
 
 /// As whom to call: by token if there is one for the purpose, by name on an insecure cluster.
 fn identity(conf: &HadoopConf, user: &str, token: Option<&Token>) -> Identity {
     match token {
-        Some(token) => Identity::Token { token: token.clone(), user: user.to_owned() },
+        Some(token) => Identity::Token {
+            token: token.clone(),
+            user: user.to_owned(),
+        },
         None if conf.is_secure() => Identity::Kerberos,
         None => Identity::simple(user),
     }
@@ -363,7 +475,9 @@ async fn token_service(conf: &HadoopConf, address: &Address) -> String {
     }
     let found = tokio::net::lookup_host((address.host.as_str(), address.port)).await;
     let found = found.ok().and_then(|mut addresses| addresses.next());
-    found.map_or(by_name, |address| format!("{}:{}", address.ip(), address.port()))
+    found.map_or(by_name, |address| {
+        format!("{}:{}", address.ip(), address.port())
+    })
 }
 
 /// HDFS delegation tokens for the NameNodes behind `authority` (the part of an `hdfs://` URL after the slashes), ready for
@@ -380,20 +494,40 @@ pub async fn hdfs_delegation_tokens(
     patience: Duration,
 ) -> Result<Vec<Token>> {
     let targets = conf.name_node_addresses(authority)?;
-    let rpc = RpcClient::new(HDFS_PROTOCOL, targets.clone(), identity(conf, user, None), Options::default());
-    let request = common::GetDelegationTokenRequest { renewer: renewer.to_owned() };
-    let answer = rpc.call("getDelegationToken", &request, Instant::now() + patience).await;
+    let rpc = RpcClient::new(
+        HDFS_PROTOCOL,
+        targets.clone(),
+        identity(conf, user, None),
+        Options::default(),
+    );
+    let request = common::GetDelegationTokenRequest {
+        renewer: renewer.to_owned(),
+    };
+    let answer = rpc
+        .call("getDelegationToken", &request, Instant::now() + patience)
+        .await;
     let act = "cannot get an HDFS delegation token";
     let answer: common::GetDelegationTokenResponse =
         answer.map_err(|source| ClientError::Call { act, source })?;
-    let Some(token) = answer.token.as_ref().map(Token::from) else { return Ok(Vec::new()) };
+    let Some(token) = answer.token.as_ref().map(Token::from) else {
+        return Ok(Vec::new());
+    };
     if conf.is_name_service(authority) {
-        return Ok(vec![Token { service: format!("ha-hdfs:{authority}"), ..token }]);
+        return Ok(vec![Token {
+            service: format!("ha-hdfs:{authority}"),
+            ..token
+        }]);
     }
     let mut tokens = Vec::new();
     for address in &targets {
-        tokens.push(Token { service: token_service(conf, address).await, ..token.clone() });
-        tokens.push(Token { service: address.to_string(), ..token.clone() });
+        tokens.push(Token {
+            service: token_service(conf, address).await,
+            ..token.clone()
+        });
+        tokens.push(Token {
+            service: address.to_string(),
+            ..token.clone()
+        });
     }
     tokens.dedup_by(|a, b| a.service == b.service);
     Ok(tokens)

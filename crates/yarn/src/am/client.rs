@@ -88,11 +88,21 @@ impl AmClient {
         credentials: &Credentials,
         config: AmConfig,
     ) -> Result<(Self, AmEvents), AmError> {
-        let token = credentials.token_of_kind(AM_RM_TOKEN).ok_or(AmError::NoToken)?.clone();
-        let options =
-            Options { call_timeout: CALL_TIMEOUT, connect_timeout: CONNECT_TIMEOUT, ..Options::default() };
-        let rpc =
-            Arc::new(RpcClient::new(PROTOCOL, conf.scheduler_addresses()?, Identity::token(token), options));
+        let token = credentials
+            .token_of_kind(AM_RM_TOKEN)
+            .ok_or(AmError::NoToken)?
+            .clone();
+        let options = Options {
+            call_timeout: CALL_TIMEOUT,
+            connect_timeout: CONNECT_TIMEOUT,
+            ..Options::default()
+        };
+        let rpc = Arc::new(RpcClient::new(
+            PROTOCOL,
+            conf.scheduler_addresses()?,
+            Identity::token(token),
+            options,
+        ));
         let (requests, inbox) = mpsc::unbounded_channel();
         let (events, receiver) = mpsc::unbounded_channel();
         let (registered, registration) = oneshot::channel();
@@ -109,9 +119,17 @@ impl AmClient {
             failures: 0,
         };
         tokio::spawn(shell.run(inbox));
-        let registration =
-            registration.await.unwrap_or_else(|_| Err(AmError::Over("the heartbeat task ended".into())))?;
-        Ok((Self { requests, tokens, registration }, receiver))
+        let registration = registration
+            .await
+            .unwrap_or_else(|_| Err(AmError::Over("the heartbeat task ended".into())))?;
+        Ok((
+            Self {
+                requests,
+                tokens,
+                registration,
+            },
+            receiver,
+        ))
     }
 
     /// What the ResourceManager said at registration.
@@ -164,11 +182,16 @@ impl AmClient {
         diagnostics: &str,
         tracking_url: &str,
     ) -> Result<(), AmError> {
-        let ending =
-            Ending { status, diagnostics: diagnostics.to_owned(), tracking_url: tracking_url.to_owned() };
+        let ending = Ending {
+            status,
+            diagnostics: diagnostics.to_owned(),
+            tracking_url: tracking_url.to_owned(),
+        };
         let (done, answer) = oneshot::channel();
         self.send(Request::Finish(ending, done));
-        answer.await.unwrap_or_else(|_| Err(AmError::Over("the heartbeats had ended".into())))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(AmError::Over("the heartbeats had ended".into())))
     }
 }
 
@@ -200,7 +223,10 @@ impl Shell {
             if self.machine.is_over() {
                 return;
             }
-            let due = self.machine.next_due().map(|due| tokio::time::sleep_until(self.origin + due));
+            let due = self
+                .machine
+                .next_due()
+                .map(|due| tokio::time::sleep_until(self.origin + due));
             tokio::select! {
                 Some((number, outcome)) = OptionFuture::from(under_way.as_mut()) => {
                     under_way = None;
@@ -234,7 +260,9 @@ impl Shell {
     fn pass_on(&mut self) {
         for output in self.machine.take_outputs() {
             match output {
-                Output::Registered(response) => self.answer_registration(Ok(registration(&response))),
+                Output::Registered(response) => {
+                    self.answer_registration(Ok(registration(&response)))
+                }
                 Output::AmRmToken(token) => self.roll(token),
                 Output::Finished => self.answer_finishing(&Ok(())),
                 Output::Event(event) => self.tell(event),
@@ -275,23 +303,35 @@ impl Shell {
 
 fn registration(response: &pb::RegisterApplicationMasterResponse) -> Registration {
     Registration {
-        max_resource: response.maximum_capability.as_ref().map(Resource::from).unwrap_or_default(),
+        max_resource: response
+            .maximum_capability
+            .as_ref()
+            .map(Resource::from)
+            .unwrap_or_default(),
         queue: response.queue().to_owned(),
-        client_to_am_key: response.client_to_am_token_master_key.as_ref().map(|key| key.to_vec()),
+        client_to_am_key: response
+            .client_to_am_token_master_key
+            .as_ref()
+            .map(|key| key.to_vec()),
     }
 }
 
 async fn perform(rpc: Arc<RpcClient>, number: u64, call: Call, retry: u32) -> (u64, Outcome) {
     let outcome = match call {
-        Call::Register(request) => {
-            ask(&rpc, "registerApplicationMaster", &request, retry).await.map(Outcome::Registered)
-        }
-        Call::Allocate(request) => ask(&rpc, "allocate", &request, retry).await.map(Outcome::Allocated),
-        Call::Finish(request) => {
-            ask::<_, pb::FinishApplicationMasterResponse>(&rpc, "finishApplicationMaster", &request, retry)
-                .await
-                .map(|response| Outcome::Finished(response.is_unregistered()))
-        }
+        Call::Register(request) => ask(&rpc, "registerApplicationMaster", &request, retry)
+            .await
+            .map(Outcome::Registered),
+        Call::Allocate(request) => ask(&rpc, "allocate", &request, retry)
+            .await
+            .map(Outcome::Allocated),
+        Call::Finish(request) => ask::<_, pb::FinishApplicationMasterResponse>(
+            &rpc,
+            "finishApplicationMaster",
+            &request,
+            retry,
+        )
+        .await
+        .map(|response| Outcome::Finished(response.is_unregistered())),
     };
     (number, outcome.unwrap_or_else(Outcome::Failed))
 }
@@ -302,7 +342,9 @@ async fn ask<Q: Message, R: Message + Default>(
     request: &Q,
     retry: u32,
 ) -> Result<R, Failure> {
-    rpc.call_once(method, request, retry).await.map_err(|error| failure(&error))
+    rpc.call_once(method, request, retry)
+        .await
+        .map_err(|error| failure(&error))
 }
 
 fn failure(error: &RpcError) -> Failure {

@@ -161,7 +161,8 @@ impl Machine {
         let priority = wanted.priority;
         self.asks.want(wanted);
         let held = self.held.values().filter(|held| **held == priority).count();
-        self.asks.set_held(priority, u32::try_from(held).unwrap_or(u32::MAX));
+        self.asks
+            .set_held(priority, u32::try_from(held).unwrap_or(u32::MAX));
         self.last_progress_of_asks = now;
     }
 
@@ -241,21 +242,31 @@ impl Machine {
     }
 
     fn due_by_cadence(&self) -> Duration {
-        let Some(last) = self.last_call else { return Duration::ZERO };
+        let Some(last) = self.last_call else {
+            return Duration::ZERO;
+        };
         let beginning_or_end =
             self.phase == Phase::Unregistered || self.ending.is_some() || self.request.is_some();
         if beginning_or_end {
             return Duration::ZERO;
         }
-        last + if self.has_news() { LEAST_PAUSE } else { self.interval(last) }
+        last + if self.has_news() {
+            LEAST_PAUSE
+        } else {
+            self.interval(last)
+        }
     }
 
     fn interval(&self, last: Duration) -> Duration {
-        if self.asks.missing() == 0 && self.releasing.is_empty() {
+        if self.asks.missing() == 0 {
             return self.config.idle_interval;
         }
         let eager = last.saturating_sub(self.last_progress_of_asks) < self.config.eager_for;
-        if eager { self.config.eager_interval } else { self.config.waiting_interval }
+        if eager {
+            self.config.eager_interval
+        } else {
+            self.config.waiting_interval
+        }
     }
 
     fn has_news(&self) -> bool {
@@ -269,14 +280,18 @@ impl Machine {
         let silence = now.saturating_sub(self.last_contact);
         let expired = self.failures > 0 && silence > self.config.expiry;
         if expired {
-            self.shut_down(format!("no ResourceManager could be reached for {} s", silence.as_secs()));
+            self.shut_down(format!(
+                "no ResourceManager could be reached for {} s",
+                silence.as_secs()
+            ));
         }
         expired
     }
 
     fn shut_down(&mut self, reason: String) {
         self.phase = Phase::Over;
-        self.outputs.push(Output::Event(AmEvent::ShutdownRequested { reason }));
+        self.outputs
+            .push(Output::Event(AmEvent::ShutdownRequested { reason }));
     }
 
     fn registration(&self) -> pb::RegisterApplicationMasterRequest {
@@ -320,7 +335,8 @@ impl Machine {
     }
 
     fn forget_old_releases(&mut self, now: Duration) {
-        self.releasing.retain(|_, since| now.saturating_sub(*since) < RELEASE_MEMORY);
+        self.releasing
+            .retain(|_, since| now.saturating_sub(*since) < RELEASE_MEMORY);
     }
 
     // ---- what became of it ----
@@ -354,8 +370,10 @@ impl Machine {
             Failure::InvalidRequest(reason) => self.rejected(now, reason),
             Failure::Unknown(reason) => {
                 self.failures += 1;
-                self.not_before =
-                    now + FIRST_RETRY.saturating_mul(1 << (self.failures - 1).min(8)).min(LONGEST_RETRY);
+                self.not_before = now
+                    + FIRST_RETRY
+                        .saturating_mul(1 << (self.failures - 1).min(8))
+                        .min(LONGEST_RETRY);
                 tracing::debug!(%reason, failures = self.failures, "a call to the ResourceManager failed");
             }
         }
@@ -400,7 +418,10 @@ impl Machine {
         self.request = None;
         self.unsent_releases = self.releasing.keys().copied().collect();
         self.blacklist_sent.clear();
-        self.outputs.push(Output::Event(AmEvent::RequestRejected { priorities, reason }));
+        self.outputs.push(Output::Event(AmEvent::RequestRejected {
+            priorities,
+            reason,
+        }));
     }
 
     fn finished(&mut self) {
@@ -422,11 +443,19 @@ impl Machine {
         }
         self.take_nm_tokens(&response.nm_tokens);
         self.take_previous(&response.containers_from_previous_attempts);
-        for container in response.allocated_containers.iter().filter_map(Container::from_wire) {
+        for container in response
+            .allocated_containers
+            .iter()
+            .filter_map(Container::from_wire)
+        {
             self.granted(now, container);
         }
         self.asks.told();
-        for status in response.completed_container_statuses.iter().filter_map(ContainerStatus::from_wire) {
+        for status in response
+            .completed_container_statuses
+            .iter()
+            .filter_map(ContainerStatus::from_wire)
+        {
             self.completed(status);
         }
         self.take_news(&response);
@@ -435,20 +464,27 @@ impl Machine {
     fn take_nm_tokens(&mut self, tokens: &[pb::NmToken]) {
         for token in tokens {
             if let (Some(node), Some(token)) = (&token.node_id, &token.token) {
-                self.outputs
-                    .push(Output::Event(AmEvent::NmToken { node: NodeId::from(node), token: token.into() }));
+                self.outputs.push(Output::Event(AmEvent::NmToken {
+                    node: NodeId::from(node),
+                    token: token.into(),
+                }));
             }
         }
     }
 
     fn take_news(&mut self, response: &pb::AllocateResponse) {
-        let nodes: Vec<NodeReport> =
-            response.updated_nodes.iter().filter_map(NodeReport::from_wire).collect();
+        let nodes: Vec<NodeReport> = response
+            .updated_nodes
+            .iter()
+            .filter_map(NodeReport::from_wire)
+            .collect();
         if !nodes.is_empty() {
-            self.outputs.push(Output::Event(AmEvent::NodesUpdated(nodes)));
+            self.outputs
+                .push(Output::Event(AmEvent::NodesUpdated(nodes)));
         }
         if let Some(message) = &response.preempt {
-            self.outputs.push(Output::Event(AmEvent::Preemption(message.into())));
+            self.outputs
+                .push(Output::Event(AmEvent::Preemption(message.into())));
         }
     }
 
@@ -458,14 +494,16 @@ impl Machine {
         for container in containers.iter().filter_map(Container::from_wire) {
             if self.releasing.contains_key(&container.id) {
                 self.unsent_releases.insert(container.id);
-            } else if !self.held.contains_key(&container.id) && !self.ended.contains(&container.id) {
+            } else if !self.held.contains_key(&container.id) && !self.ended.contains(&container.id)
+            {
                 self.held.insert(container.id, container.priority);
                 self.asks.hold(container.priority);
                 news.push(container);
             }
         }
         if !news.is_empty() {
-            self.outputs.push(Output::Event(AmEvent::PreviousContainers(news)));
+            self.outputs
+                .push(Output::Event(AmEvent::PreviousContainers(news)));
         }
     }
 
@@ -481,7 +519,8 @@ impl Machine {
         if self.asks.has_room(container.priority) {
             self.asks.hold(container.priority);
             self.held.insert(container.id, container.priority);
-            self.outputs.push(Output::Event(AmEvent::Allocated(container)));
+            self.outputs
+                .push(Output::Event(AmEvent::Allocated(container)));
         } else {
             self.surplus.insert(container.id);
             self.releasing.insert(container.id, now);
@@ -493,10 +532,13 @@ impl Machine {
         if !self.remember_end(status.id) {
             return;
         }
-        if let Some(priority) = self.held.remove(&status.id) {
-            self.asks.drop_one(priority);
+        let held = self.held.remove(&status.id);
+        held.inspect(|priority| self.asks.drop_one(*priority));
+        let released = self.releasing.remove(&status.id).is_some();
+        if held.is_none() && !released {
+            // Granted and ended before we were told of it: the ResourceManager's counts are lower than we think.
+            self.asks.doubt();
         }
-        self.releasing.remove(&status.id);
         self.unsent_releases.remove(&status.id);
         if !self.surplus.remove(&status.id) {
             self.outputs.push(Output::Event(AmEvent::Completed(status)));
@@ -529,12 +571,16 @@ impl Machine {
     }
 
     #[cfg(test)]
+    pub fn blacklisted(&self) -> &BTreeSet<String> {
+        &self.blacklist
+    }
+
+    #[cfg(test)]
     pub fn is_quiet(&self) -> bool {
         !self.under_way
             && !self.has_news()
             && self.request.is_none()
             && self.phase == Phase::Registered
-            && self.releasing.is_empty()
     }
 }
 

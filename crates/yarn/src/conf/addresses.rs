@@ -34,10 +34,18 @@ impl HadoopConf {
     fn resource_managers(&self, key: &str, port: u16) -> Result<Vec<Address>, ConfError> {
         let ids = self.get_list("yarn.resourcemanager.ha.rm-ids");
         if !self.get_bool("yarn.resourcemanager.ha.enabled", false) || ids.is_empty() {
-            return Ok(vec![self.service(key, "yarn.resourcemanager.hostname", port)?]);
+            return Ok(vec![self.service(
+                key,
+                "yarn.resourcemanager.hostname",
+                port,
+            )?]);
         }
         let of_id = |id: &String| {
-            self.service(&format!("{key}.{id}"), &format!("yarn.resourcemanager.hostname.{id}"), port)
+            self.service(
+                &format!("{key}.{id}"),
+                &format!("yarn.resourcemanager.hostname.{id}"),
+                port,
+            )
         };
         ids.iter().map(of_id).collect()
     }
@@ -48,7 +56,10 @@ impl HadoopConf {
             let parsed = values::address(&value).map(|(host, port)| Address::new(host, port));
             return parsed.ok_or_else(|| self.bad(key, value, BAD_ADDRESS));
         }
-        match self.get_trimmed(host_key).or_else(|| self.get_trimmed("yarn.resourcemanager.hostname")) {
+        match self
+            .get_trimmed(host_key)
+            .or_else(|| self.get_trimmed("yarn.resourcemanager.hostname"))
+        {
             Some(host) => Ok(Address::new(host, port)),
             None => Err(self.bad(host_key, String::new(), "a host name")),
         }
@@ -63,7 +74,9 @@ impl HadoopConf {
         let nodes = self.get_list(&format!("dfs.ha.namenodes.{authority}"));
         if nodes.is_empty() {
             let key = format!("dfs.namenode.rpc-address.{authority}");
-            let text = self.get_trimmed(&key).unwrap_or_else(|| authority.to_owned());
+            let text = self
+                .get_trimmed(&key)
+                .unwrap_or_else(|| authority.to_owned());
             let address = values::address(&text).map(|(host, port)| Address::new(host, port));
             return Ok(vec![address.unwrap_or_else(|| Address::new(text, 8020))]);
         }
@@ -78,6 +91,8 @@ impl HadoopConf {
 
     /// Whether `authority` is a name service of several NameNodes.
     pub fn is_name_service(&self, authority: &str) -> bool {
-        !self.get_list(&format!("dfs.ha.namenodes.{authority}")).is_empty()
+        !self
+            .get_list(&format!("dfs.ha.namenodes.{authority}"))
+            .is_empty()
     }
 }

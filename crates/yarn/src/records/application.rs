@@ -63,7 +63,10 @@ impl From<ApplicationState> for i32 {
     fn from(state: ApplicationState) -> Self {
         match state {
             ApplicationState::Other(other) => other,
-            known => STATES.iter().find(|(state, _, _)| *state == known).map_or(0, |(_, _, number)| *number),
+            known => STATES
+                .iter()
+                .find(|(state, _, _)| *state == known)
+                .map_or(0, |(_, _, number)| *number),
         }
     }
 }
@@ -193,7 +196,11 @@ pub struct SubmissionContext {
 
 impl SubmissionContext {
     /// A submission with YARN's defaults: queue "default", 1024 MB and one vcore for the master.
-    pub fn new(application_id: ApplicationId, name: impl Into<String>, launch: LaunchContext) -> Self {
+    pub fn new(
+        application_id: ApplicationId,
+        name: impl Into<String>,
+        launch: LaunchContext,
+    ) -> Self {
         Self {
             application_id,
             name: name.into(),
@@ -224,7 +231,9 @@ impl SubmissionContext {
             application_id: Some(self.application_id.into()),
             application_name: Some(self.name.clone()),
             queue: Some(self.queue.clone()),
-            priority: self.priority.map(|priority| pb::Priority { priority: Some(priority) }),
+            priority: self.priority.map(|priority| pb::Priority {
+                priority: Some(priority),
+            }),
             am_container_spec: Some(self.launch.to_wire()?),
             cancel_tokens_when_complete: Some(self.cancel_tokens),
             unmanaged_am: Some(self.unmanaged),
@@ -327,7 +336,10 @@ impl ApplicationReport {
     pub(crate) fn from_wire(report: &pb::ApplicationReport) -> Option<Self> {
         Some(Self {
             id: report.application_id.as_ref()?.into(),
-            attempt: report.current_attempt_id.as_ref().map(ApplicationAttemptId::from),
+            attempt: report
+                .current_attempt_id
+                .as_ref()
+                .map(ApplicationAttemptId::from),
             user: report.user().to_owned(),
             queue: report.queue().to_owned(),
             name: report.name().to_owned(),
@@ -345,7 +357,11 @@ impl ApplicationReport {
             application_type: report.application_type().to_owned(),
             tags: report.tags.clone(),
             priority: report.priority.as_ref().map_or(0, pb::Priority::priority),
-            usage: report.resource_usage.as_ref().map(ResourceUsage::from).unwrap_or_default(),
+            usage: report
+                .resource_usage
+                .as_ref()
+                .map(ResourceUsage::from)
+                .unwrap_or_default(),
             am_rm_token: report.am_rm_token.as_ref().map(Token::from),
             client_to_am_token: report.client_to_am_token.as_ref().map(Token::from),
         })
@@ -384,7 +400,11 @@ impl From<&ApplicationFilter> for pb::GetApplicationsRequest {
     fn from(filter: &ApplicationFilter) -> Self {
         Self {
             application_types: filter.types.clone(),
-            application_states: filter.states.iter().map(|state| i32::from(*state)).collect(),
+            application_states: filter
+                .states
+                .iter()
+                .map(|state| i32::from(*state))
+                .collect(),
             users: filter.users.clone(),
             queues: filter.queues.clone(),
             limit: filter.limit.map(i64::from),

@@ -8,11 +8,13 @@ mod launch;
 mod resource;
 
 pub use application::{
-    ApplicationFilter, ApplicationReport, ApplicationState, AttemptReport, FinalStatus, LogAggregation,
-    ResourceUsage, SubmissionContext,
+    ApplicationFilter, ApplicationReport, ApplicationState, AttemptReport, FinalStatus,
+    LogAggregation, ResourceUsage, SubmissionContext,
 };
 pub use cluster::{ClusterMetrics, NodeReport, NodeState, QueueInfo, QueueState, QueueStatistics};
-pub use container::{Container, ContainerReport, ContainerState, ContainerStatus, Preemption, exit_status};
+pub use container::{
+    Container, ContainerReport, ContainerState, ContainerStatus, Preemption, exit_status,
+};
 pub use launch::{
     AccessType, LaunchContext, LocalResource, LocalResourceError, LocalResourceType, Visibility,
 };

@@ -65,7 +65,10 @@ impl Shared {
     }
 
     fn closed(&self, reason: impl ToString) -> RpcError {
-        RpcError::Closed { address: self.address.clone(), reason: reason.to_string() }
+        RpcError::Closed {
+            address: self.address.clone(),
+            reason: reason.to_string(),
+        }
     }
 
     /// Tells every waiter, and every later caller, why there will be no answer; the first reason stays.
@@ -74,7 +77,9 @@ impl Shared {
         if matches!(*waiters, Waiters::Dead(_)) {
             return;
         }
-        if let Waiters::Open(waiting) = std::mem::replace(&mut *waiters, Waiters::Dead(error.clone())) {
+        if let Waiters::Open(waiting) =
+            std::mem::replace(&mut *waiters, Waiters::Dead(error.clone()))
+        {
             for (_, waiter) in waiting {
                 let _ = waiter.send(Err(error.clone()));
             }
@@ -119,6 +124,7 @@ pub struct Connection {
     next_call: AtomicI32,
     outgoing: mpsc::UnboundedSender<Bytes>,
     options: Options,
+    is_protected: bool,
     reader: JoinHandle<()>,
 }
 
@@ -140,9 +146,13 @@ impl Connection {
         options: &Options,
     ) -> Result<Self, RpcError> {
         let opening = Self::open_patiently(address, protocol, identity, options);
-        let timed_out =
-            |_| RpcError::ConnectTimeout { address: address.clone(), after: options.connect_timeout };
-        tokio::time::timeout(options.connect_timeout, opening).await.map_err(timed_out)?
+        let timed_out = |_| RpcError::ConnectTimeout {
+            address: address.clone(),
+            after: options.connect_timeout,
+        };
+        tokio::time::timeout(options.connect_timeout, opening)
+            .await
+            .map_err(timed_out)?
     }
 
     async fn open_patiently(
@@ -151,15 +161,34 @@ impl Connection {
         identity: &Identity,
         options: &Options,
     ) -> Result<Self, RpcError> {
-        let refused = |source| RpcError::Connect { address: address.clone(), source: Arc::new(source) };
-        let mut stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(refused)?;
+        let refused = |source| RpcError::Connect {
+            address: address.clone(),
+            source: Arc::new(source),
+        };
+        let mut stream = TcpStream::connect((address.host.as_str(), address.port))
+            .await
+            .map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
         let random = sasl::random::<16>();
-        let client_id =
-            random.map_err(|source| RpcError::Authenticate { address: address.clone(), source })?;
-        let handshake = Handshake { stream: &mut stream, address, protocol, client_id: &client_id };
+        let client_id = random.map_err(|source| RpcError::Authenticate {
+            address: address.clone(),
+            source,
+        })?;
+        let handshake = Handshake {
+            stream: &mut stream,
+            address,
+            protocol,
+            client_id: &client_id,
+        };
         let established = handshake.run(identity).await?;
-        Ok(Self::start(stream, established, address, protocol, client_id, options))
+        Ok(Self::start(
+            stream,
+            established,
+            address,
+            protocol,
+            client_id,
+            options,
+        ))
     }
 
     fn start(
@@ -171,15 +200,26 @@ impl Connection {
         options: &Options,
     ) -> Self {
         let waiters = Mutex::new(Waiters::Open(HashMap::new()));
-        let shared = Arc::new(Shared { address: address.clone(), waiters });
+        let shared = Arc::new(Shared {
+            address: address.clone(),
+            waiters,
+        });
         let (outgoing, queue) = mpsc::unbounded_channel();
         // The context is the first in the queue; nobody else has the sender yet.
         let _ = outgoing.send(established.first);
         let (read_half, write_half) = stream.into_split();
-        let (sealer, opener) =
-            established.layers.map_or((None, None), |(sealer, opener)| (Some(sealer), Some(opener)));
+        let is_protected = established.layers.is_some();
+        let (sealer, opener) = established.layers.map_or((None, None), |(sealer, opener)| {
+            (Some(sealer), Some(opener))
+        });
         let ping = Frame::new(&frame::header(PING_CALL, &client_id, -1, None)).finish();
-        let writer = Writer { stream: write_half, sealer, queue, ping, every: options.ping_interval };
+        let writer = Writer {
+            stream: write_half,
+            sealer,
+            queue,
+            ping,
+            every: options.ping_interval,
+        };
         tokio::spawn(writer.run(shared.clone(), established.preamble));
         let reader = Reader {
             stream: BufReader::new(read_half),
@@ -195,6 +235,7 @@ impl Connection {
             next_call: AtomicI32::new(0),
             outgoing,
             options: options.clone(),
+            is_protected,
             reader,
         }
     }
@@ -202,6 +243,11 @@ impl Connection {
     /// The server.
     pub fn address(&self) -> &Address {
         &self.shared.address
+    }
+
+    /// Whether what goes over the connection is protected against alteration, and perhaps reading.
+    pub fn is_protected(&self) -> bool {
+        self.is_protected
     }
 
     /// Whether calls can still be made.
@@ -227,8 +273,14 @@ impl Connection {
             .map_err(|_| self.shared.closed("it is being closed"))?;
         let after = self.options.call_timeout;
         let address = || self.shared.address.clone();
-        let timed_out = |_| RpcError::Timeout { address: address(), method: method.to_owned(), after };
-        let answer = tokio::time::timeout(after, answer).await.map_err(timed_out)?;
+        let timed_out = |_| RpcError::Timeout {
+            address: address(),
+            method: method.to_owned(),
+            after,
+        };
+        let answer = tokio::time::timeout(after, answer)
+            .await
+            .map_err(timed_out)?;
         let mut body = answer.map_err(|_| self.shared.closed("it is being closed"))??;
         let malformed = |error: prost::DecodeError| RpcError::Malformed {
             address: address(),
@@ -239,7 +291,12 @@ impl Connection {
     }
 
     fn encode(&self, call: i32, method: &str, request: &impl Message, retry: i32) -> Bytes {
-        let header = frame::header(call, &self.client_id, retry, self.options.caller_context.as_deref());
+        let header = frame::header(
+            call,
+            &self.client_id,
+            retry,
+            self.options.caller_context.as_deref(),
+        );
         let name = RequestHeader {
             method_name: method.to_owned(),
             declaring_class_protocol_name: self.protocol.to_owned(),
@@ -323,7 +380,9 @@ impl Reader {
             {
                 return Ok(frame);
             }
-            let read = frame::read(&mut self.stream, self.limit).await.map_err(|error| error.to_string())?;
+            let read = frame::read(&mut self.stream, self.limit)
+                .await
+                .map_err(|error| error.to_string())?;
             let frame = read.ok_or("end of stream")?;
             match &mut self.opener {
                 None => return Ok(frame),
@@ -340,13 +399,18 @@ impl Reader {
 fn unwrap(opener: &mut Opener, frame: &Bytes) -> Result<Option<Vec<u8>>, String> {
     let (call, _, mut body) = frame::response(frame.clone()).map_err(|error| error.to_string())?;
     if call != SASL_CALL {
-        return Err(format!("an unprotected answer to call {call} on a protected connection"));
+        return Err(format!(
+            "an unprotected answer to call {call} on a protected connection"
+        ));
     }
     if body.is_empty() {
         return Ok(None);
     }
     let message: RpcSasl = frame::take(&mut body).map_err(|error| error.to_string())?;
-    opener.open(message.token()).map(Some).map_err(|error| error.to_string())
+    opener
+        .open(message.token())
+        .map(Some)
+        .map_err(|error| error.to_string())
 }
 
 /// Gives a response to its waiter; an error is the end of the connection.
@@ -358,7 +422,10 @@ fn deliver(shared: &Shared, frame: Bytes) -> Result<(), RpcError> {
         }
         return Ok(());
     }
-    let error = RpcError::Remote { address: shared.address.clone(), exception: exception(&header) };
+    let error = RpcError::Remote {
+        address: shared.address.clone(),
+        exception: Box::new(exception(&header)),
+    };
     if header.status == RpcStatus::Fatal as i32 || call < 0 {
         return Err(error);
     }
@@ -370,5 +437,10 @@ fn deliver(shared: &Shared, frame: Bytes) -> Result<(), RpcError> {
 
 fn exception(header: &RpcResponseHeader) -> RemoteException {
     let fatal = header.status == RpcStatus::Fatal as i32;
-    RemoteException::new(header.exception_class(), header.error_message(), fatal, header.error_code())
+    RemoteException::new(
+        header.exception_class(),
+        header.error_message(),
+        fatal,
+        header.error_code(),
+    )
 }

@@ -12,9 +12,9 @@ use std::time::Duration;
 pub struct RemoteException {
     /// Java class name, as `org.apache.hadoop.yarn.exceptions.YarnException`.
     pub class: String,
-    /// First line of the message.
+    /// The message without the stack trace, on one line.
     pub message: String,
-    /// What followed it, mostly a Java stack trace.
+    /// The Java stack trace.
     pub stack: String,
     /// Whether the server closed the connection over it.
     pub fatal: bool,
@@ -35,8 +35,16 @@ impl fmt::Display for RemoteException {
 impl RemoteException {
     /// Splits what a response header or a `SerializedExceptionProto` carries.
     pub fn new(class: impl Into<String>, text: &str, fatal: bool, code: i32) -> Self {
-        let (message, stack) = text.split_once('\n').unwrap_or((text, ""));
-        Self { class: class.into(), message: message.trim().to_owned(), stack: stack.to_owned(), fatal, code }
+        let end = text.find("\n\tat ").unwrap_or(text.len());
+        let (message, stack) = text.split_at(end);
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self {
+            class: class.into(),
+            message,
+            stack: stack.trim_start_matches('\n').to_owned(),
+            fatal,
+            code,
+        }
     }
 
     /// The class name without its package.
@@ -65,14 +73,14 @@ impl RemoteException {
 
     /// The master had registered already, perhaps by a call whose answer was lost.
     pub fn is_already_registered(&self) -> bool {
-        self.is("InvalidApplicationMasterRequestException") && self.message.contains("already registered")
+        self.is("InvalidApplicationMasterRequestException")
+            && self.message.contains("already registered")
     }
 
     /// The attempt is over for the ResourceManager (`ApplicationAttemptNotFoundException`, or its token is gone).
     pub fn is_attempt_over(&self) -> bool {
         self.is("ApplicationAttemptNotFoundException")
-            || (self.is("SecretManager$InvalidToken") || self.is("InvalidToken"))
-                && self.message.contains("AMRMTokenSecretManager")
+            || self.is("InvalidToken") && self.message.contains("AMRMTokenSecretManager")
     }
 
     /// The server knows no such application.
@@ -92,7 +100,8 @@ impl RemoteException {
 
     /// A container that runs already was to be started (`ContainerManagementProtocol.startContainers`).
     pub fn is_relaunch(&self) -> bool {
-        self.message.contains("Attempt to relaunch the same container")
+        self.message
+            .contains("Attempt to relaunch the same container")
     }
 }
 
@@ -147,7 +156,7 @@ pub enum RpcError {
         /// The server.
         address: Address,
         /// What it threw.
-        exception: RemoteException,
+        exception: Box<RemoteException>,
     },
     /// The answer is not what the protocol allows.
     #[error("{address} answered {method} with a malformed message: {reason}")]
@@ -212,5 +221,48 @@ impl RpcError {
             Self::GaveUp { last, .. } => last.is_transport(),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_several_lines_is_kept_and_the_stack_split_off() {
+        let text = "Unauthorized request to start container. \nAttempt to relaunch the same container with id c.\n\tat a.B.c(B.java:1)\n\tat d";
+        let exception = RemoteException::new(
+            "org.apache.hadoop.yarn.exceptions.YarnException",
+            text,
+            false,
+            1,
+        );
+        assert!(exception.is_relaunch());
+        let shown = "Unauthorized request to start container. Attempt to relaunch the same container with id c. (YarnException)";
+        assert_eq!(exception.to_string(), shown);
+        assert!(exception.stack.starts_with("\tat a.B"));
+    }
+
+    #[test]
+    fn exceptions_are_told_apart_by_class_and_message() {
+        let of = |class: &str, message: &str| RemoteException::new(class, message, true, 0);
+        assert!(of("org.apache.hadoop.ipc.StandbyException", "").is_standby());
+        assert!(
+            of(
+                "org.apache.hadoop.yarn.exceptions.NMNotYetReadyException",
+                ""
+            )
+            .is_retriable()
+        );
+        let gone = of(
+            "org.apache.hadoop.security.token.SecretManager$InvalidToken",
+            "appattempt_1_0001_000001 not found in AMRMTokenSecretManager.",
+        );
+        assert!(gone.is_attempt_over() && !gone.is_not_registered());
+        let twice = of(
+            "org.apache.hadoop.yarn.exceptions.InvalidApplicationMasterRequestException",
+            "Application Master is already registered : application_1_0001",
+        );
+        assert!(twice.is_already_registered());
     }
 }

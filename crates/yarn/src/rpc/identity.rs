@@ -30,7 +30,10 @@ impl Identity {
 
     /// The bearer of a token.
     pub fn token(token: Token) -> Self {
-        Self::Token { token, user: current_user() }
+        Self::Token {
+            token,
+            user: current_user(),
+        }
     }
 }
 

@@ -1,0 +1,76 @@
+//! Finding the cluster that an action is about.
+
+use crate::console;
+use crate::deploy::{Hadoop, wait};
+use crate::rest::RestClient;
+use crate::settings::{Settings, Target};
+use anyhow::{Context, Result, bail};
+use kvick_yarn::client::YarnClient;
+use kvick_yarn::ids::ApplicationId;
+use kvick_yarn::records::ApplicationReport;
+
+/// A running application on YARN.
+pub struct Running {
+    /// The ResourceManager.
+    pub yarn: YarnClient,
+    /// The application.
+    pub id: ApplicationId,
+    /// `host:port` of its REST API.
+    pub address: String,
+}
+
+/// The REST client of the cluster that the settings name.
+///
+/// # Errors
+/// None is named, or it does not run.
+pub async fn rest_client(settings: &Settings) -> Result<RestClient> {
+    let address = match &settings.target {
+        Target::Remote(address) => address.clone(),
+        Target::YarnSession(id) => running(settings, id).await?.address,
+        Target::Local | Target::YarnPerJob | Target::YarnApplication | Target::YarnSessionUnknown => {
+            bail!("No cluster id was specified. Please specify a cluster to which you would like to connect.")
+        }
+    };
+    Ok(RestClient::new(&address, &settings.config)?)
+}
+
+/// Looks an application up at the ResourceManager first: one that has ended is told at once.
+///
+/// # Errors
+/// It does not run, or nobody knows it.
+pub async fn running(settings: &Settings, id: &str) -> Result<Running> {
+    let (yarn, report) = report(settings, id).await?;
+    match wait::rest_address(&report) {
+        Ok(address) => Ok(Running { yarn, id: report.id, address }),
+        Err(error) => Err(with_properties_file(settings, error)),
+    }
+}
+
+/// The report of an application.
+///
+/// # Errors
+/// Nobody knows it.
+pub async fn report(settings: &Settings, id: &str) -> Result<(YarnClient, ApplicationReport)> {
+    if let Some(session) = &settings.session {
+        console::info(
+            console::SESSION_CLI,
+            format!("Found Yarn properties file under {}.", session.path.display()),
+        );
+    }
+    let id: ApplicationId = id.parse()?;
+    let yarn = Hadoop::load(&settings.config)?.yarn()?;
+    let report = yarn.report(id).await.context("Couldn't retrieve Yarn cluster");
+    match report {
+        Ok(report) => Ok((yarn, report)),
+        Err(error) => Err(with_properties_file(settings, error)),
+    }
+}
+
+/// Who did not name the application does not know where its id came from.
+fn with_properties_file(settings: &Settings, error: anyhow::Error) -> anyhow::Error {
+    let Some(session) = &settings.session else { return error };
+    let (id, path) = (&session.application_id, session.path.display());
+    error.context(format!(
+        "The session {id} cannot be used. Its id was found in the YARN properties file {path}: delete that file if the session is gone, or name another cluster with -m or -yid"
+    ))
+}

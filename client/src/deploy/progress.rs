@@ -1,0 +1,73 @@
+//! How an upload goes: bars where a person watches, lines where a file is written, nothing for what was there already.
+
+use crate::console;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use kvick_filesystem::cache;
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+
+/// The bars of several uploads.
+pub struct Progress {
+    names: Vec<String>,
+    bars: Option<MultiProgress>,
+    shown: Mutex<BTreeMap<usize, ProgressBar>>,
+    told: Mutex<BTreeMap<usize, u64>>,
+}
+
+impl Progress {
+    /// For uploads of these names.
+    pub fn new<'a>(names: impl Iterator<Item = &'a str>) -> Progress {
+        let watched = std::io::stderr().is_terminal();
+        Progress {
+            names: names.map(str::to_string).collect(),
+            bars: watched.then(MultiProgress::new),
+            shown: Mutex::default(),
+            told: Mutex::default(),
+        }
+    }
+
+    /// One step of one upload.
+    pub fn report(&self, step: cache::Progress) {
+        if step.cached {
+            return;
+        }
+        match &self.bars {
+            Some(bars) => self.bar(bars, step).set_position(step.sent),
+            None => self.tell_start(step),
+        }
+    }
+
+    fn bar(&self, bars: &MultiProgress, step: cache::Progress) -> ProgressBar {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = shown.entry(step.upload).or_insert_with(|| {
+            let style =
+                ProgressStyle::with_template("{prefix:24} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}");
+            let bar = bars.add(ProgressBar::new(step.length));
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_prefix(self.name(step.upload));
+            bar
+        });
+        bar.clone()
+    }
+
+    fn tell_start(&self, step: cache::Progress) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(step.upload, step.sent).is_none() {
+            let message = format!("Uploading {} ({} bytes)", self.name(step.upload), step.length);
+            console::info(console::DESCRIPTOR, message);
+        }
+    }
+
+    fn name(&self, upload: usize) -> String {
+        self.names.get(upload).cloned().unwrap_or_default()
+    }
+
+    /// Takes the bars away.
+    pub fn finish(&self) {
+        if let Some(bars) = &self.bars {
+            // A terminal that went away is no failure of the upload.
+            let _ = bars.clear();
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The files of an application: which they are, bringing them into the upload cache, and what YARN must be told of them.
+
+use super::hadoop::Hadoop;
+use super::progress::Progress;
+use crate::settings::files::home;
+use anyhow::{Context, Result, anyhow, bail};
+use kvick_core::application_spec::{LocalFile, Visibility};
+use kvick_core::config::{Configuration, options};
+use kvick_core::job::Artifact;
+use kvick_core::launch::{EXECUTOR_PROGRAM, MASTER_PROGRAM};
+use kvick_filesystem::cache::{CachedFile, Upload, UploadOptions};
+use kvick_filesystem::staging::Staging;
+use kvick_filesystem::{FileStatus, FileSystem, FsPath};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files by the name that they have in a container.
+pub type Files = BTreeMap<String, LocalFile>;
+
+/// What an application needs, in the cache.
+pub struct Resources {
+    /// The staging directory.
+    pub staging: Staging,
+    /// What was found or put there.
+    pub cached: Vec<CachedFile>,
+    /// For the application master's container.
+    pub master: Files,
+    /// For task executors' containers.
+    pub executor: Files,
+    /// The jar, where there is one, by its name and what names its content.
+    pub jar: Option<(LocalFile, Artifact)>,
+}
+
+/// The staging directory that the configuration names, or the one in the user's home directory.
+pub fn staging(hadoop: &Hadoop, config: &Configuration) -> Result<Staging> {
+    match config.get(&options::YARN_STAGING)? {
+        Some(base) => {
+            let base = under_default(hadoop, &base)?;
+            Ok(Staging::new(hadoop.files.get(&base)?, Some(&base)))
+        }
+        None => Ok(Staging::new(hadoop.files.get(&hadoop.default_root()?)?, None)),
+    }
+}
+
+/// A path without scheme is one of the default file system.
+fn under_default(hadoop: &Hadoop, text: &str) -> Result<FsPath> {
+    if text.starts_with('/') {
+        return Ok(hadoop.default_root()?.with_path(text));
+    }
+    Ok(hadoop.files.resolve(text)?)
+}
+
+/// Puts the engine's programs, the jar and what else is to be shipped into the cache.
+///
+/// # Errors
+/// A file that is not there, or a file system that does not take it.
+pub async fn provide(hadoop: &Hadoop, config: &Configuration, jar: Option<&Path>) -> Result<Resources> {
+    let staging = staging(hadoop, config)?;
+    let provided = provided(hadoop, config).await?;
+    let mut wanted = Wanted::default();
+    for program in [MASTER_PROGRAM, EXECUTOR_PROGRAM] {
+        if !provided.contains_key(program) {
+            wanted.add(program, engine_program(program)?, Kind::Engine)?;
+        }
+    }
+    if let Some(jar) = jar {
+        wanted.add(&file_name(jar)?, jar.to_path_buf(), Kind::Jar)?;
+    }
+    let mut remote = shipped(hadoop, config, &mut wanted).await?;
+    remote.extend(provided);
+    let cached = upload(&staging, config, &wanted).await?;
+    assemble(staging, cached, &wanted, remote).await
+}
+
+/// Puts one jar into the cache, for a cluster that runs already.
+///
+/// # Errors
+/// As [`provide`].
+pub async fn provide_jar(hadoop: &Hadoop, config: &Configuration, jar: &Path) -> Result<Artifact> {
+    let staging = staging(hadoop, config)?;
+    let mut wanted = Wanted::default();
+    wanted.add(&file_name(jar)?, jar.to_path_buf(), Kind::Jar)?;
+    let cached = upload(&staging, config, &wanted).await?;
+    let cached = cached.first().ok_or_else(|| anyhow!("{} was not uploaded", jar.display()))?;
+    Ok(artifact(cached))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The engine's own: the same for everybody.
+    Engine,
+    /// The job's.
+    Jar,
+    /// Shipped for both containers, as it is.
+    File,
+    /// Shipped and unpacked.
+    Archive,
+}
+
+/// Local files to upload, with their names in containers.
+#[derive(Default)]
+struct Wanted {
+    uploads: Vec<Upload>,
+    keys: Vec<(String, Kind)>,
+}
+
+impl Wanted {
+    fn add(&mut self, key: &str, local: PathBuf, kind: Kind) -> Result<()> {
+        if self.keys.iter().any(|(known, _)| known == key) {
+            bail!(
+                "Two files would have the name '{key}' in the containers, the second being {}",
+                local.display()
+            );
+        }
+        let name = file_name(&local)?;
+        // The programs are known to the containers by their own names, wherever they came from.
+        let name = if kind == Kind::Engine { key.to_string() } else { name };
+        self.uploads.push(Upload { local, name });
+        self.keys.push((key.to_string(), kind));
+        Ok(())
+    }
+}
+
+fn file_name(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.map(str::to_string).ok_or_else(|| anyhow!("{} has no file name in UTF-8", path.display()))
+}
+
+/// In `FLINK_LIB_DIR`, in `lib` of the distribution, or beside this program.
+fn engine_program(name: &str) -> Result<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
+    let from_environment = std::env::var_os("FLINK_LIB_DIR").map(PathBuf::from);
+    let directories = [from_environment, home().map(|home| home.join("lib")), beside];
+    let mut candidates = directories.into_iter().flatten().map(|dir| dir.join(name));
+    candidates.find(|path| path.is_file()).ok_or_else(|| {
+        anyhow!("The program '{name}' is missing: it should be in the lib directory of the distribution (or in FLINK_LIB_DIR)")
+    })
+}
+
+/// `yarn.ship-files` and `yarn.ship-archives`: local ones are to be uploaded, remote ones are used where they are.
+async fn shipped(hadoop: &Hadoop, config: &Configuration, wanted: &mut Wanted) -> Result<Files> {
+    let mut remote = Files::new();
+    let lists = [(&options::YARN_SHIP_FILES, Kind::File), (&options::YARN_SHIP_ARCHIVES, Kind::Archive)];
+    for (option, kind) in lists {
+        for text in config.get(option)?.unwrap_or_default() {
+            match local_path(&text) {
+                Some(path) => ship_local(&path, kind, wanted)?,
+                None => ship_remote(hadoop, &text, kind, &mut remote).await?,
+            }
+        }
+    }
+    Ok(remote)
+}
+
+fn local_path(text: &str) -> Option<PathBuf> {
+    match text.strip_prefix("file:") {
+        Some(path) => Some(PathBuf::from(format!("/{}", path.trim_start_matches('/')))),
+        None => (!text.contains("://")).then(|| PathBuf::from(text)),
+    }
+}
+
+/// A directory is shipped with all that is in it, under its own name.
+fn ship_local(path: &Path, kind: Kind, wanted: &mut Wanted) -> Result<()> {
+    let exists = path.try_exists().unwrap_or(false);
+    if !exists {
+        bail!("Ship file {} does not exist", path.display());
+    }
+    ship_entry(path, &file_name(path)?, kind, wanted)
+}
+
+fn ship_entry(path: &Path, key: &str, kind: Kind, wanted: &mut Wanted) -> Result<()> {
+    if !path.is_dir() {
+        return wanted.add(key, path.to_path_buf(), kind);
+    }
+    let failed = || format!("Cannot read the ship directory {}", path.display());
+    let entries: std::io::Result<Vec<_>> = std::fs::read_dir(path).with_context(failed)?.collect();
+    let mut entries: Vec<PathBuf> = entries.with_context(failed)?.iter().map(|entry| entry.path()).collect();
+    entries.sort();
+    for entry in entries {
+        ship_entry(&entry, &format!("{key}/{}", file_name(&entry)?), kind, wanted)?;
+    }
+    Ok(())
+}
+
+async fn ship_remote(hadoop: &Hadoop, text: &str, kind: Kind, remote: &mut Files) -> Result<()> {
+    let (fs, path) = hadoop.files.locate(text)?;
+    let status = fs.stat(&path).await.with_context(|| format!("Ship file {text} does not exist"))?;
+    let mut file = local_file(&status, Visibility::Application);
+    file.archive = kind == Kind::Archive;
+    remote.insert(path.name().to_string(), file);
+    Ok(())
+}
+
+/// The files of `yarn.provided.lib.dirs`, which are for everybody and need no upload.
+async fn provided(hadoop: &Hadoop, config: &Configuration) -> Result<Files> {
+    let mut files = Files::new();
+    for text in config.get(&options::YARN_PROVIDED_LIBS)?.unwrap_or_default() {
+        let (fs, path) = hadoop.files.locate(&text)?;
+        let entries = fs.list(&path).await.context("yarn.provided.lib.dirs")?;
+        for entry in entries.iter().filter(|entry| !entry.is_directory) {
+            let file = local_file(entry, Visibility::Public);
+            if files.insert(entry.path.name().to_string(), file).is_some() {
+                bail!("Two files with the same filename exist in the shared libs: {}", entry.path.name());
+            }
+        }
+    }
+    Ok(files)
+}
+
+async fn upload(staging: &Staging, config: &Configuration, wanted: &Wanted) -> Result<Vec<CachedFile>> {
+    let replication =
+        u32::try_from(config.get(&options::YARN_FILE_REPLICATION)?).ok().filter(|copies| *copies > 0);
+    let progress = Progress::new(wanted.uploads.iter().map(|upload| upload.name.as_str()));
+    let upload_options = UploadOptions { replication, ..UploadOptions::default() };
+    let report = |step| progress.report(step);
+    let cached = staging.cache().put(&wanted.uploads, &upload_options, &report).await;
+    progress.finish();
+    Ok(cached?)
+}
+
+async fn assemble(
+    staging: Staging,
+    cached: Vec<CachedFile>,
+    wanted: &Wanted,
+    remote: Files,
+) -> Result<Resources> {
+    let public = is_public(staging.file_system(), &cached).await;
+    let mut resources =
+        Resources { staging, cached: Vec::new(), master: remote.clone(), executor: remote, jar: None };
+    for (file, (key, kind)) in cached.iter().zip(&wanted.keys) {
+        let visibility =
+            if *kind == Kind::Engine && public { Visibility::Public } else { Visibility::Private };
+        let local = LocalFile {
+            uri: file.path.to_string(),
+            size: file.length,
+            timestamp: file.modification_time,
+            archive: *kind == Kind::Archive,
+            visibility,
+        };
+        resources.place(key, *kind, local, file);
+    }
+    resources.master.remove(EXECUTOR_PROGRAM);
+    resources.executor.remove(MASTER_PROGRAM);
+    resources.cached = cached;
+    Ok(resources)
+}
+
+impl Resources {
+    fn place(&mut self, key: &str, kind: Kind, local: LocalFile, file: &CachedFile) {
+        match kind {
+            Kind::Engine if key == MASTER_PROGRAM => {
+                self.master.insert(key.to_string(), local);
+            }
+            Kind::Engine => {
+                self.executor.insert(key.to_string(), local);
+            }
+            Kind::Jar => {
+                self.executor.insert(key.to_string(), local.clone());
+                self.jar = Some((local, artifact(file)));
+            }
+            Kind::File | Kind::Archive => {
+                self.master.insert(key.to_string(), local.clone());
+                self.executor.insert(key.to_string(), local);
+            }
+        }
+    }
+}
+
+fn artifact(file: &CachedFile) -> Artifact {
+    Artifact {
+        name: file.name.clone(),
+        uri: file.path.to_string(),
+        sha256: file.sha256.clone(),
+        size: file.length,
+    }
+}
+
+fn local_file(status: &FileStatus, visibility: Visibility) -> LocalFile {
+    LocalFile {
+        uri: status.path.to_string(),
+        size: status.length,
+        timestamp: status.modification_time,
+        archive: false,
+        visibility,
+    }
+}
+
+/// Whether everybody may read the cached files: YARN demands it of the file and of every directory above it. What cannot
+/// be found out is taken as a no.
+async fn is_public(fs: &Arc<dyn FileSystem>, cached: &[CachedFile]) -> bool {
+    let Some(first) = cached.first() else { return false };
+    let mut next = Some(first.path.clone());
+    let mut needed = 0o004;
+    while let Some(path) = next {
+        match fs.stat(&path).await {
+            Ok(status) if status.permission & needed == needed => next = path.parent(),
+            _ => return false,
+        }
+        needed = 0o001;
+    }
+    true
+}

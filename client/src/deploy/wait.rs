@@ -1,0 +1,104 @@
+//! Waiting for a submitted application to run, and finding one that does.
+
+use crate::console;
+use anyhow::{Result, anyhow, bail};
+use kvick_yarn::client::YarnClient;
+use kvick_yarn::ids::ApplicationId;
+use kvick_yarn::records::{ApplicationReport, ApplicationState, FinalStatus};
+use std::time::{Duration, Instant};
+
+/// Between two looks while an application normally starts.
+const QUICK: Duration = Duration::from_millis(100);
+/// Between two looks when it takes longer.
+const SLOW: Duration = Duration::from_millis(250);
+/// How long the quick looks go on.
+const QUICK_FOR: Duration = Duration::from_secs(10);
+/// How often it is said that it takes long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until the application runs, or has ended well already.
+///
+/// # Errors
+/// It failed or was killed; the message says how to find out more.
+pub async fn until_running(yarn: &YarnClient, id: ApplicationId) -> Result<ApplicationReport> {
+    console::info(console::DESCRIPTOR, "Waiting for the cluster to be allocated");
+    let started = Instant::now();
+    let (mut last, mut told) = (ApplicationState::New, started);
+    loop {
+        let report = yarn.report(id).await?;
+        match report.state {
+            ApplicationState::Running | ApplicationState::Finished => {
+                console::info(console::DESCRIPTOR, "YARN application has been deployed successfully.");
+                return Ok(report);
+            }
+            ApplicationState::Failed | ApplicationState::Killed => bail!(switched(&report)),
+            state if state != last && state > ApplicationState::NewSaving => {
+                console::info(console::DESCRIPTOR, format!("Deploying cluster, current state {state}"));
+                last = state;
+            }
+            _ => {}
+        }
+        if told.elapsed() > PATIENCE {
+            told = Instant::now();
+            console::info(
+                console::DESCRIPTOR,
+                format!(
+                    "Deployment took more than {} seconds. Please check if the requested resources are available in the YARN cluster",
+                    started.elapsed().as_secs()
+                ),
+            );
+        }
+        tokio::time::sleep(if started.elapsed() < QUICK_FOR { QUICK } else { SLOW }).await;
+    }
+}
+
+fn switched(report: &ApplicationReport) -> String {
+    format!(
+        "The YARN application unexpectedly switched to state {} during deployment. \nDiagnostics from YARN: {}\n{}",
+        report.state,
+        report.diagnostics.trim(),
+        logs_hint(report.id)
+    )
+}
+
+/// How to see the logs of an application.
+pub fn logs_hint(id: ApplicationId) -> String {
+    format!(
+        "If log aggregation is enabled on your cluster, use this command to further investigate the issue:\nyarn logs -applicationId {id}"
+    )
+}
+
+/// The address of the application master's REST API.
+///
+/// # Errors
+/// The application does not run any more, or not yet.
+pub fn rest_address(report: &ApplicationReport) -> Result<String> {
+    let id = report.id;
+    if report.final_status != FinalStatus::Undefined || report.state.is_terminal() {
+        console::error(
+            console::DESCRIPTOR,
+            format!(
+                "The application {id} doesn't run anymore. It has previously completed with final status: {}",
+                report.final_status
+            ),
+        );
+        return Err(anyhow!("The Yarn application {id} doesn't run anymore.")
+            .context("Couldn't retrieve Yarn cluster"));
+    }
+    let port = u16::try_from(report.rpc_port).ok().filter(|port| *port > 0);
+    match port {
+        Some(port) if !report.host.is_empty() && report.host != "N/A" => {
+            let address = format!("{}:{port}", report.host);
+            console::info(
+                console::DESCRIPTOR,
+                format!("Found Web Interface {address} of application '{id}'."),
+            );
+            Ok(address)
+        }
+        _ => Err(anyhow!(
+            "The Yarn application {id} is in state {}: its master has not registered yet.",
+            report.state
+        )
+        .context("Couldn't retrieve Yarn cluster")),
+    }
+}

@@ -1,0 +1,190 @@
+//! The REST API of a running application master, as the command line uses it.
+//!
+//! Knows paths, shapes and retries. Waiting for something is done by asking the server to hold its answer back, and by asking
+//! again where it does not.
+
+mod error;
+mod shapes;
+
+pub use error::RestError;
+pub use shapes::{JobSummary, Operation};
+
+use kvick_core::config::{ConfigError, Configuration, options};
+use kvick_core::ids::JobId;
+use kvick_core::job::{JobResult, JobSubmission};
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use shapes::{ExecutionResult, JobsOverview, Triggered};
+use std::time::{Duration, Instant};
+
+/// How long a server that does not answer is tried, unless `rest.retry.*` says otherwise: Flink's own minute helps nobody
+/// who waits at a terminal.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two attempts.
+const RETRY: Duration = Duration::from_millis(200);
+/// How long the server may hold back an answer that is waited for.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// The first pause between two questions to a server that does not hold its answers back; then it grows.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A client of one application master.
+#[derive(Debug, Clone)]
+pub struct RestClient {
+    http: reqwest::Client,
+    address: String,
+    patience: Duration,
+}
+
+impl RestClient {
+    /// A client of the server at `host:port` (and a path, if need be). Nothing is sent yet.
+    ///
+    /// # Errors
+    /// A value of the configuration that is none.
+    pub fn new(address: &str, config: &Configuration) -> Result<RestClient, ConfigError> {
+        let connect = config.get(&options::REST_CONNECT_TIMEOUT)?.min(Duration::from_secs(5));
+        let retries_set = config.is_set(&options::REST_RETRIES) || config.is_set(&options::REST_RETRY_DELAY);
+        let configured = config.get(&options::REST_RETRY_DELAY)? * config.get(&options::REST_RETRIES)?;
+        let patience = if retries_set { configured } else { PATIENCE };
+        // A builder without TLS, proxy or resolver settings has nothing that could fail.
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(connect).build().unwrap_or_default();
+        Ok(RestClient { http, address: address.to_string(), patience })
+    }
+
+    /// Submits a job.
+    ///
+    /// # Errors
+    /// The server refuses it or does not answer.
+    pub async fn submit(&self, job: &JobSubmission) -> Result<(), RestError> {
+        self.call::<Value>(Method::POST, "jobs", Some(job)).await.map(|_| ())
+    }
+
+    /// All jobs that the server remembers.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn jobs(&self) -> Result<Vec<JobSummary>, RestError> {
+        let overview: JobsOverview = self.call(Method::GET, "jobs/overview", NOTHING).await?;
+        Ok(overview.jobs)
+    }
+
+    /// Waits for the end of a job.
+    ///
+    /// # Errors
+    /// No such job, or the server went away.
+    pub async fn result(&self, job: JobId) -> Result<JobResult, RestError> {
+        let path = format!("jobs/{job}/execution-result?wait={}", LONG_POLL.as_millis());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let asked = Instant::now();
+            let answer: ExecutionResult = self.call(Method::GET, &path, NOTHING).await?;
+            if let Some(result) = answer.result() {
+                return Ok(result);
+            }
+            // A server that answered at once does not hold its answers back.
+            if asked.elapsed() < LONG_POLL / 2 {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Asks for the end of a job; does not wait for it.
+    ///
+    /// # Errors
+    /// No such job, or no answer.
+    pub async fn cancel(&self, job: JobId) -> Result<(), RestError> {
+        self.call::<Value>(Method::PATCH, &format!("jobs/{job}?mode=cancel"), NOTHING).await.map(|_| ())
+    }
+
+    /// Tells that the client of a job is there until then (epoch milliseconds).
+    ///
+    /// # Errors
+    /// No such job, or no answer.
+    pub async fn heartbeat(&self, job: JobId, until: u64) -> Result<(), RestError> {
+        let body = json!({ "expiredTimestamp": until });
+        self.call::<Value>(Method::PATCH, &format!("jobs/{job}/clientHeartbeat"), Some(&body))
+            .await
+            .map(|_| ())
+    }
+
+    /// Ends the application.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn shut_down(&self) -> Result<(), RestError> {
+        self.call::<Value>(Method::DELETE, "cluster", NOTHING).await.map(|_| ())
+    }
+
+    /// Starts an operation that takes its time; its id.
+    ///
+    /// # Errors
+    /// The server refuses it or does not answer.
+    pub async fn trigger(&self, path: &str, body: &Value) -> Result<String, RestError> {
+        let triggered: Triggered = self.call(Method::POST, path, Some(body)).await?;
+        Ok(triggered.request_id)
+    }
+
+    /// Waits for the end of such an operation.
+    ///
+    /// # Errors
+    /// It failed, it did not end in time, or the server went away.
+    pub async fn operation(&self, path: &str, timeout: Duration) -> Result<Operation, RestError> {
+        let deadline = Instant::now() + timeout;
+        let mut pause = FIRST_PAUSE;
+        while Instant::now() < deadline {
+            let status: shapes::OperationStatus = self.call(Method::GET, path, NOTHING).await?;
+            if let Some(operation) = status.finished()? {
+                return Ok(operation);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        Err(RestError::Timeout { address: self.address.clone(), after: timeout })
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + ?Sized)>,
+    ) -> Result<T, RestError> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            match self.call_once(&method, path, body).await {
+                Err(error) if error.is_worth_a_retry() && Instant::now() + RETRY < deadline => {
+                    tokio::time::sleep(RETRY).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn call_once<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&(impl Serialize + ?Sized)>,
+    ) -> Result<T, RestError> {
+        let url = format!("http://{}/v1/{path}", self.address);
+        let mut request = self.http.request(method.clone(), url).timeout(LONG_POLL + PATIENCE);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let lost = |error| RestError::lost(&self.address, error);
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(lost)?;
+        if !status.is_success() {
+            return Err(RestError::refused(status.as_u16(), &bytes));
+        }
+        serde_json::from_slice(&bytes)
+            .map_err(|source| RestError::Body { address: self.address.clone(), source })
+    }
+}
+
+/// A request without a body.
+const NOTHING: Option<&Value> = None;

@@ -1,0 +1,262 @@
+//! The entry to everything: where streams begin, and where a job is executed.
+
+use crate::execute::{self, JobClient, JobError};
+use crate::graph::{Chaining, Defaults, Node, NodeKind, StreamGraph, boxed, generate, unboxed};
+use crate::session::{self, session};
+use crate::stream::DataStream;
+use kvick_core::config::Configuration;
+use kvick_core::graph::RuntimeMode;
+use kvick_core::job::JobResult;
+use kvick_runtime::element::Data;
+use kvick_runtime::operator::Fanout;
+use kvick_runtime::program::Program;
+use kvick_runtime::sources::{CollectionSource, SequenceSource, SocketSource, TextFileSource};
+use kvick_runtime::task::{OneInput, Source, SourceTask};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What the program has said so far.
+#[derive(Default)]
+pub(crate) struct State {
+    pub graph: StreamGraph,
+    pub config: Configuration,
+    pub parallelism: Option<u32>,
+    pub max_parallelism: Option<u32>,
+    pub mode: Option<RuntimeMode>,
+    pub chaining_disabled: bool,
+}
+
+/// The state behind all clones of an environment and the streams made from it.
+#[derive(Default)]
+pub(crate) struct Shared(Mutex<State>);
+
+impl Shared {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a node and returns its index.
+    pub fn add(&self, node: Node) -> usize {
+        let mut state = self.state();
+        state.graph.nodes.push(node);
+        state.graph.nodes.len() - 1
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        session::environment_dropped(self);
+    }
+}
+
+/// The environment in which a program builds its streams.
+#[derive(Clone)]
+pub struct StreamExecutionEnvironment {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl StreamExecutionEnvironment {
+    /// The environment that fits where this program runs: on its own, in the `flink` command, on a cluster.
+    pub fn get_execution_environment() -> StreamExecutionEnvironment {
+        drop(session());
+        StreamExecutionEnvironment { shared: Arc::default() }
+    }
+
+    /// The number of subtasks of operators that do not say otherwise; stronger than `-p` and `parallelism.default`.
+    pub fn set_parallelism(&self, parallelism: u32) -> &Self {
+        self.shared.state().parallelism = Some(parallelism);
+        self
+    }
+
+    /// The number of subtasks of operators that do not say otherwise.
+    pub fn parallelism(&self) -> u32 {
+        let own = self.shared.state().parallelism;
+        own.unwrap_or_else(|| default_parallelism(&session()))
+    }
+
+    /// The number of key groups of operators that do not say otherwise.
+    pub fn set_max_parallelism(&self, max_parallelism: u32) -> &Self {
+        self.shared.state().max_parallelism = Some(max_parallelism);
+        self
+    }
+
+    /// Streaming or batch; stronger than `execution.runtime-mode`.
+    pub fn set_runtime_mode(&self, mode: RuntimeMode) -> &Self {
+        self.shared.state().mode = Some(mode);
+        self
+    }
+
+    /// How long records may wait for a buffer to fill, in milliseconds; 0: not at all, -1: for ever.
+    pub fn set_buffer_timeout(&self, millis: i64) -> &Self {
+        self.set_option("execution.buffer-timeout.interval", &millis.to_string())
+    }
+
+    /// Lets every operator be a task of its own.
+    pub fn disable_operator_chaining(&self) -> &Self {
+        self.shared.state().chaining_disabled = true;
+        self
+    }
+
+    /// Sets a configuration key for the jobs of this program; stronger than the cluster's configuration.
+    pub fn set_option(&self, key: &str, value: &str) -> &Self {
+        self.shared.state().config.set(key, value);
+        self
+    }
+
+    /// The effective configuration.
+    pub fn config(&self) -> Configuration {
+        let mut config = session().config.clone();
+        config.overlay(&self.shared.state().config);
+        config
+    }
+
+    /// Computes a value once, where `main()` really runs; workers and later attempts get the recorded value. Everything
+    /// that `main()` learns from outside itself and its arguments, and that shapes the graph, must go through here.
+    ///
+    /// # Errors
+    /// The value cannot be recorded or read back.
+    pub fn once<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        compute: impl FnOnce() -> T,
+    ) -> Result<T, JobError> {
+        let bad = |source| JobError::Once { name: name.to_string(), source };
+        if let Some(recorded) = session().once.get(name) {
+            return serde_json::from_str(recorded).map_err(bad);
+        }
+        let value = compute();
+        let text = serde_json::to_string(&value).map_err(bad)?;
+        session().once.insert(name.to_string(), text);
+        Ok(value)
+    }
+
+    /// A stream of the records of a source. `bounded` says whether it ends by itself.
+    pub fn from_source<S: Source>(
+        &self,
+        name: &str,
+        bounded: bool,
+        make: impl Fn() -> S + Send + 'static,
+    ) -> DataStream<S::Out>
+    where
+        S::Out: Data,
+    {
+        let node = Node {
+            name: name.to_string(),
+            uid: None,
+            kind: NodeKind::Source(Box::new(move |next| SourceTask::boxed(make(), unboxed::<S::Out>(next)))),
+            inputs: Vec::new(),
+            parallelism: None,
+            max_parallelism: None,
+            slot_sharing_group: None,
+            chaining: Chaining::Always,
+            bounded,
+            fan_out: fan_out::<S::Out>(),
+            head: Box::new(|stage| OneInput::boxed(unboxed::<S::Out>(stage))),
+        };
+        DataStream::from_node(self.clone(), self.shared.add(node))
+    }
+
+    /// The records of a collection, in order, from one subtask.
+    pub fn from_collection<T: Data + Sync>(&self, records: impl IntoIterator<Item = T>) -> DataStream<T> {
+        let records = Arc::new(records.into_iter().collect::<Vec<T>>());
+        let make = move || CollectionSource::new(Arc::clone(&records));
+        self.from_source("Collection Source", true, make).fixed_parallelism(1)
+    }
+
+    /// The numbers from `first` to `last`, both included, in parallel.
+    pub fn from_sequence(&self, first: i64, last: i64) -> DataStream<i64> {
+        self.from_source("Sequence Source", true, move || SequenceSource::new(first, last))
+    }
+
+    /// The lines of a file, or of all files in a directory, in parallel.
+    pub fn read_text_file(&self, path: impl Into<String>) -> DataStream<String> {
+        let path = path.into();
+        self.from_source("file-input", true, move || TextFileSource::new(path.clone()))
+    }
+
+    /// Text from a TCP server, cut at a delimiter. `retries`: how often a lost or refused connection is tried again,
+    /// every 500 ms; -1: for ever; 0: its end is the end of the stream.
+    pub fn socket_text_stream(
+        &self,
+        host: &str,
+        port: u16,
+        delimiter: &str,
+        retries: i64,
+    ) -> DataStream<String> {
+        let (host, delimiter) = (host.to_string(), delimiter.to_string());
+        let make = move || SocketSource::new(host.clone(), port, delimiter.clone(), retries);
+        self.from_source("Socket Stream", false, make).fixed_parallelism(1)
+    }
+
+    /// Runs what was built as a job, and waits for its end.
+    ///
+    /// # Errors
+    /// The job failed, was cancelled or rejected; the message holds the root cause.
+    pub fn execute(&self, name: &str) -> Result<JobResult, JobError> {
+        let program = self.take_program(name)?;
+        execute::execute(program, &self.config())
+    }
+
+    /// Runs what was built as a job, and does not wait for it.
+    ///
+    /// # Errors
+    /// The job was rejected.
+    pub fn execute_async(&self, name: &str) -> Result<JobClient, JobError> {
+        let program = self.take_program(name)?;
+        execute::execute_async(program, &self.config())
+    }
+
+    pub(crate) fn take_program(&self, name: &str) -> Result<Program, JobError> {
+        let defaults = self.defaults()?;
+        let graph = std::mem::take(&mut self.shared.state().graph);
+        generate(graph, name, &defaults)
+    }
+
+    fn defaults(&self) -> Result<Defaults, JobError> {
+        let config = self.config();
+        let parallelism = self.parallelism();
+        let state = self.shared.state();
+        let mode = match state.mode {
+            Some(mode) => Some(mode),
+            None => configured_mode(config.raw("execution.runtime-mode"))?,
+        };
+        let chaining = config.raw("pipeline.operator-chaining.enabled") != Some("false");
+        let max_parallelism = config.raw("pipeline.max-parallelism").and_then(|t| t.trim().parse().ok());
+        Ok(Defaults {
+            parallelism,
+            max_parallelism: state.max_parallelism.or(max_parallelism.filter(|max| *max > 0)),
+            mode,
+            chaining: chaining && !state.chaining_disabled,
+            config: state.config.clone(),
+        })
+    }
+}
+
+/// `None` for `AUTOMATIC`.
+fn configured_mode(text: Option<&str>) -> Result<Option<RuntimeMode>, JobError> {
+    match text.map(|t| t.trim().to_ascii_uppercase()).as_deref() {
+        None | Some("STREAMING") => Ok(Some(RuntimeMode::Streaming)),
+        Some("BATCH") => Ok(Some(RuntimeMode::Batch)),
+        Some("AUTOMATIC") => Ok(None),
+        Some(other) => Err(JobError::BadOption {
+            key: "execution.runtime-mode".to_string(),
+            value: other.to_string(),
+            expected: "STREAMING, BATCH or AUTOMATIC",
+        }),
+    }
+}
+
+/// `parallelism.default`; without one, an embedded job uses the machine's cores.
+fn default_parallelism(session: &session::Session) -> u32 {
+    let configured = session.config.raw("parallelism.default").and_then(|text| text.trim().parse().ok());
+    configured.unwrap_or_else(|| match session.link {
+        session::Link::Embedded => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        _ => 1,
+    })
+}
+
+/// The fan-out of a node that emits records of a type.
+pub(crate) fn fan_out<T: Data>() -> Box<dyn Fn(Vec<crate::graph::Erased>) -> crate::graph::Erased + Send> {
+    Box::new(|stages| boxed(Fanout::of(stages.into_iter().map(unboxed::<T>).collect())))
+}

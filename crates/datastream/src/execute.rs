@@ -1,0 +1,280 @@
+//! `execute()` in each role: here, by handing the graph to a host, or by running the tasks of a worker.
+
+use crate::session::{Link, Session, session};
+use crate::stream::DataStream;
+use kvick_core::config::Configuration;
+use kvick_core::failure::{Failure, FailureKind};
+use kvick_core::graph::GraphError;
+use kvick_core::host::{FromProgram, ToProgram};
+use kvick_core::ids::JobId;
+use kvick_core::job::{JobResult, JobState};
+use kvick_runtime::element::Data;
+use kvick_runtime::embedded::{self, CancelHandle};
+use kvick_runtime::hash::stable_hash;
+use kvick_runtime::host_link::HostError;
+use kvick_runtime::program::Program;
+use kvick_runtime::sinks::CollectSink;
+use kvick_runtime::stdio::StandardOutput;
+use kvick_runtime::task::JobInfo;
+use kvick_runtime::worker;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Why a job was not run, or not to its end. `Debug` is as readable as `Display`, because that is what a `main()` that
+/// returns the error prints.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The streams do not make a job.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Batch mode with a source that never ends.
+    #[error(
+        "the source \"{origin}\" never ends, so the job cannot run in batch mode: set execution.runtime-mode to STREAMING"
+    )]
+    UnboundedBatch {
+        /// The source's name.
+        origin: String,
+    },
+    /// A configuration value that means nothing.
+    #[error("{key}: \"{value}\" is not one of {expected}")]
+    BadOption {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A value of `once` cannot be recorded or read back.
+    #[error("once(\"{name}\"): the value cannot be recorded or read back: {source}")]
+    Once {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The job failed.
+    #[error("job {job_id} failed: {failure}")]
+    Failed {
+        /// The job.
+        job_id: JobId,
+        /// Why, with all causes.
+        failure: Box<Failure>,
+    },
+    /// The job was cancelled.
+    #[error("job {job_id} was cancelled")]
+    Canceled {
+        /// The job.
+        job_id: JobId,
+    },
+    /// The cluster did not accept the job.
+    #[error("the job was not accepted: {0}")]
+    Rejected(String),
+    /// The program lost its host.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Something that works only where the job runs in the program's own process.
+    #[error(
+        "{0} is not supported when a program is run by the flink command or on a cluster; write to a sink instead"
+    )]
+    EmbeddedOnly(&'static str),
+    /// The operating system refused something.
+    #[error("cannot run the job in this process: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl fmt::Debug for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A job that was started and not waited for.
+pub struct JobClient {
+    job_id: JobId,
+    running: Option<(JoinHandle<JobResult>, CancelHandle)>,
+}
+
+impl JobClient {
+    /// The job's id.
+    pub fn job_id(&self) -> JobId {
+        self.job_id
+    }
+
+    /// Asks the job to stop.
+    ///
+    /// # Errors
+    /// The host of this program is gone.
+    pub fn cancel(&self) -> Result<(), JobError> {
+        match (&self.running, &session().link) {
+            (Some((_, cancel)), _) => cancel.cancel(),
+            (None, Link::Hosted { link, .. }) => {
+                link.send(&FromProgram::CancelJob { job_id: self.job_id })?
+            }
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of the job, where it runs in this process.
+    ///
+    /// # Errors
+    /// The job failed or was cancelled, or does not run in this process.
+    pub fn wait(self) -> Result<JobResult, JobError> {
+        match self.running {
+            Some((thread, _)) => ended(thread.join().unwrap_or_else(|_| lost(self.job_id))),
+            None => Err(JobError::EmbeddedOnly("waiting for a job that was started with execute_async")),
+        }
+    }
+}
+
+fn lost(job_id: JobId) -> JobResult {
+    let failure = Some(Failure::new(FailureKind::Panic, "the thread that ran the job panicked"));
+    JobResult { job_id, state: JobState::Failed, net_runtime_ms: 0, accumulators: BTreeMap::new(), failure }
+}
+
+/// The result of a job that finished; an error for any other end.
+fn ended(result: JobResult) -> Result<JobResult, JobError> {
+    let job_id = result.job_id;
+    match result.state {
+        JobState::Finished => Ok(result),
+        JobState::Canceled => Err(JobError::Canceled { job_id }),
+        _ => {
+            let unknown =
+                || Failure::new(FailureKind::Error, format!("it ended in state {:?}", result.state));
+            Err(JobError::Failed { job_id, failure: Box::new(result.failure.unwrap_or_else(unknown)) })
+        }
+    }
+}
+
+pub(crate) fn execute(program: Program, config: &Configuration) -> Result<JobResult, JobError> {
+    let mut session = session();
+    let ordinal = session.executed;
+    session.executed += 1;
+    match &session.link {
+        Link::Embedded => {
+            drop(session);
+            ended(embedded::run(embedded_job(&program, config)?, program, &CancelHandle::default()))
+        }
+        Link::Hosted { .. } => {
+            submit(&mut session, ordinal, &program, true)?;
+            ended(wait_for_end(&mut session, ordinal)?)
+        }
+        Link::Worker { .. } => work(session, ordinal, program),
+    }
+}
+
+pub(crate) fn execute_async(program: Program, config: &Configuration) -> Result<JobClient, JobError> {
+    let mut session = session();
+    let ordinal = session.executed;
+    session.executed += 1;
+    match &session.link {
+        Link::Embedded => start_embedded(embedded_job(&program, config)?, program),
+        Link::Hosted { .. } => {
+            let job_id = submit(&mut session, ordinal, &program, false)?;
+            Ok(JobClient { job_id, running: None })
+        }
+        Link::Worker { .. } => {
+            let job_id = work(session, ordinal, program)?.job_id;
+            Ok(JobClient { job_id, running: None })
+        }
+    }
+}
+
+fn start_embedded(job: JobInfo, program: Program) -> Result<JobClient, JobError> {
+    let (job_id, cancel) = (job.job_id, CancelHandle::default());
+    let shared = cancel.clone();
+    let thread = std::thread::Builder::new().name("embedded-job".to_string());
+    let handle = thread.spawn(move || embedded::run(job, program, &shared))?;
+    Ok(JobClient { job_id, running: Some((handle, cancel)) })
+}
+
+fn embedded_job(program: &Program, config: &Configuration) -> Result<JobInfo, JobError> {
+    let mut effective = config.clone();
+    effective.overlay(&program.graph.config);
+    Ok(JobInfo {
+        job_id: random_job_id(),
+        name: program.graph.name.clone(),
+        files: kvick_runtime::task::file_systems(&BTreeMap::new(), "", &effective),
+        config: Arc::new(effective),
+        tmp_dirs: vec![std::env::temp_dir().display().to_string()],
+        stdout: StandardOutput::current()?,
+    })
+}
+
+/// Unlikely to be used twice on one machine; embedded jobs are seen by nobody else.
+fn random_job_id() -> JobId {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos());
+    let seed = (nanos as u64, std::process::id());
+    JobId(u128::from(stable_hash(&seed)) << 64 | u128::from(stable_hash(&(seed, "low"))))
+}
+
+/// Hands the graph to the host and waits until it is accepted.
+fn submit(session: &mut Session, ordinal: u32, program: &Program, attached: bool) -> Result<JobId, JobError> {
+    let once = session.once.clone();
+    let Link::Hosted { link, reader } = &mut session.link else {
+        return Err(JobError::EmbeddedOnly("this call"));
+    };
+    link.send(&FromProgram::Execute { ordinal, graph: program.graph.clone(), once, attached })?;
+    loop {
+        match reader.receive()? {
+            ToProgram::Submitted { ordinal: number, job_id } if number == ordinal => return Ok(job_id),
+            ToProgram::Rejected { ordinal: number, reason } if number == ordinal => {
+                return Err(JobError::Rejected(reason));
+            }
+            ToProgram::PlanTaken => std::process::exit(0),
+            // The end of an earlier job that was not waited for.
+            _ => {}
+        }
+    }
+}
+
+fn wait_for_end(session: &mut Session, ordinal: u32) -> Result<JobResult, JobError> {
+    let Link::Hosted { reader, .. } = &mut session.link else {
+        return Err(JobError::EmbeddedOnly("this call"));
+    };
+    loop {
+        match reader.receive()? {
+            ToProgram::Ended { ordinal: number, result } if number == ordinal => return Ok(result),
+            _ => {}
+        }
+    }
+}
+
+/// In a worker: the recorded result of an earlier job, or the tasks of this one, after which the process ends.
+fn work(
+    mut session: std::sync::MutexGuard<'static, Session>,
+    ordinal: u32,
+    program: Program,
+) -> Result<JobResult, JobError> {
+    let Link::Worker { link, reader, spec, stdout } = &mut session.link else {
+        return Err(JobError::EmbeddedOnly("this call"));
+    };
+    if ordinal < spec.ordinal {
+        let earlier = spec.earlier.get(ordinal as usize).cloned();
+        return ended(earlier.unwrap_or_else(|| lost(spec.job_id)));
+    }
+    let Some(reader) = reader.take() else {
+        return Err(JobError::EmbeddedOnly("a second execute() in a worker"));
+    };
+    let (link, spec, stdout) = (link.clone(), spec.clone(), stdout.clone());
+    drop(session);
+    std::process::exit(worker::run(&spec, program, &link, reader, stdout));
+}
+
+pub(crate) fn execute_and_collect<T: Data>(stream: &DataStream<T>, name: &str) -> Result<Vec<T>, JobError> {
+    if !matches!(session().link, Link::Embedded) {
+        return Err(JobError::EmbeddedOnly("execute_and_collect"));
+    }
+    let (sender, receiver) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let make =
+        move || CollectSink::new(sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone());
+    stream.sink_to("Collect", make);
+    stream.env.execute(name)?;
+    Ok(receiver.try_iter().collect())
+}

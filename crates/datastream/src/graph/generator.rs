@@ -1,0 +1,301 @@
+//! Stream graph → job graph: resolves parallelism and partitioning, chains operators by Flink's rules, names and
+//! identifies vertices, and composes the code of each chain.
+
+use super::ids;
+use super::node::{Chaining, Erased, Node, NodeKind, StreamGraph};
+use crate::execute::JobError;
+use kvick_core::config::Configuration;
+use kvick_core::graph::{Exchange, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
+use kvick_core::ids::VertexId;
+use kvick_runtime::exchange::writer::OutputPort;
+use kvick_runtime::key_group::default_max_parallelism;
+use kvick_runtime::program::{Program, TaskFactory};
+use kvick_runtime::task::{InputTask, Task};
+use std::collections::BTreeMap;
+
+/// What holds for operators that do not say otherwise.
+pub(crate) struct Defaults {
+    pub parallelism: u32,
+    pub max_parallelism: Option<u32>,
+    /// `None`: batch when every source is bounded.
+    pub mode: Option<RuntimeMode>,
+    pub chaining: bool,
+    pub config: Configuration,
+}
+
+/// Makes the program of one `execute()`.
+pub(crate) fn generate(graph: StreamGraph, name: &str, defaults: &Defaults) -> Result<Program, JobError> {
+    let plan = Plan::of(&graph, defaults)?;
+    let mut job = JobGraph {
+        name: name.to_string(),
+        mode: plan.mode,
+        vertices: plan.heads.iter().map(|head| plan.vertex(&graph, *head)).collect(),
+        edges: plan.job_edges(&graph),
+        config: defaults.config.clone(),
+    };
+    job.config.set("parallelism.default", defaults.parallelism.to_string());
+    job.config
+        .set("execution.runtime-mode", if plan.mode == RuntimeMode::Batch { "BATCH" } else { "STREAMING" });
+    if plan.mode == RuntimeMode::Batch {
+        // Nobody waits for a result before the end: only full buffers are worth sending.
+        job.config.set("execution.buffer-timeout.interval", "-1");
+    }
+    job.validate()?;
+    Ok(Program { factories: factories(graph, &plan), graph: job })
+}
+
+/// An edge between two chains.
+struct Cut {
+    from: usize,
+    to: usize,
+    input: usize,
+    partitioning: Partitioning,
+    /// Index among the outputs of the producing vertex.
+    output: u32,
+}
+
+struct Plan {
+    mode: RuntimeMode,
+    parallelism: Vec<u32>,
+    max_parallelism: Vec<u32>,
+    groups: Vec<String>,
+    ids: Vec<VertexId>,
+    bounded: Vec<bool>,
+    /// The head of the chain that a node is in.
+    head: Vec<usize>,
+    heads: Vec<usize>,
+    /// The nodes chained directly behind a node.
+    chained: Vec<Vec<usize>>,
+    cuts: Vec<Cut>,
+}
+
+impl Plan {
+    fn of(graph: &StreamGraph, defaults: &Defaults) -> Result<Plan, JobError> {
+        let nodes = &graph.nodes;
+        let parallelism: Vec<u32> =
+            nodes.iter().map(|n| n.parallelism.unwrap_or(defaults.parallelism)).collect();
+        let maximum = |(node, p): (&Node, &u32)| {
+            node.max_parallelism.or(defaults.max_parallelism).unwrap_or_else(|| default_max_parallelism(*p))
+        };
+        let bounded = bounded(nodes);
+        let mut plan = Plan {
+            mode: mode(nodes, defaults)?,
+            max_parallelism: nodes.iter().zip(&parallelism).map(maximum).collect(),
+            groups: groups(nodes),
+            ids: ids_of(nodes),
+            head: (0..nodes.len()).collect(),
+            heads: Vec::new(),
+            chained: vec![Vec::new(); nodes.len()],
+            cuts: Vec::new(),
+            parallelism,
+            bounded,
+        };
+        for index in 0..nodes.len() {
+            plan.place(nodes, index, defaults.chaining);
+        }
+        plan.number_outputs();
+        Ok(plan)
+    }
+
+    /// Chains a node to its input, or makes it the head of a chain.
+    fn place(&mut self, nodes: &[Node], index: usize, chaining: bool) {
+        if chaining && self.chainable(nodes, index) {
+            let upstream = nodes[index].inputs[0].from;
+            self.head[index] = self.head[upstream];
+            self.chained[upstream].push(index);
+            return;
+        }
+        self.heads.push(index);
+        for (input, edge) in nodes[index].inputs.iter().enumerate() {
+            let partitioning = self.partitioning(edge.from, index, edge.partitioning);
+            self.cuts.push(Cut { from: edge.from, to: index, input, partitioning, output: 0 });
+        }
+    }
+
+    fn partitioning(&self, from: usize, to: usize, asked: Option<Partitioning>) -> Partitioning {
+        let same = self.parallelism[from] == self.parallelism[to];
+        asked.unwrap_or(if same { Partitioning::Forward } else { Partitioning::Rebalance })
+    }
+
+    /// Flink's `StreamingJobGraphGenerator.isChainable`: one input, forward, same parallelism and slot sharing group, and
+    /// neither side forbids it.
+    fn chainable(&self, nodes: &[Node], index: usize) -> bool {
+        let [edge] = nodes[index].inputs.as_slice() else { return false };
+        let from = edge.from;
+        self.partitioning(from, index, edge.partitioning) == Partitioning::Forward
+            && self.parallelism[from] == self.parallelism[index]
+            && self.max_parallelism[from] == self.max_parallelism[index]
+            && self.groups[from] == self.groups[index]
+            && nodes[from].chaining != Chaining::Never
+            && nodes[index].chaining == Chaining::Always
+    }
+
+    fn number_outputs(&mut self) {
+        let mut next: BTreeMap<usize, u32> = BTreeMap::new();
+        for cut in &mut self.cuts {
+            let output = next.entry(self.head[cut.from]).or_default();
+            cut.output = *output;
+            *output += 1;
+        }
+    }
+
+    fn members(&self, head: usize) -> Vec<usize> {
+        let mut members = vec![head];
+        for next in &self.chained[head] {
+            members.extend(self.members(*next));
+        }
+        members
+    }
+
+    fn vertex(&self, graph: &StreamGraph, head: usize) -> JobVertex {
+        let info = |index: usize| OperatorInfo {
+            id: self.ids[index],
+            name: graph.nodes[index].display_name(),
+            uid: graph.nodes[index].uid.clone(),
+        };
+        JobVertex {
+            id: self.ids[head],
+            name: self.chain_name(graph, head),
+            operators: self.members(head).into_iter().map(info).collect(),
+            parallelism: self.parallelism[head],
+            max_parallelism: self.max_parallelism[head],
+            slot_sharing_group: self.groups[head].clone(),
+            source: matches!(graph.nodes[head].kind, NodeKind::Source(_)),
+            bounded: self.bounded[head],
+        }
+    }
+
+    /// `a`, `a -> b`, `a -> (b, c -> d)`.
+    fn chain_name(&self, graph: &StreamGraph, index: usize) -> String {
+        let own = graph.nodes[index].display_name();
+        let next: Vec<String> = self.chained[index].iter().map(|n| self.chain_name(graph, *n)).collect();
+        match next.as_slice() {
+            [] => own,
+            [one] => format!("{own} -> {one}"),
+            several => format!("{own} -> ({})", several.join(", ")),
+        }
+    }
+
+    fn job_edges(&self, _graph: &StreamGraph) -> Vec<JobEdge> {
+        let edge = |cut: &Cut| JobEdge {
+            source: self.ids[self.head[cut.from]],
+            output: cut.output,
+            target: self.ids[cut.to],
+            input: cut.input as u32,
+            partitioning: cut.partitioning,
+            exchange: Exchange::PipelinedBounded,
+        };
+        self.cuts.iter().map(edge).collect()
+    }
+}
+
+fn mode(nodes: &[Node], defaults: &Defaults) -> Result<RuntimeMode, JobError> {
+    let unbounded = nodes.iter().find(|n| matches!(n.kind, NodeKind::Source(_)) && !n.bounded);
+    match (defaults.mode, unbounded) {
+        (Some(RuntimeMode::Batch), Some(node)) => Err(JobError::UnboundedBatch { origin: node.name.clone() }),
+        (Some(mode), _) => Ok(mode),
+        (None, Some(_)) => Ok(RuntimeMode::Streaming),
+        (None, None) => Ok(RuntimeMode::Batch),
+    }
+}
+
+fn bounded(nodes: &[Node]) -> Vec<bool> {
+    let mut all: Vec<bool> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let own = !matches!(node.kind, NodeKind::Source(_)) || node.bounded;
+        let inputs = node.inputs.iter().all(|edge| all[edge.from]);
+        all.push(own && inputs);
+    }
+    all
+}
+
+/// A group that is not named is that of the inputs, where they agree.
+fn groups(nodes: &[Node]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let mut inputs = node.inputs.iter().map(|edge| &all[edge.from]);
+        let first = inputs.next().filter(|first| inputs.all(|other| other == *first)).cloned();
+        all.push(node.slot_sharing_group.clone().or(first).unwrap_or_else(|| "default".to_string()));
+    }
+    all
+}
+
+fn ids_of(nodes: &[Node]) -> Vec<VertexId> {
+    let mut all: Vec<VertexId> = Vec::with_capacity(nodes.len());
+    for (position, node) in nodes.iter().enumerate() {
+        let inputs: Vec<VertexId> = node.inputs.iter().map(|edge| all[edge.from]).collect();
+        all.push(node.uid.as_deref().map_or_else(|| ids::from_structure(position, &inputs), ids::from_uid));
+    }
+    all
+}
+
+/// A node of a chain with all that follows it in the same task.
+struct Link {
+    node: Node,
+    next: Vec<Link>,
+    /// Edges out of the task: output index, partitioning, writer.
+    outputs: Vec<(u32, Partitioning, super::EdgeWriter)>,
+}
+
+fn factories(graph: StreamGraph, plan: &Plan) -> BTreeMap<VertexId, TaskFactory> {
+    let writers: Vec<(usize, u32, Partitioning, super::EdgeWriter)> = plan
+        .cuts
+        .iter()
+        .map(|cut| {
+            let edge = &graph.nodes[cut.to].inputs[cut.input];
+            (cut.from, cut.output, cut.partitioning, edge.writer.clone())
+        })
+        .collect();
+    let mut nodes: Vec<Option<Node>> = graph.nodes.into_iter().map(Some).collect();
+    let mut all = BTreeMap::new();
+    for head in &plan.heads {
+        if let Some(link) = link(*head, plan, &writers, &mut nodes) {
+            let mode = plan.mode;
+            let factory: TaskFactory = Box::new(move |ports| task(&link, mode, ports));
+            all.insert(plan.ids[*head], factory);
+        }
+    }
+    all
+}
+
+fn link(
+    index: usize,
+    plan: &Plan,
+    writers: &[(usize, u32, Partitioning, super::EdgeWriter)],
+    nodes: &mut [Option<Node>],
+) -> Option<Link> {
+    let node = nodes[index].take()?;
+    let next = plan.chained[index].iter().filter_map(|n| link(*n, plan, writers, nodes)).collect();
+    let own = writers.iter().filter(|(from, ..)| *from == index);
+    let outputs =
+        own.map(|(_, output, partitioning, writer)| (*output, *partitioning, writer.clone())).collect();
+    Some(Link { node, next, outputs })
+}
+
+fn task(link: &Link, mode: RuntimeMode, ports: Vec<OutputPort>) -> Box<dyn Task> {
+    let mut ports: Vec<Option<OutputPort>> = ports.into_iter().map(Some).collect();
+    match &link.node.kind {
+        NodeKind::Source(make) => make(behind(link, mode, &mut ports)),
+        _ => InputTask::boxed((link.node.head)(stage(link, mode, &mut ports))),
+    }
+}
+
+fn stage(link: &Link, mode: RuntimeMode, ports: &mut [Option<OutputPort>]) -> Erased {
+    match &link.node.kind {
+        NodeKind::Operator(chain) => chain(mode, behind(link, mode, ports)),
+        NodeKind::Sink(make) => make(),
+        NodeKind::Source(_) => unreachable!("a source has no input, so it is never chained behind anything"),
+    }
+}
+
+/// One stage for everything that consumes what a node emits.
+fn behind(link: &Link, mode: RuntimeMode, ports: &mut [Option<OutputPort>]) -> Erased {
+    let mut consumers: Vec<Erased> = link.next.iter().map(|next| stage(next, mode, ports)).collect();
+    for (output, partitioning, writer) in &link.outputs {
+        if let Some(port) = ports.get_mut(*output as usize).and_then(Option::take) {
+            let mut writer = writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            consumers.push(writer(*partitioning, mode, port));
+        }
+    }
+    (link.node.fan_out)(consumers)
+}

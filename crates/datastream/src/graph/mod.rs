@@ -1,0 +1,8 @@
+//! From what the API said to what is deployed: stream graph → job graph.
+
+mod generator;
+mod ids;
+mod node;
+
+pub(crate) use generator::{Defaults, generate};
+pub(crate) use node::{Chaining, Edge, EdgeWriter, Erased, Node, NodeKind, StreamGraph, boxed, unboxed};

@@ -1,0 +1,44 @@
+//! The end of a stream, where it can be named and configured.
+
+use crate::environment::StreamExecutionEnvironment;
+use crate::graph::{Chaining, Node};
+
+/// A sink that was added to a stream.
+pub struct DataStreamSink {
+    pub(crate) env: StreamExecutionEnvironment,
+    pub(crate) node: usize,
+}
+
+impl DataStreamSink {
+    fn configure(self, set: impl FnOnce(&mut Node)) -> Self {
+        if let Some(node) = self.env.shared.state().graph.nodes.get_mut(self.node) {
+            set(node);
+        }
+        self
+    }
+
+    /// Names the sink.
+    pub fn name(self, name: &str) -> Self {
+        self.configure(|node| node.name = name.to_string())
+    }
+
+    /// Gives the sink an id that stays the same when the program changes.
+    pub fn uid(self, uid: &str) -> Self {
+        self.configure(|node| node.uid = Some(uid.to_string()))
+    }
+
+    /// The number of subtasks.
+    pub fn set_parallelism(self, parallelism: u32) -> Self {
+        self.configure(|node| node.parallelism = Some(parallelism))
+    }
+
+    /// Subtasks of operators in different groups do not share slots.
+    pub fn slot_sharing_group(self, group: &str) -> Self {
+        self.configure(|node| node.slot_sharing_group = Some(group.to_string()))
+    }
+
+    /// Lets the sink be a task of its own.
+    pub fn disable_chaining(self) -> Self {
+        self.configure(|node| node.chaining = Chaining::Never)
+    }
+}

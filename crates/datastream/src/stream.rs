@@ -1,0 +1,287 @@
+//! A stream of records, and what can be made of it.
+
+use crate::environment::{StreamExecutionEnvironment, fan_out};
+use crate::execute::JobError;
+use crate::graph::{Chaining, Edge, EdgeWriter, Node, NodeKind, boxed, unboxed};
+use crate::keyed::KeyedStream;
+use crate::sink::DataStreamSink;
+use kvick_core::graph::Partitioning;
+use kvick_runtime::element::{Data, Key};
+use kvick_runtime::error::BoxError;
+use kvick_runtime::exchange::writer::{ByRecord, ExchangeWriter, OutputPort, ToAll, ToFirst};
+use kvick_runtime::operator::{BoxStage, Chained, Operator, Output};
+use kvick_runtime::operators::{Filter, FlatMap, Map, ProcessFunction, ProcessOperator, TryMap};
+use kvick_runtime::partition::{CustomPartitioner, RebalancePartitioner, ShufflePartitioner};
+use kvick_runtime::sinks::{PrintSink, PrintTarget, Sink, TextFileSink, stage};
+use kvick_runtime::task::OneInput;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex};
+
+/// A stream of records of type `T`. Cheap to clone; may have any number of consumers.
+#[derive(Clone)]
+pub struct DataStream<T> {
+    pub(crate) env: StreamExecutionEnvironment,
+    pub(crate) origins: Vec<Edge>,
+    types: PhantomData<fn() -> T>,
+}
+
+/// The writer of an edge whose partitioning needs nothing from the program.
+fn plain_writer<T: Data>() -> EdgeWriter {
+    Arc::new(Mutex::new(|partitioning, _, port| boxed(plain_stage::<T>(partitioning, port))))
+}
+
+fn plain_stage<T: Data>(partitioning: Partitioning, port: OutputPort) -> BoxStage<T> {
+    match partitioning {
+        Partitioning::Forward | Partitioning::Global => ExchangeWriter::stage(port, ToFirst),
+        Partitioning::Broadcast => ExchangeWriter::stage(port, ToAll),
+        Partitioning::Shuffle => ExchangeWriter::stage(port, ByRecord(ShufflePartitioner::default())),
+        // Rescale differs from rebalance in the channels that it has. Hash and custom have writers of their own.
+        Partitioning::Rebalance | Partitioning::Rescale | Partitioning::Hash | Partitioning::Custom => {
+            ExchangeWriter::stage(port, ByRecord(RebalancePartitioner::default()))
+        }
+    }
+}
+
+impl<T: Data> DataStream<T> {
+    pub(crate) fn from_node(env: StreamExecutionEnvironment, node: usize) -> DataStream<T> {
+        let origin = Edge { from: node, partitioning: None, writer: plain_writer::<T>() };
+        DataStream { env, origins: vec![origin], types: PhantomData }
+    }
+
+    pub(crate) fn fixed_parallelism(self, parallelism: u32) -> Self {
+        self.configure(|node| node.parallelism = Some(parallelism))
+    }
+
+    fn configure(self, set: impl Fn(&mut Node)) -> Self {
+        let mut state = self.env.shared.state();
+        if let [origin] = self.origins.as_slice()
+            && let Some(node) = state.graph.nodes.get_mut(origin.from)
+        {
+            set(node);
+        }
+        drop(state);
+        self
+    }
+
+    /// Names the operator that makes this stream. (A union has no operator of its own: this and the following settings
+    /// do not change it.)
+    pub fn name(self, name: &str) -> Self {
+        self.configure(|node| node.name = name.to_string())
+    }
+
+    /// Gives the operator an id that stays the same when the program changes; state is found by it.
+    pub fn uid(self, uid: &str) -> Self {
+        self.configure(|node| node.uid = Some(uid.to_string()))
+    }
+
+    /// The number of subtasks of the operator.
+    pub fn set_parallelism(self, parallelism: u32) -> Self {
+        self.configure(|node| node.parallelism = Some(parallelism))
+    }
+
+    /// The number of key groups of the operator.
+    pub fn set_max_parallelism(self, max_parallelism: u32) -> Self {
+        self.configure(|node| node.max_parallelism = Some(max_parallelism))
+    }
+
+    /// Subtasks of operators in different groups do not share slots.
+    pub fn slot_sharing_group(self, group: &str) -> Self {
+        self.configure(|node| node.slot_sharing_group = Some(group.to_string()))
+    }
+
+    /// Lets the operator be a task of its own.
+    pub fn disable_chaining(self) -> Self {
+        self.configure(|node| node.chaining = Chaining::Never)
+    }
+
+    /// Lets the operator start a task.
+    pub fn start_new_chain(self) -> Self {
+        self.configure(|node| node.chaining = Chaining::Head)
+    }
+
+    /// Adds an operator of one's own.
+    pub fn transform<O: Operator<In = T>>(
+        &self,
+        name: &str,
+        make: impl Fn() -> O + Send + 'static,
+    ) -> DataStream<O::Out>
+    where
+        O::Out: Data,
+    {
+        self.transform_in_mode(name, move |_| make())
+    }
+
+    pub(crate) fn transform_in_mode<O: Operator<In = T>>(
+        &self,
+        name: &str,
+        make: impl Fn(kvick_core::graph::RuntimeMode) -> O + Send + 'static,
+    ) -> DataStream<O::Out>
+    where
+        O::Out: Data,
+    {
+        let kind = NodeKind::Operator(Box::new(move |mode, next| {
+            boxed(Chained::before(make(mode), unboxed::<O::Out>(next)))
+        }));
+        let node = self.consumer(name, kind, fan_out::<O::Out>());
+        DataStream::from_node(self.env.clone(), self.env.shared.add(node))
+    }
+
+    fn consumer(
+        &self,
+        name: &str,
+        kind: NodeKind,
+        fan_out: Box<dyn Fn(Vec<crate::graph::Erased>) -> crate::graph::Erased + Send>,
+    ) -> Node {
+        Node {
+            name: name.to_string(),
+            uid: None,
+            kind,
+            inputs: self.origins.clone(),
+            parallelism: None,
+            max_parallelism: None,
+            slot_sharing_group: None,
+            chaining: Chaining::Always,
+            bounded: true,
+            fan_out,
+            head: Box::new(|stage| OneInput::boxed(unboxed::<T>(stage))),
+        }
+    }
+
+    /// One record for each record.
+    pub fn map<U: Data, F>(&self, function: F) -> DataStream<U>
+    where
+        F: FnMut(T) -> U + Clone + Send + 'static,
+    {
+        self.transform("Map", move || Map::new(function.clone()))
+    }
+
+    /// One record for each record; an error fails the task.
+    pub fn try_map<U: Data, F>(&self, function: F) -> DataStream<U>
+    where
+        F: FnMut(T) -> Result<U, BoxError> + Clone + Send + 'static,
+    {
+        self.transform("Map", move || TryMap::new(function.clone()))
+    }
+
+    /// The records for which the function holds.
+    pub fn filter<F>(&self, function: F) -> DataStream<T>
+    where
+        F: FnMut(&T) -> bool + Clone + Send + 'static,
+    {
+        self.transform("Filter", move || Filter::new(function.clone()))
+    }
+
+    /// Any number of records for each record: the function pushes them.
+    pub fn flat_map<U: Data, F>(&self, function: F) -> DataStream<U>
+    where
+        F: FnMut(T, &mut Output<U>) + Clone + Send + 'static,
+    {
+        self.transform("Flat Map", move || FlatMap::new(function.clone()))
+    }
+
+    /// User code with a life cycle, timers and the task's context; each subtask has its own clone.
+    pub fn process<U: Data, F: ProcessFunction<T, U>>(&self, function: F) -> DataStream<U> {
+        // The mutex makes the clone source shareable without asking authors for `Sync`.
+        self.transform("Process", move || ProcessOperator::new(function.clone()))
+    }
+
+    /// Sends records with equal keys to one subtask.
+    pub fn key_by<K: Key, F>(&self, key: F) -> KeyedStream<T, K, F>
+    where
+        F: FnMut(&T) -> K + Clone + Send + 'static,
+    {
+        KeyedStream::new(self.clone(), key)
+    }
+
+    /// The records of this stream and others, in no particular order.
+    pub fn union(&self, others: &[&DataStream<T>]) -> DataStream<T> {
+        let all = std::iter::once(self).chain(others.iter().copied());
+        let origins = all.flat_map(|stream| stream.origins.iter().cloned()).collect();
+        DataStream { env: self.env.clone(), origins, types: PhantomData }
+    }
+
+    pub(crate) fn partitioned(&self, partitioning: Partitioning, writer: &EdgeWriter) -> DataStream<T> {
+        let origin = |from: usize| Edge { from, partitioning: Some(partitioning), writer: writer.clone() };
+        let origins = self.origins.iter().map(|edge| origin(edge.from)).collect();
+        DataStream { env: self.env.clone(), origins, types: PhantomData }
+    }
+
+    /// Subtask i to subtask i; both sides must have the same parallelism.
+    pub fn forward(&self) -> DataStream<T> {
+        self.partitioned(Partitioning::Forward, &plain_writer::<T>())
+    }
+
+    /// Round robin over all consumers.
+    pub fn rebalance(&self) -> DataStream<T> {
+        self.partitioned(Partitioning::Rebalance, &plain_writer::<T>())
+    }
+
+    /// Round robin over the consumers nearest by index.
+    pub fn rescale(&self) -> DataStream<T> {
+        self.partitioned(Partitioning::Rescale, &plain_writer::<T>())
+    }
+
+    /// A random consumer for each record.
+    pub fn shuffle(&self) -> DataStream<T> {
+        self.partitioned(Partitioning::Shuffle, &plain_writer::<T>())
+    }
+
+    /// Every consumer gets every record.
+    pub fn broadcast(&self) -> DataStream<T> {
+        self.partitioned(Partitioning::Broadcast, &plain_writer::<T>())
+    }
+
+    /// Everything to the first consumer.
+    pub fn global(&self) -> DataStream<T> {
+        self.partitioned(Partitioning::Global, &plain_writer::<T>())
+    }
+
+    /// To the consumer that the function chooses from the record and the number of consumers.
+    pub fn partition_custom<F>(&self, choose: F) -> DataStream<T>
+    where
+        F: FnMut(&T, usize) -> usize + Clone + Send + 'static,
+    {
+        let writer: EdgeWriter = Arc::new(Mutex::new(move |_, _, port| {
+            boxed(ExchangeWriter::<T, _>::stage(port, ByRecord(CustomPartitioner::new(choose.clone()))))
+        }));
+        self.partitioned(Partitioning::Custom, &writer)
+    }
+
+    /// Writes the records to a sink of one's own.
+    pub fn sink_to<S: Sink<T>>(&self, name: &str, make: impl Fn() -> S + Send + 'static) -> DataStreamSink {
+        let kind = NodeKind::Sink(Box::new(move || boxed(stage::<T, S>(make()))));
+        let node = self.consumer(name, kind, fan_out::<T>());
+        DataStreamSink { env: self.env.clone(), node: self.env.shared.add(node) }
+    }
+
+    /// Prints each record to standard output: on a cluster to `taskmanager.out`.
+    pub fn print(&self) -> DataStreamSink {
+        self.sink_to("Print to Std. Out", || PrintSink::new(PrintTarget::Out, None))
+    }
+
+    /// The same, with a name before each line.
+    pub fn print_with_identifier(&self, identifier: &str) -> DataStreamSink {
+        let identifier = identifier.to_string();
+        self.sink_to("Print to Std. Out", move || PrintSink::new(PrintTarget::Out, Some(identifier.clone())))
+    }
+
+    /// Prints each record to standard error.
+    pub fn print_to_err(&self) -> DataStreamSink {
+        self.sink_to("Print to Std. Err", || PrintSink::new(PrintTarget::Err, None))
+    }
+
+    /// Writes each record as a line into part files of a directory.
+    pub fn write_as_text(&self, directory: impl Into<String>) -> DataStreamSink {
+        let directory = directory.into();
+        self.sink_to("file-sink", move || TextFileSink::new(directory.clone()))
+    }
+
+    /// Runs the job and returns the records of this stream. Works where the job runs in this very process, so not on a
+    /// cluster (yet).
+    ///
+    /// # Errors
+    /// The job failed, or the program does not run embedded.
+    pub fn execute_and_collect(&self, name: &str) -> Result<Vec<T>, JobError> {
+        crate::execute::execute_and_collect(self, name)
+    }
+}

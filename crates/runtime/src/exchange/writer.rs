@@ -1,0 +1,267 @@
+//! The end of a chain: writes a stream to the channels of one output.
+//!
+//! Records are gathered per channel and sent when a buffer is full, when `execution.buffer-timeout` has passed since the
+//! first record came, and before every event, so that order within a channel is kept.
+
+use super::channel::ChannelSender;
+use super::gate::Packet;
+use super::wire::Frame;
+use crate::codec;
+use crate::element::{BATCH_SIZE, Batch, Data, Event};
+use crate::error::{TaskError, TaskResult};
+use crate::operator::{BoxStage, Stage};
+use crate::partition::Partitioner;
+use crate::task::TaskContext;
+use std::time::{Duration, Instant};
+
+/// When buffers that are not full are sent (`execution.buffer-timeout`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BufferTimeout {
+    /// After every batch of input: 0.
+    Immediate,
+    /// When this span has passed.
+    After(Duration),
+    /// Never, only when full: -1.
+    WhenFull,
+}
+
+impl BufferTimeout {
+    /// From milliseconds: 0 and -1 are special.
+    pub fn from_millis(millis: i64) -> BufferTimeout {
+        match millis {
+            0 => BufferTimeout::Immediate,
+            span if span > 0 => BufferTimeout::After(Duration::from_millis(span as u64)),
+            _ => BufferTimeout::WhenFull,
+        }
+    }
+}
+
+/// One output of a task, before the type of its records is known.
+pub struct OutputPort {
+    /// Its channels, by the consumer's subtask index.
+    pub channels: Vec<ChannelSender>,
+    /// When to send what is not full.
+    pub timeout: BufferTimeout,
+    /// The producer's subtask index.
+    pub subtask: u32,
+    /// The producer's parallelism.
+    pub parallelism: u32,
+    /// The consumer's parallelism.
+    pub consumer_parallelism: u32,
+    /// The consumer's number of key groups.
+    pub consumer_max_parallelism: u32,
+}
+
+/// A channel and the records that wait for it.
+struct Lane<T> {
+    sender: ChannelSender,
+    buffer: Batch<T>,
+}
+
+impl<T: Data> Lane<T> {
+    fn send(&mut self) -> TaskResult {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        if self.sender.is_local()? {
+            let full = std::mem::take(&mut self.buffer);
+            let records = full.len();
+            self.sender.counters().sent(records, 0);
+            self.sender.send_local(Packet::Batch(Box::new(full), records))
+        } else {
+            self.send_encoded()
+        }
+    }
+
+    fn send_encoded(&mut self) -> TaskResult {
+        let mut result = Ok(());
+        let sender = &self.sender;
+        codec::encode(&mut self.buffer, |bytes, records| {
+            if result.is_ok() {
+                sender.counters().sent(records, bytes.len());
+                result = sender.send_remote(|stream| Frame::Data { stream, bytes }, true);
+            }
+        })
+        .map_err(|error| TaskError::caused("cannot send records", &error))?;
+        result
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        self.send()?;
+        if self.sender.is_local()? {
+            self.sender.send_local(Packet::Event(event))
+        } else {
+            self.sender.send_remote(|stream| Frame::Event { stream, event }, false)
+        }
+    }
+
+    fn end(&mut self) -> TaskResult {
+        self.send()?;
+        if self.sender.is_local()? {
+            self.sender.send_local(Packet::End)
+        } else {
+            self.sender.send_remote(|stream| Frame::End { stream }, false)
+        }
+    }
+}
+
+/// How the writer of an output treats a batch.
+pub trait Route<T>: Send + 'static {
+    /// Called once.
+    fn setup(&mut self, subtask: u32, channels: usize);
+    /// Distributes a batch by calling `put(channel, record, timestamp)`; leaves it empty.
+    fn route(&mut self, batch: &mut Batch<T>, lanes: &mut Lanes<T>) -> TaskResult;
+}
+
+/// The channels of an output with their buffers.
+pub struct Lanes<T>(Vec<Lane<T>>);
+
+impl<T: Data> Lanes<T> {
+    #[inline]
+    fn put(&mut self, channel: usize, record: T, timestamp: Option<i64>) -> TaskResult {
+        let lane = &mut self.0[channel];
+        if lane.buffer.records.capacity() == 0 {
+            lane.buffer.records.reserve_exact(BATCH_SIZE);
+        }
+        lane.buffer.push(record, timestamp);
+        if lane.buffer.len() >= BATCH_SIZE { lane.send() } else { Ok(()) }
+    }
+
+    /// Whole batches need no copy when nothing waits before them.
+    fn put_all(&mut self, channel: usize, batch: &mut Batch<T>) -> TaskResult {
+        let lane = &mut self.0[channel];
+        if lane.buffer.is_empty() && batch.len() >= BATCH_SIZE / 2 {
+            std::mem::swap(&mut lane.buffer, batch);
+            return lane.send();
+        }
+        let stamps = batch.timestamps.take();
+        let mut stamps = stamps.iter().flatten().copied();
+        for record in batch.records.drain(..) {
+            self.put(channel, record, stamps.next())?;
+        }
+        Ok(())
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// One channel for each record, chosen by a partitioner.
+pub struct ByRecord<P>(pub P);
+
+impl<T: Data, P: Partitioner<T>> Route<T> for ByRecord<P> {
+    fn setup(&mut self, subtask: u32, channels: usize) {
+        self.0.setup(subtask, channels);
+    }
+
+    fn route(&mut self, batch: &mut Batch<T>, lanes: &mut Lanes<T>) -> TaskResult {
+        if lanes.count() == 1 {
+            return lanes.put_all(0, batch);
+        }
+        match batch.timestamps.take() {
+            None => {
+                for record in batch.records.drain(..) {
+                    let channel = self.0.select(&record);
+                    lanes.put(channel, record, None)?;
+                }
+            }
+            Some(stamps) => {
+                for (record, at) in batch.records.drain(..).zip(stamps) {
+                    let channel = self.0.select(&record);
+                    lanes.put(channel, record, Some(at))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything to one channel: the first (global), or the only one (forward).
+pub struct ToFirst;
+
+impl<T: Data> Route<T> for ToFirst {
+    fn setup(&mut self, _subtask: u32, _channels: usize) {}
+
+    fn route(&mut self, batch: &mut Batch<T>, lanes: &mut Lanes<T>) -> TaskResult {
+        lanes.put_all(0, batch)
+    }
+}
+
+/// Everything to every channel.
+pub struct ToAll;
+
+impl<T: Data> Route<T> for ToAll {
+    fn setup(&mut self, _subtask: u32, _channels: usize) {}
+
+    fn route(&mut self, batch: &mut Batch<T>, lanes: &mut Lanes<T>) -> TaskResult {
+        for channel in 1..lanes.count() {
+            lanes.put_all(channel, &mut batch.clone())?;
+        }
+        lanes.put_all(0, batch)
+    }
+}
+
+/// The writer of one output.
+pub struct ExchangeWriter<T, R> {
+    lanes: Lanes<T>,
+    route: R,
+    timeout: BufferTimeout,
+    due: Option<Instant>,
+}
+
+impl<T: Data, R: Route<T>> ExchangeWriter<T, R> {
+    /// The writer of an output port.
+    pub fn stage(port: OutputPort, mut route: R) -> BoxStage<T> {
+        route.setup(port.subtask, port.channels.len().max(1));
+        let lane = |sender| Lane { sender, buffer: Batch::new() };
+        let lanes = Lanes(port.channels.into_iter().map(lane).collect());
+        Box::new(ExchangeWriter { lanes, route, timeout: port.timeout, due: None })
+    }
+
+    fn flush(&mut self) -> TaskResult {
+        self.due = None;
+        self.lanes.0.iter_mut().try_for_each(Lane::send)
+    }
+}
+
+impl<T: Data, R: Route<T>> Stage<T> for ExchangeWriter<T, R> {
+    fn open(&mut self, _context: &mut TaskContext) -> TaskResult {
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        if self.lanes.count() == 0 {
+            batch.clear();
+            return Ok(());
+        }
+        self.route.route(batch, &mut self.lanes)?;
+        match self.timeout {
+            BufferTimeout::Immediate => self.flush(),
+            BufferTimeout::After(span) => {
+                self.due.get_or_insert_with(|| Instant::now() + span);
+                Ok(())
+            }
+            BufferTimeout::WhenFull => Ok(()),
+        }
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        self.due = None;
+        self.lanes.0.iter_mut().try_for_each(|lane| lane.event(event))
+    }
+
+    fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        if self.due.is_some_and(|due| due <= now) {
+            self.flush()?;
+        }
+        Ok(self.due)
+    }
+
+    fn end(&mut self) -> TaskResult {
+        self.due = None;
+        self.lanes.0.iter_mut().try_for_each(Lane::end)
+    }
+
+    fn close(&mut self) {}
+}

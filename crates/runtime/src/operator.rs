@@ -1,0 +1,296 @@
+//! The operator interface, and how operators are chained within one thread.
+//!
+//! An [`Operator`] works on a whole batch, so the user's closure is inlined into the loop over its records. A [`Stage`] is
+//! an operator together with everything chained behind it, with the types of all but its input erased: one dynamic call
+//! per batch and operator. Buffers between operators are reused.
+
+use crate::element::{BATCH_SIZE, Batch, CheckpointBarrier, Event};
+use crate::error::{TaskError, TaskResult};
+use crate::task::TaskContext;
+use std::time::Instant;
+
+/// Whatever takes the elements of a stream inside a task: a chained operator, an exchange, several of these.
+pub trait Stage<T>: Send {
+    /// Prepares everything from the end of the chain to its start.
+    ///
+    /// # Errors
+    /// Whatever an operator fails with.
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult;
+    /// Takes all records of a batch and leaves it empty; its buffer may be kept or exchanged.
+    ///
+    /// # Errors
+    /// Whatever an operator fails with, or [`TaskError::Canceled`].
+    fn batch(&mut self, batch: &mut Batch<T>) -> TaskResult;
+    /// Takes an event, after all records that came before it.
+    ///
+    /// # Errors
+    /// As [`Stage::batch`].
+    fn event(&mut self, event: Event) -> TaskResult;
+    /// Runs what is due and tells when it wants to be called next.
+    ///
+    /// # Errors
+    /// As [`Stage::batch`].
+    fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>>;
+    /// The input has ended: emits what is left, and ends the next stage.
+    ///
+    /// # Errors
+    /// As [`Stage::batch`].
+    fn end(&mut self) -> TaskResult;
+    /// Frees what [`Stage::open`] took, also after a failure.
+    fn close(&mut self);
+}
+
+/// A stage of any kind.
+pub type BoxStage<T> = Box<dyn Stage<T>>;
+
+/// One step of a stream: records in, records out.
+pub trait Operator: Send + 'static {
+    /// The records it reads.
+    type In: Send + 'static;
+    /// The records it writes.
+    type Out: Send + 'static;
+
+    /// Called once, before the first record.
+    ///
+    /// # Errors
+    /// Whatever keeps the operator from starting.
+    fn open(&mut self, _context: &mut TaskContext) -> TaskResult {
+        Ok(())
+    }
+
+    /// Takes all records of a batch.
+    ///
+    /// # Errors
+    /// Whatever user code fails with.
+    fn process(&mut self, batch: &mut Batch<Self::In>, out: &mut Output<Self::Out>) -> TaskResult;
+
+    /// A watermark arrived; by default it is passed on.
+    ///
+    /// # Errors
+    /// Whatever user code fails with.
+    fn watermark(&mut self, watermark: i64, out: &mut Output<Self::Out>) -> TaskResult {
+        out.event(Event::Watermark(watermark))
+    }
+
+    /// A barrier arrived: everything before it has been processed, nothing after it. It is passed on afterwards.
+    ///
+    /// # Errors
+    /// Whatever keeps the state from being snapshotted.
+    fn barrier(&mut self, _barrier: &CheckpointBarrier) -> TaskResult {
+        Ok(())
+    }
+
+    /// Fires the processing-time timers that are due and tells the next one.
+    ///
+    /// # Errors
+    /// Whatever user code fails with.
+    fn timer(&mut self, _now: Instant, _out: &mut Output<Self::Out>) -> TaskResult<Option<Instant>> {
+        Ok(None)
+    }
+
+    /// The input has ended; the last records can be emitted.
+    ///
+    /// # Errors
+    /// Whatever user code fails with.
+    fn end(&mut self, _out: &mut Output<Self::Out>) -> TaskResult {
+        Ok(())
+    }
+
+    /// Called once at the end, also after a failure.
+    fn close(&mut self) {}
+}
+
+/// The output of an operator: a buffer that is handed on when it is full, and at the end of each input batch.
+pub struct Output<T> {
+    batch: Batch<T>,
+    timestamp: Option<i64>,
+    failed: Option<TaskError>,
+    next: BoxStage<T>,
+}
+
+impl<T> Output<T> {
+    /// An output that writes to the next stage.
+    pub fn new(next: BoxStage<T>) -> Output<T> {
+        Output { batch: Batch::new(), timestamp: None, failed: None, next }
+    }
+
+    /// Emits a record, with the event time that was set last.
+    ///
+    /// When the next stage fails, the failure is kept and returned at the next [`Output::flush`]; what is pushed in
+    /// between is dropped.
+    #[inline]
+    pub fn push(&mut self, record: T) {
+        self.batch.push(record, self.timestamp);
+        if self.batch.len() >= BATCH_SIZE {
+            self.hand_over();
+        }
+    }
+
+    /// The event time of the records that follow.
+    #[inline]
+    pub fn set_timestamp(&mut self, timestamp: Option<i64>) {
+        self.timestamp = timestamp;
+    }
+
+    /// Passes a whole batch on, after what was pushed before.
+    ///
+    /// # Errors
+    /// What the next stage fails with.
+    pub fn batch(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        self.flush()?;
+        self.next.batch(batch)
+    }
+
+    /// Hands on what is buffered.
+    ///
+    /// # Errors
+    /// What the next stage failed with, now or at an earlier [`Output::push`].
+    pub fn flush(&mut self) -> TaskResult {
+        if !self.batch.is_empty() {
+            self.hand_over();
+        }
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn hand_over(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.next.batch(&mut self.batch).err();
+        }
+        self.batch.clear();
+        // An exchange takes the buffer along with the records.
+        if self.batch.records.capacity() == 0 {
+            self.batch.records.reserve_exact(BATCH_SIZE);
+        }
+    }
+
+    /// Emits an event, after all records before it.
+    ///
+    /// # Errors
+    /// What the next stage fails with.
+    pub fn event(&mut self, event: Event) -> TaskResult {
+        self.flush()?;
+        self.next.event(event)
+    }
+
+    pub(crate) fn next(&mut self) -> &mut BoxStage<T> {
+        &mut self.next
+    }
+}
+
+/// An operator and its output, as a stage.
+pub struct Chained<O: Operator> {
+    operator: O,
+    output: Output<O::Out>,
+}
+
+impl<O: Operator> Chained<O> {
+    /// Chains an operator in front of a stage.
+    pub fn before(operator: O, next: BoxStage<O::Out>) -> BoxStage<O::In> {
+        Box::new(Chained { operator, output: Output::new(next) })
+    }
+}
+
+impl<O: Operator> Stage<O::In> for Chained<O> {
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        self.output.next.open(context)?;
+        self.operator.open(context)
+    }
+
+    fn batch(&mut self, batch: &mut Batch<O::In>) -> TaskResult {
+        self.operator.process(batch, &mut self.output)?;
+        batch.clear();
+        self.output.flush()
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        match event {
+            Event::Watermark(watermark) => {
+                self.operator.watermark(watermark, &mut self.output)?;
+                self.output.flush()
+            }
+            Event::Barrier(barrier) => {
+                self.operator.barrier(&barrier)?;
+                self.output.event(event)
+            }
+            Event::Idle | Event::Active => self.output.event(event),
+        }
+    }
+
+    fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        let own = self.operator.timer(now, &mut self.output)?;
+        self.output.flush()?;
+        Ok(earlier(own, self.output.next.tick(now)?))
+    }
+
+    fn end(&mut self) -> TaskResult {
+        self.operator.end(&mut self.output)?;
+        self.output.flush()?;
+        self.output.next.end()
+    }
+
+    fn close(&mut self) {
+        self.operator.close();
+        self.output.next.close();
+    }
+}
+
+/// The earlier of two deadlines.
+pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Several consumers of one stream: all but the last get clones.
+pub struct Fanout<T> {
+    stages: Vec<BoxStage<T>>,
+}
+
+impl<T: Clone + Send + 'static> Fanout<T> {
+    /// One stage for all of them: the only one itself, a fan-out, or one that drops everything.
+    pub fn of(mut stages: Vec<BoxStage<T>>) -> BoxStage<T> {
+        match stages.len() {
+            1 => stages.remove(0),
+            _ => Box::new(Fanout { stages }),
+        }
+    }
+}
+
+impl<T: Clone + Send> Stage<T> for Fanout<T> {
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        self.stages.iter_mut().try_for_each(|stage| stage.open(context))
+    }
+
+    fn batch(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        if let Some((last, others)) = self.stages.split_last_mut() {
+            for stage in others {
+                stage.batch(&mut batch.clone())?;
+            }
+            last.batch(batch)?;
+        }
+        batch.clear();
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        self.stages.iter_mut().try_for_each(|stage| stage.event(event))
+    }
+
+    fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.stages.iter_mut().try_fold(None, |next, stage| Ok(earlier(next, stage.tick(now)?)))
+    }
+
+    fn end(&mut self) -> TaskResult {
+        self.stages.iter_mut().try_for_each(|stage| stage.end())
+    }
+
+    fn close(&mut self) {
+        self.stages.iter_mut().for_each(|stage| stage.close());
+    }
+}

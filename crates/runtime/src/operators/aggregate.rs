@@ -1,0 +1,134 @@
+//! Keyed aggregation: each update in streaming mode; in batch mode first per producer, then once per key at the end.
+
+use super::transform::for_each;
+use crate::element::{Batch, Data, Key};
+use crate::error::TaskResult;
+use crate::operator::{Operator, Output};
+use crate::state::HashState;
+use std::marker::PhantomData;
+
+/// How many keys a producer gathers in batch mode before it sends what it has; bounds its memory.
+const COMBINE_KEYS: usize = 1 << 18;
+
+/// How two records of one key become one, in place.
+pub trait Reducer<T>: Clone + Send + 'static {
+    /// Takes `record` into `aggregate`.
+    fn reduce(&mut self, aggregate: &mut T, record: T);
+}
+
+/// A reducer from a function of two records.
+#[derive(Clone)]
+pub struct Reduce<F>(pub F);
+
+impl<T: Clone, F: FnMut(T, T) -> T + Clone + Send + 'static> Reducer<T> for Reduce<F> {
+    #[inline]
+    fn reduce(&mut self, aggregate: &mut T, record: T) {
+        *aggregate = (self.0)(aggregate.clone(), record);
+    }
+}
+
+/// Marks an aggregation that emits every update.
+pub struct StreamingEmit;
+
+/// An aggregation over a keyed stream.
+pub struct KeyedAggregate<K, T, F, R> {
+    key: F,
+    reducer: R,
+    every_update: bool,
+    state: HashState<K, T>,
+}
+
+impl<K: Key, T, F, R> KeyedAggregate<K, T, F, R> {
+    /// An aggregation by `key`; emits every update, or each key once at the end.
+    pub fn new(key: F, reducer: R, every_update: bool) -> Self {
+        KeyedAggregate { key, reducer, every_update, state: HashState::new() }
+    }
+}
+
+impl<K, T, F, R> Operator for KeyedAggregate<K, T, F, R>
+where
+    K: Key,
+    T: Data,
+    F: FnMut(&T) -> K + Send + 'static,
+    R: Reducer<T>,
+{
+    type In = T;
+    type Out = T;
+
+    fn process(&mut self, batch: &mut Batch<T>, out: &mut Output<T>) -> TaskResult {
+        if !self.every_update {
+            return gather(batch, &mut self.key, &mut self.reducer, &mut self.state);
+        }
+        for_each(batch, out, |record, out| {
+            let key = (self.key)(&record);
+            let reduce = |aggregate: &mut T, record| self.reducer.reduce(aggregate, record);
+            let aggregate = self.state.upsert(key, record, reduce, |record| record);
+            out.push(aggregate.clone());
+            Ok(())
+        })
+    }
+
+    fn end(&mut self, out: &mut Output<T>) -> TaskResult {
+        if !self.every_update {
+            emit_all(&mut self.state, out);
+        }
+        Ok(())
+    }
+}
+
+fn gather<K: Key, T: Data, R: Reducer<T>>(
+    batch: &mut Batch<T>,
+    key: &mut impl FnMut(&T) -> K,
+    reducer: &mut R,
+    state: &mut HashState<K, T>,
+) -> TaskResult {
+    for record in batch.records.drain(..) {
+        let key = key(&record);
+        state.upsert(key, record, |aggregate, record| reducer.reduce(aggregate, record), |record| record);
+    }
+    Ok(())
+}
+
+fn emit_all<K: Key, T: Data>(state: &mut HashState<K, T>, out: &mut Output<T>) {
+    out.set_timestamp(None);
+    state.drain().for_each(|(_, value)| out.push(value));
+}
+
+/// The part of a batch aggregation that runs before the exchange.
+pub struct Combine<K, T, F, R> {
+    key: F,
+    reducer: R,
+    state: HashState<K, T>,
+    types: PhantomData<fn() -> T>,
+}
+
+impl<K: Key, T, F, R> Combine<K, T, F, R> {
+    /// Aggregates by `key` what one producer sends.
+    pub fn new(key: F, reducer: R) -> Self {
+        Combine { key, reducer, state: HashState::new(), types: PhantomData }
+    }
+}
+
+impl<K, T, F, R> Operator for Combine<K, T, F, R>
+where
+    K: Key,
+    T: Data,
+    F: FnMut(&T) -> K + Send + 'static,
+    R: Reducer<T>,
+{
+    type In = T;
+    type Out = T;
+
+    fn process(&mut self, batch: &mut Batch<T>, out: &mut Output<T>) -> TaskResult {
+        gather(batch, &mut self.key, &mut self.reducer, &mut self.state)?;
+        if self.state.len() >= COMBINE_KEYS {
+            emit_all(&mut self.state, out);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut Output<T>) -> TaskResult {
+        emit_all(&mut self.state, out);
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! The configuration keys that the data path reads, with Flink's names and defaults.
+
+use kvick_core::config::Configuration;
+use std::time::Duration;
+
+/// A duration as Flink writes it: `100 ms`, `5s`, `1 min`, or a bare number of milliseconds.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let amount: u64 = text[..digits].parse().ok()?;
+    let nanos = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1_000_000,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1_000_000_000,
+        "min" | "m" | "minute" | "minutes" => 60_000_000_000,
+        "h" | "hour" | "hours" => 3_600_000_000_000,
+        "d" | "day" | "days" => 86_400_000_000_000,
+        "us" | "µs" | "micro" | "micros" | "microsecond" | "microseconds" => 1_000,
+        "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" => 1,
+        _ => return None,
+    };
+    Some(Duration::from_nanos(amount.checked_mul(nanos)?))
+}
+
+/// The duration of a key, or the default where it is missing or no duration.
+pub fn duration(config: &Configuration, key: &str, default: Duration) -> Duration {
+    let Some(text) = config.raw(key) else { return default };
+    parse_duration(text).unwrap_or_else(|| {
+        crate::log::warn(&format!("{key}: \"{text}\" is no duration; using {default:?}"));
+        default
+    })
+}
+
+/// `execution.buffer-timeout.interval` (or the older `execution.buffer-timeout`): milliseconds, -1 for never.
+pub fn buffer_timeout_ms(config: &Configuration) -> i64 {
+    if config.raw("execution.buffer-timeout.enabled") == Some("false") {
+        return -1;
+    }
+    let keys = ["execution.buffer-timeout.interval", "execution.buffer-timeout"];
+    let Some(text) = keys.iter().find_map(|key| config.raw(key)) else { return 100 };
+    if text.trim().starts_with('-') {
+        return -1;
+    }
+    parse_duration(text).map_or(100, |span| span.as_millis() as i64)
+}
+
+/// Batches that a channel may hold: `taskmanager.network.memory.buffers-per-channel` (2), and the channel's share of
+/// `taskmanager.network.memory.floating-buffers-per-gate` (8).
+pub fn channel_credit(config: &Configuration, channels: usize) -> u32 {
+    let number = |key, default| config.raw(key).and_then(|text| text.trim().parse().ok()).unwrap_or(default);
+    let exclusive: u32 = number("taskmanager.network.memory.buffers-per-channel", 2);
+    let floating: u32 = number("taskmanager.network.memory.floating-buffers-per-gate", 8);
+    exclusive.saturating_add(floating.div_ceil(channels.max(1) as u32)).max(1)
+}
+
+/// `worker.host-loss-timeout`: how long a worker goes on without whoever spawned it; 60 s.
+pub fn host_loss_timeout(config: &Configuration) -> Duration {
+    duration(config, "worker.host-loss-timeout", Duration::from_secs(60))
+}
+
+/// Whether a key is set to `true`.
+pub fn flag(config: &Configuration, key: &str) -> bool {
+    config.raw(key).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
+}

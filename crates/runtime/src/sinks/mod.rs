@@ -1,0 +1,97 @@
+//! The built-in sinks, and how a sink ends a chain.
+
+mod collect;
+mod print;
+mod text_file;
+
+pub use collect::CollectSink;
+pub use print::{PrintSink, PrintTarget};
+pub use text_file::TextFileSink;
+
+use crate::element::{Batch, CheckpointBarrier, Event};
+use crate::error::TaskResult;
+use crate::operator::{BoxStage, Stage};
+use crate::task::TaskContext;
+use std::time::Instant;
+
+/// A sink: takes records, batch by batch.
+pub trait Sink<T>: Send + 'static {
+    /// Called once, before the first record.
+    ///
+    /// # Errors
+    /// Whatever keeps the sink from starting.
+    fn open(&mut self, _context: &mut TaskContext) -> TaskResult {
+        Ok(())
+    }
+
+    /// Takes all records of a batch.
+    ///
+    /// # Errors
+    /// Whatever writing fails with.
+    fn write(&mut self, batch: &mut Batch<T>) -> TaskResult;
+
+    /// A barrier arrived: what was written before it belongs to the checkpoint.
+    ///
+    /// # Errors
+    /// Whatever keeps the sink from a snapshot.
+    fn barrier(&mut self, _barrier: &CheckpointBarrier) -> TaskResult {
+        Ok(())
+    }
+
+    /// What is due by the clock, and when to call again.
+    ///
+    /// # Errors
+    /// Whatever writing fails with.
+    fn tick(&mut self, _now: Instant) -> TaskResult<Option<Instant>> {
+        Ok(None)
+    }
+
+    /// The input has ended: everything must be where it belongs.
+    ///
+    /// # Errors
+    /// Whatever writing fails with.
+    fn end(&mut self) -> TaskResult {
+        Ok(())
+    }
+
+    /// Called once at the end, also after a failure.
+    fn close(&mut self) {}
+}
+
+struct SinkStage<S>(S);
+
+/// The end of a chain.
+pub fn stage<T: 'static, S: Sink<T>>(sink: S) -> BoxStage<T> {
+    Box::new(SinkStage(sink))
+}
+
+impl<T, S: Sink<T>> Stage<T> for SinkStage<S> {
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        self.0.open(context)
+    }
+
+    fn batch(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        self.0.write(batch)?;
+        batch.clear();
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        match event {
+            Event::Barrier(barrier) => self.0.barrier(&barrier),
+            _ => Ok(()),
+        }
+    }
+
+    fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.0.tick(now)
+    }
+
+    fn end(&mut self) -> TaskResult {
+        self.0.end()
+    }
+
+    fn close(&mut self) {
+        self.0.close();
+    }
+}

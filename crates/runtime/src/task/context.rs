@@ -1,0 +1,183 @@
+//! What a task knows of itself and its job, and where it counts.
+
+use super::control::{TaskControl, lock};
+use crate::stdio::StandardOutput;
+use kvick_core::accumulator::{Accumulator, Accumulators};
+use kvick_core::config::Configuration;
+use kvick_core::ids::{ExecutionId, JobId};
+use kvick_core::task::TaskMetrics;
+use kvick_filesystem::blocking::FileSystems;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// What all tasks of a job have in common.
+#[derive(Clone)]
+pub struct JobInfo {
+    /// The job.
+    pub job_id: JobId,
+    /// Its name.
+    pub name: String,
+    /// The effective configuration.
+    pub config: Arc<Configuration>,
+    /// Directories for temporary files.
+    pub tmp_dirs: Vec<String>,
+    /// The file systems, as the job is to see them.
+    pub files: Arc<FileSystems>,
+    /// Where the `print` sinks write.
+    pub stdout: StandardOutput,
+}
+
+/// The file systems of a job: with these Hadoop properties, as this user (empty: whoever runs the process), and with
+/// `fs.default-scheme` of the configuration.
+pub fn file_systems(
+    hadoop: &BTreeMap<String, String>,
+    user: &str,
+    config: &Configuration,
+) -> Arc<FileSystems> {
+    let mut context = kvick_filesystem::Context::new(hadoop.clone());
+    if !user.is_empty() {
+        context = context.with_user(user);
+    }
+    if let Some(scheme) = config.raw("fs.default-scheme") {
+        context = context.with_default_scheme(scheme);
+    }
+    Arc::new(FileSystems::new(context))
+}
+
+/// What a task knows of itself. Operators get it when they are opened.
+pub struct TaskContext {
+    /// The job.
+    pub job: Arc<JobInfo>,
+    /// The attempt.
+    pub execution: ExecutionId,
+    /// The vertex' name.
+    pub vertex_name: String,
+    /// Number of subtasks of the vertex.
+    pub parallelism: u32,
+    /// Number of key groups.
+    pub max_parallelism: u32,
+    /// How the task is told to stop.
+    pub control: Arc<TaskControl>,
+    /// Where it counts.
+    pub counters: Arc<TaskCounters>,
+    /// What user code counts.
+    pub accumulators: Arc<AccumulatorRegistry>,
+}
+
+impl TaskContext {
+    /// The subtask's index, from 0.
+    pub fn subtask(&self) -> u32 {
+        self.execution.subtask
+    }
+
+    /// `name (i/n)#attempt`, as a person reads it.
+    pub fn display_name(&self) -> String {
+        let (index, attempt) = (self.execution.subtask + 1, self.execution.attempt);
+        format!("{} ({index}/{})#{attempt}", self.vertex_name, self.parallelism)
+    }
+}
+
+/// Counters of one task; written by its thread, read by the one that reports.
+#[derive(Debug)]
+pub struct TaskCounters {
+    started: Instant,
+    records_in: AtomicU64,
+    records_out: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    idle_nanos: AtomicU64,
+    backpressured_nanos: AtomicU64,
+    ended_nanos: AtomicU64,
+    watermark: AtomicI64,
+}
+
+impl Default for TaskCounters {
+    fn default() -> Self {
+        TaskCounters {
+            started: Instant::now(),
+            records_in: AtomicU64::new(0),
+            records_out: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            idle_nanos: AtomicU64::new(0),
+            backpressured_nanos: AtomicU64::new(0),
+            ended_nanos: AtomicU64::new(0),
+            watermark: AtomicI64::new(i64::MIN),
+        }
+    }
+}
+
+impl TaskCounters {
+    /// Records that arrived over an exchange.
+    pub fn received(&self, records: usize, bytes: usize) {
+        self.records_in.fetch_add(records as u64, Ordering::Relaxed);
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Records that were sent over an exchange.
+    pub fn sent(&self, records: usize, bytes: usize) {
+        self.records_out.fetch_add(records as u64, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Time spent waiting for input.
+    pub fn idle(&self, span: Duration) {
+        self.idle_nanos.fetch_add(span.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Time spent waiting for room downstream.
+    pub fn backpressured(&self, span: Duration) {
+        self.backpressured_nanos.fetch_add(span.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// The input watermark.
+    pub fn watermark(&self, watermark: i64) {
+        self.watermark.store(watermark, Ordering::Relaxed);
+    }
+
+    /// Stops the clock: the task has ended.
+    pub fn ended(&self) {
+        self.ended_nanos.store(self.started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// The values so far.
+    pub fn snapshot(&self) -> TaskMetrics {
+        let nanos = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let elapsed = match nanos(&self.ended_nanos) {
+            0 => self.started.elapsed().as_nanos() as u64,
+            ended => ended,
+        };
+        let (idle, backpressured) = (nanos(&self.idle_nanos), nanos(&self.backpressured_nanos));
+        TaskMetrics {
+            records_in: nanos(&self.records_in),
+            records_out: nanos(&self.records_out),
+            bytes_in: nanos(&self.bytes_in),
+            bytes_out: nanos(&self.bytes_out),
+            busy_ms: elapsed.saturating_sub(idle + backpressured) / 1_000_000,
+            idle_ms: idle / 1_000_000,
+            backpressured_ms: backpressured / 1_000_000,
+            watermark: Some(self.watermark.load(Ordering::Relaxed)).filter(|w| *w != i64::MIN),
+        }
+    }
+}
+
+/// The accumulators of one task, by name.
+#[derive(Debug, Default)]
+pub struct AccumulatorRegistry {
+    values: Mutex<BTreeMap<String, Arc<Mutex<Accumulator>>>>,
+}
+
+impl AccumulatorRegistry {
+    /// The accumulator of a name; `initial` when there is none yet.
+    pub fn get(&self, name: &str, initial: Accumulator) -> Arc<Mutex<Accumulator>> {
+        let mut values = lock(&self.values);
+        Arc::clone(values.entry(name.to_string()).or_insert_with(|| Arc::new(Mutex::new(initial))))
+    }
+
+    /// The values so far.
+    pub fn snapshot(&self) -> Accumulators {
+        lock(&self.values).iter().map(|(name, value)| (name.clone(), lock(value).clone())).collect()
+    }
+}

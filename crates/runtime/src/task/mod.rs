@@ -1,0 +1,35 @@
+//! A subtask: its loop, what it knows of itself, how it is stopped, and the thread it runs in.
+
+mod alignment;
+mod context;
+mod control;
+mod input;
+mod source;
+mod thread;
+
+pub use context::{AccumulatorRegistry, JobInfo, TaskContext, TaskCounters, file_systems};
+pub(crate) use control::lock;
+pub use control::{TaskControl, Wake};
+pub use input::{Head, InputTask, OneInput};
+pub use source::{Poll, Source, SourceTask};
+pub use thread::{TaskEvent, TaskThread, start};
+
+use crate::error::TaskResult;
+use crate::exchange::gate::Gate;
+use std::sync::Arc;
+
+/// A subtask that can be run once.
+pub trait Task: Send {
+    /// Opens every operator of the chain.
+    ///
+    /// # Errors
+    /// Whatever keeps an operator from starting.
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult;
+    /// Runs until the input has ended. `gate` is there unless the task is a source.
+    ///
+    /// # Errors
+    /// Whatever an operator fails with, or that the task was cancelled.
+    fn run(&mut self, context: &mut TaskContext, gate: Option<&Arc<Gate>>) -> TaskResult;
+    /// Frees what [`Task::open`] took, also after a failure.
+    fn close(&mut self);
+}

@@ -1,0 +1,187 @@
+//! The tasks of a job in this process: deploys, cancels and counts them. Used by the worker and by the embedded cluster.
+
+use crate::error::{TaskError, TaskResult};
+use crate::exchange::Exchanges;
+use crate::exchange::channel::{ChannelKey, ChannelSender};
+use crate::exchange::gate::Gate;
+use crate::exchange::writer::{BufferTimeout, OutputPort};
+use crate::options;
+use crate::program::Program;
+use crate::task::{
+    self, AccumulatorRegistry, JobInfo, TaskContext, TaskControl, TaskCounters, TaskEvent, TaskThread,
+};
+use kvick_core::accumulator::Accumulators;
+use kvick_core::failure::{Failure, FailureKind};
+use kvick_core::graph::JobVertex;
+use kvick_core::ids::ExecutionId;
+use kvick_core::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+/// The tasks of one job in one process.
+pub struct TaskHost<E> {
+    job: Arc<JobInfo>,
+    program: Program,
+    exchanges: Arc<Exchanges>,
+    events: Sender<E>,
+    running: BTreeMap<ExecutionId, TaskThread>,
+}
+
+impl<E: From<TaskEvent> + Send + 'static> TaskHost<E> {
+    /// A host without tasks; what they report goes to `events`.
+    pub fn new(job: JobInfo, program: Program, exchanges: Exchanges, events: Sender<E>) -> TaskHost<E> {
+        let (job, exchanges) = (Arc::new(job), Arc::new(exchanges));
+        TaskHost { job, program, exchanges, events, running: BTreeMap::new() }
+    }
+
+    /// Starts a task. What keeps it from starting is reported as the task's failure.
+    pub fn deploy(&mut self, deployment: TaskDeployment) {
+        let execution = deployment.execution;
+        if self.running.contains_key(&execution) {
+            crate::log::warn(&format!("task {execution} was deployed twice; the second request is ignored"));
+            return;
+        }
+        match self.start(deployment) {
+            Ok(thread) => {
+                self.running.insert(execution, thread);
+            }
+            Err(failure) => self.report_failed(execution, failure),
+        }
+    }
+
+    fn report_failed(&self, execution: ExecutionId, failure: Failure) {
+        let report = TaskReport {
+            execution,
+            state: TaskState::Failed,
+            failure: Some(failure),
+            accumulators: Accumulators::new(),
+            metrics: TaskMetrics::default(),
+        };
+        let _ = self.events.send(E::from(TaskEvent(report)));
+    }
+
+    fn start(&self, deployment: TaskDeployment) -> Result<TaskThread, Failure> {
+        let vertex = self.program.graph.vertex(deployment.execution.vertex);
+        let factory = self.program.factories.get(&deployment.execution.vertex);
+        let (Some(vertex), Some(factory)) = (vertex, factory) else {
+            let message = format!("the program has no vertex {}", deployment.execution.vertex);
+            return Err(Failure::new(FailureKind::GraphMismatch, message));
+        };
+        let context = self.context(vertex, &deployment);
+        let task = factory(self.ports(&context, &deployment));
+        let gate = self.gate(&context, &deployment);
+        let exchanges = Arc::clone(&self.exchanges);
+        let connect = move |gate: Option<&Arc<Gate>>| connect_inputs(&exchanges, &deployment, gate);
+        task::start(task, context, gate, connect, self.events.clone()).map_err(|error| {
+            crate::error::failure_of(&error).wrapped(FailureKind::Error, "cannot start a thread for a task")
+        })
+    }
+
+    fn context(&self, vertex: &JobVertex, deployment: &TaskDeployment) -> TaskContext {
+        TaskContext {
+            job: Arc::clone(&self.job),
+            execution: deployment.execution,
+            vertex_name: vertex.name.clone(),
+            parallelism: vertex.parallelism,
+            max_parallelism: vertex.max_parallelism,
+            control: TaskControl::new(),
+            counters: Arc::new(TaskCounters::default()),
+            accumulators: Arc::new(AccumulatorRegistry::default()),
+        }
+    }
+
+    fn ports(&self, context: &TaskContext, deployment: &TaskDeployment) -> Vec<OutputPort> {
+        let timeout = BufferTimeout::from_millis(options::buffer_timeout_ms(&self.job.config));
+        let sender = |output: u32, consumer: &ExecutionId| {
+            let key = ChannelKey { producer: deployment.execution, output, consumer: consumer.subtask };
+            let channel = self.exchanges.table().get(key);
+            ChannelSender::new(channel, Arc::clone(&context.control), Arc::clone(&context.counters))
+        };
+        let port = |output: &kvick_core::task::OutputDeployment| {
+            let consumer = self.consumer(deployment.execution, output.output);
+            OutputPort {
+                channels: output.consumers.iter().map(|c| sender(output.output, c)).collect(),
+                timeout,
+                subtask: deployment.execution.subtask,
+                parallelism: context.parallelism,
+                consumer_parallelism: consumer.map_or(1, |v| v.parallelism),
+                consumer_max_parallelism: consumer.map_or(1, |v| v.max_parallelism),
+            }
+        };
+        deployment.outputs.iter().map(port).collect()
+    }
+
+    fn consumer(&self, producer: ExecutionId, output: u32) -> Option<&JobVertex> {
+        let graph = &self.program.graph;
+        let edge = graph.outputs(producer.vertex).find(|edge| edge.output == output)?;
+        graph.vertex(edge.target)
+    }
+
+    fn gate(&self, context: &TaskContext, deployment: &TaskDeployment) -> Option<Arc<Gate>> {
+        if deployment.inputs.is_empty() {
+            return None;
+        }
+        let inputs: Vec<usize> =
+            deployment.inputs.iter().flat_map(|i| i.producers.iter().map(|_| i.input as usize)).collect();
+        let credit = options::channel_credit(&self.job.config, inputs.len());
+        let gate = Gate::new(inputs, credit);
+        let wake: Arc<dyn crate::task::Wake> = Arc::clone(&gate) as Arc<dyn crate::task::Wake>;
+        context.control.wakes(Arc::downgrade(&wake));
+        Some(gate)
+    }
+
+    /// Asks tasks to stop. One that is not here any more has already reported how it ended.
+    pub fn cancel(&self, executions: &[ExecutionId]) {
+        for execution in executions {
+            if let Some(thread) = self.running.get(execution) {
+                thread.control.cancel();
+            }
+        }
+    }
+
+    /// Asks all tasks to stop.
+    pub fn cancel_all(&self) {
+        self.running.values().for_each(|thread| thread.control.cancel());
+    }
+
+    /// A task reported a terminal state: waits for its thread and forgets its channels.
+    pub fn ended(&mut self, execution: ExecutionId) {
+        if let Some(thread) = self.running.remove(&execution) {
+            thread.join();
+        }
+        self.exchanges.table().forget(execution);
+    }
+
+    /// Whether no task is running.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// The counters of all running tasks.
+    pub fn metrics(&self) -> Vec<(ExecutionId, TaskMetrics)> {
+        self.running.iter().map(|(id, thread)| (*id, thread.counters.snapshot())).collect()
+    }
+
+    /// The accumulators of all running tasks that have some.
+    pub fn accumulators(&self) -> Vec<(ExecutionId, Accumulators)> {
+        let values = self.running.iter().map(|(id, thread)| (*id, thread.accumulators.snapshot()));
+        values.filter(|(_, accumulators)| !accumulators.is_empty()).collect()
+    }
+}
+
+fn connect_inputs(
+    exchanges: &Exchanges,
+    deployment: &TaskDeployment,
+    gate: Option<&Arc<Gate>>,
+) -> TaskResult {
+    let Some(gate) = gate else { return Ok(()) };
+    let ends = deployment.inputs.iter().flat_map(|i| i.producers.iter().map(move |p| (i.output, p)));
+    for (index, (output, producer)) in ends.enumerate() {
+        let key = ChannelKey { producer: producer.execution, output, consumer: deployment.execution.subtask };
+        exchanges
+            .connect(&producer.address, key, gate, index)
+            .map_err(|error| TaskError::caused("cannot read from a producer", &error))?;
+    }
+    Ok(())
+}

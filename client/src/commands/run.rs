@@ -82,9 +82,9 @@ pub async fn run_application(args: &ProgramArgs) -> Result<()> {
             return Err(AlreadyTold(interrupted.0).into());
         }
     };
-    // A program that was quicker than this client has ended well: there is nothing left to point to.
-    if !report.state.is_terminal() {
-        wait::rest_address(&report)?;
+    // A program that was quicker than this client has left nothing to point to.
+    if report.state.is_terminal() {
+        return wait::not_failed(&report);
     }
-    Ok(())
+    wait::rest_address(&report).map(|_| ())
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use kvick_core::config::{Configuration, options};
 use kvick_filesystem::{Context, FileSystems, FsPath};
 use kvick_yarn::client::YarnClient;
-use kvick_yarn::conf::HadoopConf;
+use kvick_yarn::conf::{ConfError, HadoopConf};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,6 +47,17 @@ impl Hadoop {
         }
         context.token_file = std::env::var_os("HADOOP_TOKEN_FILE_LOCATION").map(PathBuf::from);
         Ok(Hadoop { conf, user, files: FileSystems::new(context) })
+    }
+
+    /// The same; `None` where there is no Hadoop around us.
+    ///
+    /// # Errors
+    /// A configuration that is there and malformed.
+    pub fn find(config: &Configuration) -> Result<Option<Hadoop>> {
+        match Hadoop::load(config) {
+            Err(error) if matches!(error.downcast_ref(), Some(ConfError::NoDirectory)) => Ok(None),
+            loaded => loaded.map(Some),
+        }
     }
 
     /// A client of the ResourceManager.

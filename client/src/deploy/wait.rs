@@ -68,6 +68,23 @@ pub fn logs_hint(id: ApplicationId) -> String {
     )
 }
 
+/// Whether an application that has ended already, has ended well; one that runs has not failed yet.
+///
+/// # Errors
+/// It has failed or was killed; the message says why and how to find out more.
+pub fn not_failed(report: &ApplicationReport) -> Result<()> {
+    if !report.state.is_terminal() || report.final_status == FinalStatus::Succeeded {
+        return Ok(());
+    }
+    bail!(
+        "The application {} has ended with final status {}.\nDiagnostics from YARN: {}\n{}",
+        report.id,
+        report.final_status,
+        report.diagnostics.trim(),
+        logs_hint(report.id)
+    )
+}
+
 /// The address of the application master's REST API.
 ///
 /// # Errors

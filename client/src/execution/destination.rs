@@ -77,8 +77,11 @@ impl Destination {
             }
             Destination::Cluster { jar: Some(artifact), .. } => Ok(artifact.clone()),
             Destination::Cluster { jar, .. } => {
-                let hadoop = Hadoop::load(config)?;
-                let artifact = resources::provide_jar(&hadoop, config, path).await?;
+                let artifact = match Hadoop::find(config)? {
+                    Some(hadoop) => resources::provide_jar(&hadoop, config, path).await?,
+                    // Without Hadoop the cluster is on this machine, or shares its disks.
+                    None => resources::local_jar(path)?,
+                };
                 *jar = Some(artifact.clone());
                 Ok(artifact)
             }
@@ -125,6 +128,11 @@ async fn deploy_job(
     cleanup.forget();
     if detached {
         console::info(console::DESCRIPTOR, crate::commands::detached_text(&id.to_string()));
+        if report.state.is_terminal() {
+            // The job was quicker than this client, which has no more to ask of it.
+            wait::not_failed(&report)?;
+            return Ok(format!("{}:{}", report.host, report.rpc_port));
+        }
     }
     wait::rest_address(&report)
 }

@@ -42,7 +42,7 @@ pub async fn run(args: &ProgramArgs) -> Result<()> {
             );
             Destination::PerJob(Preparation::begin(&settings.config, &program.jar))
         }
-        _ => Destination::Cluster { rest: cluster::rest_client(&settings).await?, jar: None },
+        _ => Destination::cluster(cluster::connect(&settings).await?),
     };
     let (entry, args) = (args.entry.as_deref(), args.args.as_slice());
     execution::run(Execution { program: &program, entry, args, config: &settings.config, destination }).await

@@ -7,7 +7,7 @@ mod destination;
 mod interrupt;
 mod report;
 
-pub use destination::{Destination, Preparation};
+pub use destination::{Destination, Preparation, Watch};
 pub use interrupt::signalled;
 
 use crate::commands::{AlreadyTold, NoJob};
@@ -91,6 +91,19 @@ pub struct Accepted {
     pub job_id: JobId,
     /// Where to ask for it.
     pub rest: RestClient,
+    /// Whom to ask when nobody answers there.
+    pub watch: Option<Watch>,
+}
+
+impl Accepted {
+    /// Waits for the end of the job.
+    async fn result(&self) -> Result<JobResult> {
+        let waited = self.rest.result(self.job_id).await.with_context(|| report::lost_job(self.job_id));
+        match (waited, &self.watch) {
+            (Err(error), Some(watch)) => Err(watch.explain(self.job_id, error).await),
+            (waited, _) => waited,
+        }
+    }
 }
 
 impl Jobs {
@@ -179,8 +192,7 @@ impl Jobs {
             self.cleanup.cancel_job(accepted.rest.clone(), accepted.job_id);
         }
         let _heartbeats = self.heartbeat.map(|heartbeat| heartbeat.begin(&accepted));
-        let waited = accepted.rest.result(accepted.job_id).await;
-        let result = waited.with_context(|| report::lost_job(accepted.job_id))?;
+        let result = accepted.result().await?;
         self.cleanup.forget();
         if result.state == JobState::Finished {
             console::print(&report::finished(&result));

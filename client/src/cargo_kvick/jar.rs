@@ -35,7 +35,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
         entries: programs.iter().map(entry).collect(),
         files: files(&options)?,
     };
-    let out = options.get("out").map_or_else(|| package.target_directory.join(format!("{}.jar", package.name)), PathBuf::from);
+    let out = options
+        .get("out")
+        .map_or_else(|| package.target_directory.join(format!("{}.jar", package.name)), PathBuf::from);
     pack(&spec, &out)?;
     println!("{}", out.display());
     Ok(())
@@ -84,11 +86,14 @@ impl Package {
             bail!("cargo cannot read {}", manifest.display());
         }
         let metadata: Value = serde_json::from_slice(&output.stdout).context("cannot read cargo's answer")?;
-        Package::find(&metadata, &manifest).with_context(|| format!("{} describes no package", manifest.display()))
+        Package::find(&metadata, &manifest)
+            .with_context(|| format!("{} describes no package", manifest.display()))
     }
 
     fn find(metadata: &Value, manifest: &Path) -> Option<Package> {
-        let is_this = |package: &&Value| package["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest);
+        let is_this = |package: &&Value| {
+            package["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest)
+        };
         let package = metadata["packages"].as_array()?.iter().find(is_this)?;
         Some(Package {
             name: package["name"].as_str()?.to_string(),

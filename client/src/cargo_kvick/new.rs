@@ -64,7 +64,9 @@ fn check_name(name: &str) -> Result<()> {
     let good = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if !good {
-        bail!("\"{name}\" cannot be the name of a package: use letters, digits, - and _, beginning with a letter");
+        bail!(
+            "\"{name}\" cannot be the name of a package: use letters, digits, - and _, beginning with a letter"
+        );
     }
     Ok(())
 }

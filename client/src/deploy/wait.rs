@@ -76,7 +76,12 @@ pub fn not_failed(report: &ApplicationReport) -> Result<()> {
     if !report.state.is_terminal() || report.final_status == FinalStatus::Succeeded {
         return Ok(());
     }
-    bail!(
+    Err(ended(report))
+}
+
+/// How an application ended, and how to find out more.
+pub fn ended(report: &ApplicationReport) -> anyhow::Error {
+    anyhow!(
         "The application {} has ended with final status {}.\nDiagnostics from YARN: {}\n{}",
         report.id,
         report.final_status,

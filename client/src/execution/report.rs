@@ -62,7 +62,7 @@ fn of_failure(failure: &Failure) -> anyhow::Error {
 
 /// What is said when the cluster goes away while a job is waited for.
 pub fn lost_job(id: JobId) -> String {
-    format!("Lost the cluster while waiting for the job {id}; whether the job runs on is not known.")
+    format!("Lost the cluster while waiting for the job {id}, which may still be running.")
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ pub fn hadoop_user() -> String {
 
 /// The user of the system.
 pub fn system_user() -> String {
-    variable("USER").or_else(|| variable("LOGNAME")).or_else(name_of_uid).unwrap_or_else(|| "unknown".to_string())
+    variable("USER")
+        .or_else(|| variable("LOGNAME"))
+        .or_else(name_of_uid)
+        .unwrap_or_else(|| "unknown".to_string())
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -82,11 +82,11 @@ pub async fn run(settings: Settings) -> Result<()> {
         tokio::select! {
             message = incoming.recv() => {
                 let Some(message) = message else { return link.await? };
-                if let Some(end) = supervisor.from_master(message) {
+                if let Some(end) = supervisor.handle_master(message) {
                     return end;
                 }
             }
-            Some(event) = from_workers.recv() => supervisor.from_worker(event),
+            Some(event) = from_workers.recv() => supervisor.handle_worker(event),
             Some(prepared) = preparations.recv() => supervisor.start_prepared(prepared),
             () = sleep_until(next_heartbeat) => {
                 supervisor.send_heartbeat();
@@ -112,7 +112,7 @@ fn info_of(settings: &Settings) -> ExecutorInfo {
 
 impl Supervisor {
     /// Does what the application master says. `Some` ends the task executor.
-    fn from_master(&mut self, message: ToExecutor) -> Option<Result<()>> {
+    fn handle_master(&mut self, message: ToExecutor) -> Option<Result<()>> {
         match message {
             ToExecutor::Registered { heartbeat_interval_ms, .. } => {
                 info!("registered with the application master");
@@ -214,7 +214,7 @@ impl Supervisor {
         }
     }
 
-    fn from_worker(&mut self, event: WorkerEvent) {
+    fn handle_worker(&mut self, event: WorkerEvent) {
         match event {
             WorkerEvent::Said(id, message) if self.is_running(id) => self.worker_said(id.job, message),
             // What a worker says that was told to end concerns nobody.

@@ -74,13 +74,23 @@ impl Conversation {
             FromProgram::Execute { ordinal, graph, once, attached } => {
                 self.execute(ordinal, graph, once, attached).await;
             }
-            FromProgram::CancelJob { job_id } if self.jobs.contains(&job_id) => cancel(&self.cluster, job_id).await,
-            FromProgram::CancelJob { job_id } => warn!(job = %job_id, "the program cancels a job that is not its own"),
+            FromProgram::CancelJob { job_id } if self.jobs.contains(&job_id) => {
+                cancel(&self.cluster, job_id).await
+            }
+            FromProgram::CancelJob { job_id } => {
+                warn!(job = %job_id, "the program cancels a job that is not its own")
+            }
             other => warn!("the program says what only a worker says: {other:?}"),
         }
     }
 
-    async fn execute(&mut self, ordinal: u32, graph: JobGraph, once: BTreeMap<String, String>, attached: bool) {
+    async fn execute(
+        &mut self,
+        ordinal: u32,
+        graph: JobGraph,
+        once: BTreeMap<String, String>,
+        attached: bool,
+    ) {
         let job_id = self.options.job_id.take().unwrap_or_else(random_job_id);
         let submission = JobSubmission {
             job_id,

@@ -14,6 +14,7 @@ use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::graph::JobGraph;
 use kvick_core::ids::JobId;
 use kvick_core::job::ProgramSpec;
+use kvick_jar::{Jar, JarError};
 use process::Running;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -112,14 +113,26 @@ pub async fn plan_unpacked(
     let outbox = running.outbox();
     match conversation::first_graph(running.inbox(), &outbox, config).await {
         Ok(Some(graph)) => Ok(graph),
-        Ok(None) => Err(running.end().await.err().unwrap_or_else(|| Failure::new(FailureKind::Error, NO_JOB))),
+        Ok(None) => {
+            Err(running.end().await.err().unwrap_or_else(|| Failure::new(FailureKind::Error, NO_JOB)))
+        }
         Err(broken) => Err(running.kill(broken).await),
     }
 }
 
-/// Says that jars cannot be opened yet.
-async fn unpack(_: &ProgramSpec, _: &Path, _: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    Err(Failure::new(FailureKind::Error, "running a jar is not supported yet by this version"))
+/// Unpacks the program that is meant into a directory named by the jar's content.
+async fn unpack(program: &ProgramSpec, jar: &Path, dir: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let dir = dir.unwrap_or_else(|| PathBuf::from("programs")).join(&program.jar.sha256);
+    let (jar, entry) = (jar.to_path_buf(), program.entry.clone());
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let jar = Jar::open(&jar)?;
+        let selected = jar.select(entry.as_deref(), kvick_jar::HOST_TARGET)?;
+        jar.unpack(&selected, &dir)
+    });
+    match unpacking.await {
+        Ok(unpacked) => unpacked.map_err(|error: JarError| process::as_failure(&error)),
+        Err(panicked) => Err(process::as_failure(&panicked)),
+    }
 }
 
 /// A job id that nobody can guess or has had: two hashes with keys from the operating system's random source.

@@ -97,7 +97,7 @@ async fn pass_on(stderr: impl AsyncRead + Unpin) -> VecDeque<String> {
 }
 
 /// An error with its causes as a failure.
-fn as_failure(error: &dyn std::error::Error) -> Failure {
+pub fn as_failure(error: &dyn std::error::Error) -> Failure {
     let failure = Failure::new(FailureKind::Error, error.to_string());
     Failure { cause: error.source().map(|source| Box::new(as_failure(source))), ..failure }
 }

@@ -29,7 +29,8 @@ pub async fn submit(
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
     refuse_flink_submission(&headers)?;
-    let submission: JobSubmission = json_body(body)?;
+    let mut submission: JobSubmission = json_body(body)?;
+    submission.program.jar = rest.jars.resolve(submission.program.jar).await?;
     let id = submission.job_id;
     rest.ask(move |cluster, now| cluster.with_master(|master, fx| master.submit(now, submission, fx)))
         .await??;
@@ -117,7 +118,9 @@ pub async fn execution_result(
     let Some(result) = await_result(&rest, id, wait.min(LONGEST_WAIT)).await? else {
         return Ok(Json(json!({ "status": { "id": "IN_PROGRESS" } })));
     };
-    rest.ask(|cluster, now| cluster.with_master(|master, fx| master.result_fetched(now, fx))).await?;
+    let told = rest.ask(|cluster, now| cluster.with_master(|master, fx| master.result_fetched(now, fx)));
+    // An application that has ended meanwhile needs not to know; the result is still good.
+    let _ = told.await;
     Ok(Json(json!({ "status": { "id": "COMPLETED" }, "job-execution-result": shape_result(&result) })))
 }
 

@@ -26,7 +26,7 @@ pub async fn dashboard_config(State(rest): State<Rest>) -> Answer {
         "flink-version": ENGINE_VERSION,
         "flink-revision": COMMIT,
         "features": {
-            "web-submit": config.get(&options::WEB_SUBMIT).unwrap_or(true),
+            "web-submit": super::takes_jars(&rest.cluster),
             "web-cancel": config.get(&options::WEB_CANCEL).unwrap_or(true),
             "web-rescale": false,
             "web-history": false,

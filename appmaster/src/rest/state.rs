@@ -3,6 +3,7 @@
 //! Handlers never touch the machines; they ask the driver's task through [`Rest::ask`] and shape the answer there.
 
 use super::error::RestError;
+use super::jar_store::JarStore;
 use super::rates::{self, Samples};
 use crate::cluster::{Cluster, ClusterHandle};
 use kvick_core::graph::JobVertex;
@@ -16,6 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Rest {
     /// The cluster.
     pub cluster: ClusterHandle,
+    /// Uploaded jars.
+    pub jars: JarStore,
     samples: Arc<Mutex<Samples>>,
 }
 
@@ -49,7 +52,7 @@ impl Rest {
     pub fn new(cluster: ClusterHandle) -> Rest {
         let samples = Arc::new(Mutex::new(Samples::default()));
         tokio::spawn(rates::sample(cluster.clone(), samples.clone()));
-        Rest { cluster, samples }
+        Rest { jars: JarStore::new(cluster.settings.clone()), cluster, samples }
     }
 
     /// Asks the cluster.

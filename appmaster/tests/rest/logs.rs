@@ -27,7 +27,8 @@ async fn an_executors_files_come_from_the_executor() {
     let cluster = TestCluster::start();
     let mut executor = cluster.executor("te", 1);
     let answer = async {
-        let request = executor.hear(|m| if let ToExecutor::ListLogs { request } = m { Some(request) } else { None });
+        let request =
+            executor.hear(|m| if let ToExecutor::ListLogs { request } = m { Some(request) } else { None });
         let request = request.await;
         let files = vec![LogFile { name: "taskmanager.log".to_string(), size: 3, mtime: 7 }];
         executor.say(FromExecutor::Logs { request, files });
@@ -42,7 +43,12 @@ async fn an_executors_log_is_asked_for_by_its_name() {
     let mut executor = cluster.executor("te", 1);
     for (path, file, content, status) in [
         ("log", "taskmanager.log", Ok("text".to_string()), StatusCode::OK),
-        ("stdout", "taskmanager.out", Err("taskmanager.out: no such file".to_string()), StatusCode::NOT_FOUND),
+        (
+            "stdout",
+            "taskmanager.out",
+            Err("taskmanager.out: no such file".to_string()),
+            StatusCode::NOT_FOUND,
+        ),
         ("logs/taskmanager.err", "taskmanager.err", Ok("text".to_string()), StatusCode::OK),
     ] {
         let answer = async {

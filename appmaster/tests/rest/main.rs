@@ -22,6 +22,7 @@ mod server;
 mod settings;
 
 mod errors;
+mod jars;
 mod lifecycle;
 mod logs;
 mod metrics;

@@ -35,11 +35,13 @@ async fn values_are_text_and_unknown_names_are_left_out() {
     let _executor = cluster.with_running_job(&job).await;
     let of = |path: &str| format!("/jobs/{JOB}/vertices/{SUM}{path}");
     let values = cluster.json(&of("/metrics?get=0.numRecordsIn,1.currentInputWatermark,nonsense")).await;
-    let expected = json!([{"id": "0.numRecordsIn", "value": "100"}, {"id": "1.currentInputWatermark", "value": "42"}]);
+    let expected =
+        json!([{"id": "0.numRecordsIn", "value": "100"}, {"id": "1.currentInputWatermark", "value": "42"}]);
     assert_eq!(values, expected);
     let one = cluster.json(&of("/subtasks/1/metrics?get=numBytesOut")).await;
     assert_eq!(one, json!([{"id": "numBytesOut", "value": "2000"}]));
-    let slots = cluster.json("/jobmanager/metrics?get=taskSlotsAvailable,taskSlotsTotal,numRunningJobs").await;
+    let slots =
+        cluster.json("/jobmanager/metrics?get=taskSlotsAvailable,taskSlotsTotal,numRunningJobs").await;
     assert_eq!(names(&slots), ["taskSlotsTotal", "taskSlotsAvailable", "numRunningJobs"]);
     assert_eq!(slots[0]["value"], "2");
 }
@@ -57,7 +59,10 @@ async fn aggregates_cover_the_chosen_subtasks() {
     });
     let path = format!("/jobs/{JOB}/vertices/{SUM}/subtasks/metrics?get=numRecordsIn");
     let all = cluster.json(&path).await;
-    assert_eq!(all, json!([{"id": "numRecordsIn", "min": 100.0, "max": 300.0, "avg": 200.0, "sum": 400.0, "skew": 50.0}]));
+    assert_eq!(
+        all,
+        json!([{"id": "numRecordsIn", "min": 100.0, "max": 300.0, "avg": 200.0, "sum": 400.0, "skew": 50.0}])
+    );
     let one = cluster.json(&format!("{path}&agg=max,sum&subtasks=0")).await;
     assert_eq!(one, json!([{"id": "numRecordsIn", "max": 100.0, "sum": 100.0}]));
 }
@@ -78,12 +83,8 @@ async fn rates_show_what_a_running_task_did() {
 async fn an_executors_memory_is_what_it_told_last() {
     let cluster = TestCluster::start();
     let executor = cluster.executor("te", 2);
-    let metrics = ExecutorMetrics {
-        resident_bytes: 10,
-        workers_resident_bytes: 32,
-        workers: 1,
-        free_memory: 77,
-    };
+    let metrics =
+        ExecutorMetrics { resident_bytes: 10, workers_resident_bytes: 32, workers: 1, free_memory: 77 };
     executor.say(FromExecutor::Heartbeat { metrics });
     let detail = cluster.json("/taskmanagers/te").await;
     assert_eq!((&detail["metrics"]["heapUsed"], &detail["hardware"]["freeMemory"]), (&json!(42), &json!(77)));

@@ -80,7 +80,8 @@ async fn the_jobs_of_a_program_follow_each_other_and_know_their_predecessors() {
     let mut executor = cluster.executor("te", 2);
     let (submitted, mut jobs) = mpsc::unbounded_channel();
     let first = JobId(0x77);
-    let options = ProgramOptions { job_id: Some(first), submitted: Some(submitted), ..ProgramOptions::default() };
+    let options =
+        ProgramOptions { job_id: Some(first), submitted: Some(submitted), ..ProgramOptions::default() };
     let serve = async {
         for _ in 0..2 {
             let job = JobSubmission { job_id: jobs.recv().await.unwrap(), ..job() };
@@ -142,7 +143,9 @@ async fn a_program_that_fails_tells_its_last_words_and_takes_its_jobs_along() {
 #[ignore = "a program that the tests run"]
 async fn a_job_that_is_cancelled_and_one_that_is_refused() {
     let (mut host, _) = Host::connect().await;
-    let ToProgram::Submitted { job_id, .. } = host.execute(0, graph(), false).await else { panic!("not accepted") };
+    let ToProgram::Submitted { job_id, .. } = host.execute(0, graph(), false).await else {
+        panic!("not accepted")
+    };
     let ToProgram::Rejected { reason, .. } = host.execute(1, JobGraph::default(), true).await else {
         panic!("a graph without operators was accepted");
     };
@@ -153,7 +156,8 @@ async fn a_job_that_is_cancelled_and_one_that_is_refused() {
 #[tokio::test]
 async fn a_program_cancels_its_job_and_hears_of_a_refusal() {
     let cluster = TestCluster::start();
-    let outcome = run(&cluster, "a_job_that_is_cancelled_and_one_that_is_refused", ProgramOptions::default()).await;
+    let outcome =
+        run(&cluster, "a_job_that_is_cancelled_and_one_that_is_refused", ProgramOptions::default()).await;
     assert_eq!((outcome.error, outcome.jobs.len()), (None, 1));
     let path = format!("/jobs/{}/status", outcome.jobs[0]);
     assert_eq!(cluster.json(&path).await, json!({"status": "CANCELED"}));
@@ -164,6 +168,14 @@ async fn a_program_cancels_its_job_and_hears_of_a_refusal() {
 async fn a_plan() {
     let (mut host, _) = Host::connect().await;
     assert_eq!(host.execute(0, named("planned"), true).await, ToProgram::PlanTaken);
+}
+
+#[tokio::test]
+#[ignore = "a program that the tests run"]
+async fn a_job_that_goes_on() {
+    let (mut host, _) = Host::connect().await;
+    host.execute(0, graph(), true).await;
+    host.hear().await;
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 
 use crate::support::{JOB, SUM, TestCluster, job, report};
 use kvick_core::accumulator::Accumulator;
+use kvick_core::executor::FromExecutor;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::task::TaskState;
-use kvick_core::executor::FromExecutor;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -50,9 +50,10 @@ fn kind(value: &Value) -> &'static str {
 async fn busy_cluster() -> TestCluster {
     let (cluster, job) = (TestCluster::start(), job());
     let executor = cluster.with_running_job(&job).await;
-    let counted = crate::support::executions(&job).into_iter().filter(|e| e.vertex == SUM).map(|execution| {
-        (execution, [("rows".to_string(), Accumulator::LongCounter(5))].into())
-    });
+    let counted = crate::support::executions(&job)
+        .into_iter()
+        .filter(|e| e.vertex == SUM)
+        .map(|execution| (execution, [("rows".to_string(), Accumulator::LongCounter(5))].into()));
     executor.say(FromExecutor::TaskMetrics {
         job_id: JOB,
         tasks: Vec::new(),
@@ -137,11 +138,17 @@ async fn what_a_running_job_shows_is_what_was_reported() {
     let watermarks = cluster.json(&format!("/jobs/{JOB}/vertices/{SUM}/watermarks")).await;
     assert_eq!(watermarks[1], json!({"id": "1.currentInputWatermark", "value": "42"}));
     let rows = cluster.json(&format!("/jobs/{JOB}/accumulators")).await;
-    assert_eq!(rows["user-task-accumulators"], json!([{"name": "rows", "type": "LongCounter", "value": "10"}]));
+    assert_eq!(
+        rows["user-task-accumulators"],
+        json!([{"name": "rows", "type": "LongCounter", "value": "10"}])
+    );
     let overview = cluster.json("/overview").await;
     assert_eq!((&overview["slots-total"], &overview["slots-available"]), (&json!(2), &json!(0)));
     let jobs = cluster.json("/jobs/overview").await;
-    assert_eq!((&jobs["jobs"][0]["tasks"]["running"], &jobs["jobs"][0]["tasks"]["total"]), (&json!(6), &json!(6)));
+    assert_eq!(
+        (&jobs["jobs"][0]["tasks"]["running"], &jobs["jobs"][0]["tasks"]["total"]),
+        (&json!(6), &json!(6))
+    );
 }
 
 #[tokio::test]
@@ -170,8 +177,15 @@ async fn a_failure_is_shown_with_task_place_and_cause() {
     let entry = &exceptions["exceptionHistory"]["entries"][0];
     let keys: BTreeSet<&str> = entry.as_object().unwrap().keys().map(String::as_str).collect();
     let flinks = [
-        "exceptionName", "stacktrace", "timestamp", "failureLabels", "taskName", "location", "endpoint",
-        "taskManagerId", "concurrentExceptions",
+        "exceptionName",
+        "stacktrace",
+        "timestamp",
+        "failureLabels",
+        "taskName",
+        "location",
+        "endpoint",
+        "taskManagerId",
+        "concurrentExceptions",
     ];
     assert_eq!(keys, BTreeSet::from(flinks));
     assert_eq!((&entry["exceptionName"], &entry["taskName"]), (&json!("Panic"), &json!("sum (1/2)")));

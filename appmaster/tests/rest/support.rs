@@ -23,6 +23,7 @@ use kvick_rpc::generated::v1::Frame;
 use kvick_yarn::credentials::Credentials;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -98,8 +99,19 @@ impl TestCluster {
 
     /// A cluster that lives as told.
     pub fn start_as(mode: MasterMode, config: Configuration) -> TestCluster {
+        TestCluster::start_with(mode, config, |_, _| {})
+    }
+
+    /// A cluster for which the client asked what `ask` says; it is given the test's directory.
+    pub fn start_with(
+        mode: MasterMode,
+        config: Configuration,
+        ask: impl FnOnce(&mut ApplicationSpec, &Path),
+    ) -> TestCluster {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Arc::new(settings(&dir, config));
+        let mut settings = settings(&dir, config);
+        ask(&mut settings.spec, dir.path());
+        let settings = Arc::new(settings);
         let (sender, inbox) = mpsc::unbounded_channel();
         let cluster = Cluster::new(settings.clone(), Master::new(now(), master_settings(mode)));
         let driver =

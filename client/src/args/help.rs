@@ -45,7 +45,7 @@ fn body(action: Action) -> String {
 
 fn is_shown(action: Action, group: &Group) -> bool {
     let dialect = std::ptr::eq(group, &YARN) || std::ptr::eq(group, &REMOTE);
-    !group.title.is_empty() && !(action == Action::RunApplication && dialect)
+    !(group.title.is_empty() || action == Action::RunApplication && dialect)
 }
 
 fn purpose(action: Action) -> &'static str {

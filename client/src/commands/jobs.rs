@@ -17,7 +17,7 @@ use std::time::Duration;
 async fn connect(args: &ClusterArgs) -> Result<(Settings, RestClient)> {
     let settings = Settings::resolve(args)?;
     settings.report(&args.warnings)?;
-    let rest = cluster::rest_client(&settings).await?;
+    let rest = cluster::connect(&settings).await?.rest;
     Ok((settings, rest))
 }
 
@@ -47,7 +47,9 @@ pub async fn cancel(args: &CancelArgs) -> Result<()> {
 async fn cancel_with_savepoint(args: &CancelArgs, directory: Option<&str>) -> Result<()> {
     let job = args.job;
     let format = args.format.as_str();
-    console::line("DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use \"stop\" instead.");
+    console::line(
+        "DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use \"stop\" instead.",
+    );
     console::line(match directory {
         Some(directory) => format!("Cancelling job {job} with {format} savepoint to {directory}."),
         None => format!("Cancelling job {job} with {format} savepoint to default savepoint directory."),
@@ -95,7 +97,8 @@ pub async fn savepoint(args: &SavepointArgs) -> Result<()> {
 
 async fn take(args: &SavepointArgs, job: JobId, directory: Option<&str>) -> Result<()> {
     let (settings, rest) = connect(&args.cluster).await?;
-    let body = json!({ "target-directory": directory, "cancel-job": false, "formatType": args.format.as_str() });
+    let body =
+        json!({ "target-directory": directory, "cancel-job": false, "formatType": args.format.as_str() });
     let failed = || format!("Failed to trigger a savepoint for the job {job}.");
     if args.detached {
         console::line(format!("Triggering savepoint in detached mode for job {job}."));

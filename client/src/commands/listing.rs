@@ -23,13 +23,28 @@ pub fn listed(jobs: &[JobSummary], wanted: Wanted, zone: &TimeZone) -> String {
     let mut text = String::new();
     let of = |kind: Kind| sorted(jobs, kind);
     if wanted.running {
-        text += &section("------------------ Running/Restarting Jobs -------------------", &of(Kind::Running), zone, "No running jobs.");
+        text += &section(
+            "------------------ Running/Restarting Jobs -------------------",
+            &of(Kind::Running),
+            zone,
+            "No running jobs.",
+        );
     }
     if wanted.scheduled {
-        text += &section("----------------------- Scheduled Jobs -----------------------", &of(Kind::Scheduled), zone, "No scheduled jobs.");
+        text += &section(
+            "----------------------- Scheduled Jobs -----------------------",
+            &of(Kind::Scheduled),
+            zone,
+            "No scheduled jobs.",
+        );
     }
     if wanted.terminated && !of(Kind::Terminated).is_empty() {
-        text += &section("---------------------- Terminated Jobs -----------------------", &of(Kind::Terminated), zone, "");
+        text += &section(
+            "---------------------- Terminated Jobs -----------------------",
+            &of(Kind::Terminated),
+            zone,
+            "",
+        );
     }
     text
 }

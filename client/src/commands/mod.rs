@@ -47,6 +47,17 @@ pub async fn yarn_session(arguments: &[String]) -> u8 {
     }
 }
 
+/// What is said of a cluster that was started and left alone.
+pub fn detached_text(application_id: &str) -> String {
+    format!(
+        "The Flink YARN session cluster has been started in detached mode. In order to stop Flink gracefully, use the following command:\n\
+         $ echo \"stop\" | ./bin/yarn-session.sh -id {application_id}\n\
+         If this should not be possible, then you can also kill Flink via YARN's web interface or via:\n\
+         $ yarn application -kill {application_id}\n\
+         Note that killing Flink might not clean up all job artifacts and temporary files."
+    )
+}
+
 async fn invoke(invocation: Invocation) -> Result<u8> {
     match invocation {
         Invocation::NoAction => {
@@ -77,7 +88,9 @@ fn version() -> String {
 
 fn unknown_action(name: &str) -> u8 {
     console::line(format!("\"{name}\" is not a valid action."));
-    console::line("\nValid actions are \"run\", \"run-application\", \"list\", \"info\", \"savepoint\", \"stop\", or \"cancel\".");
+    console::line(
+        "\nValid actions are \"run\", \"run-application\", \"list\", \"info\", \"savepoint\", \"stop\", or \"cancel\".",
+    );
     console::line("\nSpecify the version option (-v or --version) to print Flink version.");
     console::line("\nSpecify the help option (-h or --help) to get help on the command.");
     FAILED

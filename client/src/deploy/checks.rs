@@ -48,7 +48,9 @@ impl Label {
     pub fn from_config(config: &Configuration, default_name: &str) -> Result<Label> {
         let kind = config.get(&options::YARN_TYPE)?.unwrap_or_else(|| DEFAULT_TYPE.to_string());
         if kind.chars().count() > 20 {
-            bail!("The application type '{kind}' is longer than the 20 characters that YARN keeps (option -yat, yarn.application.type)");
+            bail!(
+                "The application type '{kind}' is longer than the 20 characters that YARN keeps (option -yat, yarn.application.type)"
+            );
         }
         let tags = config.get(&options::YARN_TAGS)?;
         let tags: Vec<String> =
@@ -70,7 +72,9 @@ fn check_tags(tags: &[String]) -> Result<()> {
         bail!("YARN takes at most 10 tags, yarn.tags has {}", tags.len());
     }
     if let Some(tag) = tags.iter().find(|tag| tag.len() > 100 || !tag.is_ascii()) {
-        bail!("The tag '{tag}' in yarn.tags is not ASCII or is longer than the 100 characters that YARN takes");
+        bail!(
+            "The tag '{tag}' in yarn.tags is not ASCII or is longer than the 100 characters that YARN takes"
+        );
     }
     Ok(())
 }
@@ -151,7 +155,8 @@ fn check_memory(process: &str, asked: u64, who: &str, offer: &Offer) -> Result<(
             "The cluster does not have the requested resources for the {who} available!\nMaximum Memory: {maximum}MB Requested: {asked}MB. Please check the 'yarn.scheduler.maximum-allocation-mb' and the 'yarn.nodemanager.resource.memory-mb' configuration values"
         );
     }
-    let free = offer.nodes.iter().map(|node| node.capability.memory_mb.saturating_sub(node.used.memory_mb)).max();
+    let free =
+        offer.nodes.iter().map(|node| node.capability.memory_mb.saturating_sub(node.used.memory_mb)).max();
     if let Some(free) = free.filter(|free| asked > *free) {
         console::warn(
             console::DESCRIPTOR,
@@ -227,11 +232,19 @@ mod tests {
             checked(&[("jobmanager.memory.process.size", "20000m")]).unwrap_err(),
             "The cluster does not have the requested resources for the JobManager available!\nMaximum Memory: 16384MB Requested: 20000MB. Please check the 'yarn.scheduler.maximum-allocation-mb' and the 'yarn.nodemanager.resource.memory-mb' configuration values"
         );
-        assert!(checked(&[("taskmanager.memory.process.size", "20000m")]).unwrap_err().contains("for the TaskManagers available!"));
+        assert!(
+            checked(&[("taskmanager.memory.process.size", "20000m")])
+                .unwrap_err()
+                .contains("for the TaskManagers available!")
+        );
         assert!(checked(&[("yarn.containers.vcores", "50")]).unwrap_err().starts_with(
             "The number of requested virtual cores per node 50 exceeds the maximum number of virtual cores 16 available"
         ));
-        assert!(checked(&[("yarn.application.type", "a type that is much too long")]).unwrap_err().contains("20 characters"));
+        assert!(
+            checked(&[("yarn.application.type", "a type that is much too long")])
+                .unwrap_err()
+                .contains("20 characters")
+        );
         assert!(checked(&[("yarn.tags", "a,b,ü")]).unwrap_err().contains("'ü'"));
         assert!(checked(&[("yarn.tags", "1,2,3,4,5,6,7,8,9,10,11")]).unwrap_err().contains("at most 10"));
     }

@@ -13,7 +13,8 @@ use kvick_core::launch::MASTER_PROGRAM;
 use kvick_yarn::credentials::Credentials;
 use kvick_yarn::ids::ApplicationId;
 use kvick_yarn::records::{
-    AccessType, LaunchContext, LocalResource, LocalResourceType, Resource, SubmissionContext, Visibility as YarnVisibility,
+    AccessType, LaunchContext, LocalResource, LocalResourceType, Resource, SubmissionContext,
+    Visibility as YarnVisibility,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -129,11 +130,17 @@ fn window(config: &Configuration) -> Result<Option<Duration>> {
 
 fn acls(config: &Configuration) -> Result<BTreeMap<AccessType, String>> {
     let mut acls = BTreeMap::new();
-    let lists = [(&options::YARN_VIEW_ACLS, AccessType::ViewApp), (&options::YARN_MODIFY_ACLS, AccessType::ModifyApp)];
+    let lists = [
+        (&options::YARN_VIEW_ACLS, AccessType::ViewApp),
+        (&options::YARN_MODIFY_ACLS, AccessType::ModifyApp),
+    ];
     for (option, access) in lists {
         let Some(list) = config.get(option)? else { continue };
         if list.contains('*') && list.trim() != "*" {
-            bail!("{} is '{list}': a '*' must stand alone; else name users and groups as 'user1,user2 group1'", option.key());
+            bail!(
+                "{} is '{list}': a '*' must stand alone; else name users and groups as 'user1,user2 group1'",
+                option.key()
+            );
         }
         acls.insert(access, list);
     }

@@ -78,13 +78,6 @@ pub struct Deployment {
     resources: Resources,
 }
 
-/// An application that was submitted.
-#[derive(Debug, Clone)]
-pub struct Submitted {
-    /// Its id.
-    pub id: ApplicationId,
-}
-
 impl Deployment {
     /// Checks what can be checked and uploads what the cache lacks.
     ///
@@ -134,7 +127,9 @@ impl Deployment {
         let staging_dir = self.stage(id).await?;
         let spec = self.spec(id, mode, staging_dir).await?;
         let mut files = self.resources.master.clone();
-        if let (ApplicationMode::Application { .. }, Some((file, artifact))) = (&spec.mode, &self.resources.jar) {
+        if let (ApplicationMode::Application { .. }, Some((file, artifact))) =
+            (&spec.mode, &self.resources.jar)
+        {
             files.insert(artifact.name.clone(), file.clone());
         }
         let submission = Submission {
@@ -161,7 +156,12 @@ impl Deployment {
         Ok(directory.to_string())
     }
 
-    async fn spec(&self, id: ApplicationId, mode: ApplicationMode, staging_dir: String) -> Result<ApplicationSpec> {
+    async fn spec(
+        &self,
+        id: ApplicationId,
+        mode: ApplicationMode,
+        staging_dir: String,
+    ) -> Result<ApplicationSpec> {
         let mode = self.without_large_job(id, mode).await?;
         let cache = self.resources.cached.first().and_then(|file| file.path.parent()?.parent());
         Ok(ApplicationSpec {

@@ -41,7 +41,8 @@ impl Progress {
     fn bar(&self, bars: &MultiProgress, step: cache::Progress) -> ProgressBar {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let bar = shown.entry(step.upload).or_insert_with(|| {
-            let style = ProgressStyle::with_template("{prefix:24} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}");
+            let style =
+                ProgressStyle::with_template("{prefix:24} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}");
             let bar = bars.add(ProgressBar::new(step.length));
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_prefix(self.name(step.upload));

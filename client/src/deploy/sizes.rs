@@ -55,7 +55,9 @@ impl Sizes {
         let small = |process: &str, mb| {
             console::info(
                 console::DESCRIPTOR,
-                format!("{mb} MB is less than a JVM {process} would need; a native one runs in it: its fixed parts are scaled down."),
+                format!(
+                    "{mb} MB is less than a JVM {process} would need; a native one runs in it: its fixed parts are scaled down."
+                ),
             );
         };
         if self.master.fit == Fit::Scaled {
@@ -112,7 +114,10 @@ mod tests {
 
     #[test]
     fn cores_may_be_set_in_two_ways() {
-        assert_eq!(sizes(&[("yarn.containers.vcores", "5"), ("taskmanager.cpu.cores", "2")]).executor_vcores, 5);
+        assert_eq!(
+            sizes(&[("yarn.containers.vcores", "5"), ("taskmanager.cpu.cores", "2")]).executor_vcores,
+            5
+        );
         assert_eq!(sizes(&[("taskmanager.cpu.cores", "1.5")]).executor_vcores, 2);
     }
 }

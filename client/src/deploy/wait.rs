@@ -68,6 +68,28 @@ pub fn logs_hint(id: ApplicationId) -> String {
     )
 }
 
+/// Whether an application that has ended already, has ended well; one that runs has not failed yet.
+///
+/// # Errors
+/// It has failed or was killed; the message says why and how to find out more.
+pub fn not_failed(report: &ApplicationReport) -> Result<()> {
+    if !report.state.is_terminal() || report.final_status == FinalStatus::Succeeded {
+        return Ok(());
+    }
+    Err(ended(report))
+}
+
+/// How an application ended, and how to find out more.
+pub fn ended(report: &ApplicationReport) -> anyhow::Error {
+    anyhow!(
+        "The application {} has ended with final status {}.\nDiagnostics from YARN: {}\n{}",
+        report.id,
+        report.final_status,
+        report.diagnostics.trim(),
+        logs_hint(report.id)
+    )
+}
+
 /// The address of the application master's REST API.
 ///
 /// # Errors
@@ -82,16 +104,23 @@ pub fn rest_address(report: &ApplicationReport) -> Result<String> {
                 report.final_status
             ),
         );
-        return Err(anyhow!("The Yarn application {id} doesn't run anymore.").context("Couldn't retrieve Yarn cluster"));
+        return Err(anyhow!("The Yarn application {id} doesn't run anymore.")
+            .context("Couldn't retrieve Yarn cluster"));
     }
     let port = u16::try_from(report.rpc_port).ok().filter(|port| *port > 0);
     match port {
         Some(port) if !report.host.is_empty() && report.host != "N/A" => {
             let address = format!("{}:{port}", report.host);
-            console::info(console::DESCRIPTOR, format!("Found Web Interface {address} of application '{id}'."));
+            console::info(
+                console::DESCRIPTOR,
+                format!("Found Web Interface {address} of application '{id}'."),
+            );
             Ok(address)
         }
-        _ => Err(anyhow!("The Yarn application {id} is in state {}: its master has not registered yet.", report.state)
-            .context("Couldn't retrieve Yarn cluster")),
+        _ => Err(anyhow!(
+            "The Yarn application {id} is in state {}: its master has not registered yet.",
+            report.state
+        )
+        .context("Couldn't retrieve Yarn cluster")),
     }
 }

@@ -67,7 +67,9 @@ impl RestError {
         }
         let message = match serde_json::from_slice::<Errors>(body) {
             Ok(errors) => errors.errors.join("\n"),
-            Err(_) => format!("The server answered with status {status}: {}", String::from_utf8_lossy(body).trim()),
+            Err(_) => {
+                format!("The server answered with status {status}: {}", String::from_utf8_lossy(body).trim())
+            }
         };
         RestError::Refused { status, message }
     }

@@ -11,12 +11,12 @@ pub use shapes::{JobSummary, Operation};
 
 use kvick_core::config::{ConfigError, Configuration, options};
 use kvick_core::ids::JobId;
-use kvick_core::job::{JobResult, JobState, JobSubmission};
+use kvick_core::job::{JobResult, JobSubmission};
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shapes::{ExecutionResult, JobsOverview, Status, Triggered};
+use shapes::{ExecutionResult, JobsOverview, Triggered};
 use std::time::{Duration, Instant};
 
 /// How long a server that does not answer is tried, unless `rest.retry.*` says otherwise: Flink's own minute helps nobody
@@ -54,11 +54,6 @@ impl RestClient {
         Ok(RestClient { http, address: address.to_string(), patience })
     }
 
-    /// `host:port` of the server.
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
     /// Submits a job.
     ///
     /// # Errors
@@ -74,15 +69,6 @@ impl RestClient {
     pub async fn jobs(&self) -> Result<Vec<JobSummary>, RestError> {
         let overview: JobsOverview = self.call(Method::GET, "jobs/overview", NOTHING).await?;
         Ok(overview.jobs)
-    }
-
-    /// Where a job is in its life.
-    ///
-    /// # Errors
-    /// No such job, or no answer.
-    pub async fn status(&self, job: JobId) -> Result<JobState, RestError> {
-        let status: Status<JobState> = self.call(Method::GET, &format!("jobs/{job}/status"), NOTHING).await?;
-        Ok(status.status)
     }
 
     /// Waits for the end of a job.
@@ -120,7 +106,9 @@ impl RestClient {
     /// No such job, or no answer.
     pub async fn heartbeat(&self, job: JobId, until: u64) -> Result<(), RestError> {
         let body = json!({ "expiredTimestamp": until });
-        self.call::<Value>(Method::PATCH, &format!("jobs/{job}/clientHeartbeat"), Some(&body)).await.map(|_| ())
+        self.call::<Value>(Method::PATCH, &format!("jobs/{job}/clientHeartbeat"), Some(&body))
+            .await
+            .map(|_| ())
     }
 
     /// Ends the application.
@@ -193,7 +181,8 @@ impl RestClient {
         if !status.is_success() {
             return Err(RestError::refused(status.as_u16(), &bytes));
         }
-        serde_json::from_slice(&bytes).map_err(|source| RestError::Body { address: self.address.clone(), source })
+        serde_json::from_slice(&bytes)
+            .map_err(|source| RestError::Body { address: self.address.clone(), source })
     }
 }
 

@@ -5,13 +5,6 @@ use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobState};
 use serde::Deserialize;
 
-/// An answer that is only a status.
-#[derive(Debug, Deserialize)]
-pub struct Status<T> {
-    /// The status.
-    pub status: T,
-}
-
 /// `/jobs/overview`
 #[derive(Debug, Deserialize)]
 pub struct JobsOverview {

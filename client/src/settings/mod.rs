@@ -12,9 +12,8 @@ pub use target::Target;
 use crate::args::{ClusterArgs, ProgramArgs};
 use crate::console;
 use anyhow::Result;
-use kvick_core::config::options::ConfigOption;
+use kvick_core::config::options::{ConfigOption, OptionInfo};
 use kvick_core::config::{Configuration, Finding, Layers, Origin, check, options};
-use std::path::PathBuf;
 
 /// What `-m` says for a new cluster on YARN.
 pub const YARN_CLUSTER: &str = "yarn-cluster";
@@ -26,8 +25,6 @@ pub struct Settings {
     pub config: Configuration,
     /// Where its values came from.
     pub layers: Layers,
-    /// The directory of the configuration files.
-    pub conf_dir: PathBuf,
     /// Where the action takes place.
     pub target: Target,
     /// The session that a properties file names, where it decided the target.
@@ -55,7 +52,7 @@ impl Settings {
         layers.push(Origin::Dynamic, dynamic);
         let config = layers.effective();
         let target = target::select(args, &file.config, &config, session.as_ref())?;
-        Ok(Settings { config, layers, conf_dir, target, session })
+        Ok(Settings { config, layers, target, session })
     }
 
     /// Adds what only `run` and its kin say. Their own options are the strongest.
@@ -78,15 +75,25 @@ impl Settings {
             match finding {
                 Finding::BadValue(error) => return Err(error.into()),
                 Finding::UnknownKey { .. } => console::warn(console::CONFIGURATION, finding.to_string()),
-                // A configuration file may be shared with Flink: only what was just typed is worth a word.
-                Finding::WithoutMeaning(option) | Finding::Unsupported(option) => {
-                    if self.layers.origin(option.key) == Origin::Dynamic {
-                        console::warn(console::CONFIGURATION, finding.to_string());
-                    }
+                Finding::Unsupported(option) if !self.is_as_default(option) => {
+                    console::warn(console::CONFIGURATION, finding.to_string());
                 }
+                // A configuration file may be shared with Flink: only what was just typed is worth a word.
+                Finding::WithoutMeaning(option) if self.layers.origin(option.key) == Origin::Dynamic => {
+                    console::warn(console::CONFIGURATION, finding.to_string());
+                }
+                Finding::Unsupported(_) | Finding::WithoutMeaning(_) => {}
             }
         }
         Ok(())
+    }
+}
+
+impl Settings {
+    /// Whether an option says what would hold without it.
+    fn is_as_default(&self, option: &OptionInfo) -> bool {
+        let value = self.config.entry(option).map(|(_, value)| value);
+        value.is_none() || value == option.default
     }
 }
 

@@ -39,7 +39,10 @@ pub fn read(path: &Path) -> Result<Option<SessionProperties>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e).with_context(|| format!("Cannot read the YARN properties file {}", path.display())),
+        Err(e) => {
+            return Err(e)
+                .with_context(|| format!("Cannot read the YARN properties file {}", path.display()));
+        }
     };
     let pairs = parse(&text);
     let value = |key: &str| pairs.iter().rev().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
@@ -56,7 +59,11 @@ pub fn read(path: &Path) -> Result<Option<SessionProperties>> {
         );
     }
     let dynamic = split_dynamic(value(DYNAMIC).unwrap_or_default());
-    Ok(Some(SessionProperties { path: path.to_path_buf(), application_id: application_id.to_string(), dynamic }))
+    Ok(Some(SessionProperties {
+        path: path.to_path_buf(),
+        application_id: application_id.to_string(),
+        dynamic,
+    }))
 }
 
 /// `application_<timestamp>_<number>`.

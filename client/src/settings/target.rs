@@ -61,12 +61,7 @@ pub fn select(
     }
 }
 
-fn of_name(
-    name: &str,
-    known: Option<String>,
-    args: &ClusterArgs,
-    config: &Configuration,
-) -> Result<Target> {
+fn of_name(name: &str, known: Option<String>, args: &ClusterArgs, config: &Configuration) -> Result<Target> {
     Ok(match (name, known) {
         ("local", _) => Target::Local,
         ("remote", _) => Target::Remote(remote(args, config)?),
@@ -86,7 +81,11 @@ fn of_name(
 fn remote(args: &ClusterArgs, config: &Configuration) -> Result<String> {
     let Some(address) = args.jobmanager.as_deref().filter(|address| *address != YARN_CLUSTER) else {
         let host = config.get(&options::REST_ADDRESS)?.or(config.get(&options::JM_RPC_ADDRESS)?);
-        return Ok(format!("{}:{}", host.unwrap_or_else(|| "localhost".into()), config.get(&options::REST_PORT)?));
+        return Ok(format!(
+            "{}:{}",
+            host.unwrap_or_else(|| "localhost".into()),
+            config.get(&options::REST_PORT)?
+        ));
     };
     if address.starts_with("https://") {
         bail!("The address '{address}' asks for TLS, which is not supported by this version yet.");

@@ -11,10 +11,7 @@ fn main() -> anyhow::Result<()> {
             std::fs::write(&path, text)?;
             println!("wrote {}", path.display());
         } else if std::fs::read_to_string(&path)? != text {
-            anyhow::bail!(
-                "{} is not what proto/*.proto generates: run without --check",
-                path.display()
-            );
+            anyhow::bail!("{} is not what proto/*.proto generates: run without --check", path.display());
         }
     }
     Ok(())

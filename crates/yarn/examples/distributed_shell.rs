@@ -1,5 +1,5 @@
 //! Runs one command in each of N containers: `distributed_shell -n 8 -- true`. Client and master are this one program;
-//! without `--binary` the nodes fetch it from this machine's disk, so that is for clusters on one machine.
+//! the nodes fetch it from this machine's disk, so it is for clusters on one machine.
 //! As short as the protocol permits: what it takes from submission to end is the least that anything on YARN takes.
 
 use anyhow::{Context, bail, ensure};
@@ -11,8 +11,8 @@ use kvick_yarn::credentials::Credentials;
 use kvick_yarn::ids::ContainerId;
 use kvick_yarn::nm::NmClients;
 use kvick_yarn::records::{
-    ApplicationReport, Container, FinalStatus, LaunchContext, LocalResource, LocalResourceType,
-    NodeState, Resource, SubmissionContext, Visibility,
+    ApplicationReport, Container, FinalStatus, LaunchContext, LocalResource, LocalResourceType, NodeState,
+    Resource, SubmissionContext, Visibility,
 };
 use kvick_yarn::rpc::current_user;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,11 +52,7 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let options = Options::parse();
-    if options.master {
-        master(&options).await
-    } else {
-        client(&options).await
-    }
+    if options.master { master(&options).await } else { client(&options).await }
 }
 
 // ---- client ----
@@ -80,11 +76,7 @@ async fn client(options: &Options) -> anyhow::Result<()> {
         report.final_status,
         submitted.elapsed().as_millis()
     );
-    ensure!(
-        report.final_status == FinalStatus::Succeeded,
-        "{}",
-        report.diagnostics
-    );
+    ensure!(report.final_status == FinalStatus::Succeeded, "{}", report.diagnostics);
     println!("{}", report.diagnostics);
     Ok(())
 }
@@ -98,11 +90,7 @@ async fn watch(
     loop {
         let report = yarn.report(id).await?;
         if last != Some(report.state) {
-            println!(
-                "{id}: {} at {} ms",
-                report.state,
-                submitted.elapsed().as_millis()
-            );
+            println!("{id}: {} at {} ms", report.state, submitted.elapsed().as_millis());
             last = Some(report.state);
         }
         if report.state.is_terminal() {
@@ -124,10 +112,8 @@ fn quoted(word: &str) -> anyhow::Result<String> {
 
 fn master_launch(options: &Options) -> anyhow::Result<LaunchContext> {
     let binary = std::env::current_exe()?;
-    let mut command = vec![format!(
-        "exec ./distributed_shell --master -n {} --memory {}",
-        options.n, options.memory
-    )];
+    let mut command =
+        vec![format!("exec ./distributed_shell --master -n {} --memory {}", options.n, options.memory)];
     command.extend(options.anywhere.then(|| "--anywhere".to_owned()));
     command.push("--".to_owned());
     for word in &options.command {
@@ -138,12 +124,7 @@ fn master_launch(options: &Options) -> anyhow::Result<LaunchContext> {
     env.insert("HADOOP_USER_NAME".to_owned(), current_user());
     env.extend(std::env::var("RUST_LOG").map(|level| ("RUST_LOG".to_owned(), level)));
     let resources = BTreeMap::from([("distributed_shell".to_owned(), local_file(&binary)?)]);
-    Ok(LaunchContext {
-        resources,
-        env,
-        command,
-        ..LaunchContext::default()
-    })
+    Ok(LaunchContext { resources, env, command, ..LaunchContext::default() })
 }
 
 fn local_file(path: &Path) -> anyhow::Result<LocalResource> {
@@ -178,14 +159,9 @@ struct Work {
 async fn master(options: &Options) -> anyhow::Result<()> {
     let conf = HadoopConf::load_default()?;
     let credentials = Credentials::from_environment()?;
-    let config = AmConfig {
-        idle_interval: Duration::from_millis(50),
-        ..AmConfig::default()
-    };
-    let (registered, nodes) = tokio::join!(
-        AmClient::register(&conf, &credentials, config),
-        hints(&conf, options)
-    );
+    let config = AmConfig { idle_interval: Duration::from_millis(50), ..AmConfig::default() };
+    let (registered, nodes) =
+        tokio::join!(AmClient::register(&conf, &credentials, config), hints(&conf, options));
     let (master, mut events) = registered?;
     let wanted = Wanted {
         priority: PRIORITY,
@@ -196,20 +172,10 @@ async fn master(options: &Options) -> anyhow::Result<()> {
     };
     master.set_wanted(wanted.clone());
     let nodes = NmClients::new(master.nm_tokens().clone(), Duration::from_secs(30));
-    let words: Vec<String> = options
-        .command
-        .iter()
-        .map(|word| quoted(word))
-        .collect::<Result<_, _>>()?;
-    let command = vec![
-        "exec".to_owned(),
-        words.join(" "),
-        "1><LOG_DIR>/stdout 2><LOG_DIR>/stderr".to_owned(),
-    ];
-    let launch = LaunchContext {
-        command,
-        ..LaunchContext::default()
-    };
+    let words: Vec<String> = options.command.iter().map(|word| quoted(word)).collect::<Result<_, _>>()?;
+    let command =
+        vec!["exec".to_owned(), words.join(" "), "1><LOG_DIR>/stdout 2><LOG_DIR>/stderr".to_owned()];
+    let launch = LaunchContext { command, ..LaunchContext::default() };
     let mut work = Work {
         master,
         nodes,
@@ -221,17 +187,9 @@ async fn master(options: &Options) -> anyhow::Result<()> {
         failed: Vec::new(),
     };
     work.run(&mut events).await?;
-    let status = if work.failed.is_empty() {
-        FinalStatus::Succeeded
-    } else {
-        FinalStatus::Failed
-    };
-    let diagnostics = format!(
-        "{} containers, {} failed {}",
-        work.ended,
-        work.failed.len(),
-        work.failed.join("; ")
-    );
+    let status = if work.failed.is_empty() { FinalStatus::Succeeded } else { FinalStatus::Failed };
+    let diagnostics =
+        format!("{} containers, {} failed {}", work.ended, work.failed.len(), work.failed.join("; "));
     Ok(work.master.finish(status, &diagnostics, "").await?)
 }
 
@@ -242,13 +200,7 @@ async fn hints(conf: &HadoopConf, options: &Options) -> anyhow::Result<Vec<NodeH
     }
     let yarn = YarnClient::connect(conf, &current_user(), Duration::from_secs(10))?;
     let nodes = yarn.nodes(&[NodeState::Running]).await?;
-    Ok(nodes
-        .into_iter()
-        .map(|node| NodeHint {
-            host: node.id.host,
-            rack: node.rack,
-        })
-        .collect())
+    Ok(nodes.into_iter().map(|node| NodeHint { host: node.id.host, rack: node.rack }).collect())
 }
 
 impl Work {
@@ -263,11 +215,7 @@ impl Work {
                 event = events.try_recv().ok();
             }
             if !granted.is_empty() {
-                eprintln!(
-                    "{} containers granted after {} ms",
-                    granted.len(),
-                    begun.elapsed().as_millis()
-                );
+                eprintln!("{} containers granted after {} ms", granted.len(), begun.elapsed().as_millis());
                 self.start(granted).await;
                 eprintln!("started after {} ms", begun.elapsed().as_millis());
             }
@@ -277,20 +225,14 @@ impl Work {
 
     fn take(&mut self, event: AmEvent, granted: &mut Vec<Container>) -> anyhow::Result<()> {
         match event {
-            AmEvent::Allocated(container)
-                if self.running.len() as u32 + self.ended < self.total =>
-            {
+            AmEvent::Allocated(container) if self.running.len() as u32 + self.ended < self.total => {
                 self.running.insert(container.id);
                 granted.push(container);
             }
             AmEvent::Allocated(container) => self.master.release(container.id),
             AmEvent::Completed(status) if self.running.remove(&status.id) => {
-                let failed = (status.exit_status != 0).then(|| {
-                    format!(
-                        "{}: {} {}",
-                        status.id, status.exit_status, status.diagnostics
-                    )
-                });
+                let failed = (status.exit_status != 0)
+                    .then(|| format!("{}: {} {}", status.id, status.exit_status, status.diagnostics));
                 self.end(failed);
             }
             AmEvent::RequestRejected { reason, .. } | AmEvent::ShutdownRequested { reason } => {
@@ -309,10 +251,7 @@ impl Work {
     }
 
     async fn start(&mut self, granted: Vec<Container>) {
-        let all = granted
-            .into_iter()
-            .map(|container| (container, self.launch.clone()))
-            .collect();
+        let all = granted.into_iter().map(|container| (container, self.launch.clone())).collect();
         for (id, outcome) in self.nodes.start(all).await {
             if let Err(error) = outcome {
                 self.running.remove(&id);

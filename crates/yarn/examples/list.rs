@@ -10,15 +10,9 @@ use std::time::Duration;
 async fn main() -> anyhow::Result<()> {
     let conf = HadoopConf::load_default()?;
     let client = YarnClient::connect(&conf, &current_user(), Duration::from_secs(10))?;
-    let filter = ApplicationFilter {
-        limit: Some(20),
-        ..ApplicationFilter::default()
-    };
+    let filter = ApplicationFilter { limit: Some(20), ..ApplicationFilter::default() };
     let (applications, nodes) = tokio::try_join!(client.applications(&filter), client.nodes(&[]))?;
-    println!(
-        "{:36} {:10} {:10} {:10} Name",
-        "Application", "State", "Final", "User"
-    );
+    println!("{:36} {:10} {:10} {:10} Name", "Application", "State", "Final", "User");
     for report in applications {
         println!(
             "{:36} {:10} {:10} {:10} {}",
@@ -29,10 +23,7 @@ async fn main() -> anyhow::Result<()> {
             report.name
         );
     }
-    println!(
-        "\n{:28} {:16} {:12} Containers  Used / Capability",
-        "Node", "Rack", "State"
-    );
+    println!("\n{:28} {:16} {:12} Containers  Used / Capability", "Node", "Rack", "State");
     for node in nodes {
         let state = format!("{:?}", node.state);
         println!(

@@ -74,11 +74,7 @@ impl fmt::Display for ApplicationId {
 impl fmt::Display for ApplicationAttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let app = self.application_id;
-        write!(
-            f,
-            "appattempt_{}_{:04}_{:06}",
-            app.cluster_timestamp, app.id, self.attempt
-        )
+        write!(f, "appattempt_{}_{:04}_{:06}", app.cluster_timestamp, app.id, self.attempt)
     }
 }
 
@@ -120,22 +116,13 @@ fn parts<'a, const N: usize>(text: &'a str, prefix: &str) -> Option<[&'a str; N]
 
 fn parse_application(text: &str) -> Option<ApplicationId> {
     let [timestamp, id] = parts(text, "application_")?;
-    Some(ApplicationId {
-        cluster_timestamp: number(timestamp)?,
-        id: number(id)?,
-    })
+    Some(ApplicationId { cluster_timestamp: number(timestamp)?, id: number(id)? })
 }
 
 fn parse_attempt(text: &str) -> Option<ApplicationAttemptId> {
     let [timestamp, id, attempt] = parts(text, "appattempt_")?;
-    let application_id = ApplicationId {
-        cluster_timestamp: number(timestamp)?,
-        id: number(id)?,
-    };
-    Some(ApplicationAttemptId {
-        application_id,
-        attempt: number(attempt)?,
-    })
+    let application_id = ApplicationId { cluster_timestamp: number(timestamp)?, id: number(id)? };
+    Some(ApplicationAttemptId { application_id, attempt: number(attempt)? })
 }
 
 /// The epoch (0 without one) and the rest, in which the prefix no longer is.
@@ -157,27 +144,15 @@ fn parse_container(text: &str) -> Option<ContainerId> {
     if epoch >= 1 << (63 - SEQUENCE_BITS) || sequence >= 1 << SEQUENCE_BITS {
         return None;
     }
-    let application_id = ApplicationId {
-        cluster_timestamp: number(timestamp)?,
-        id: number(id)?,
-    };
-    let attempt_id = ApplicationAttemptId {
-        application_id,
-        attempt: number(attempt)?,
-    };
-    Some(ContainerId {
-        attempt_id,
-        id: epoch << SEQUENCE_BITS | sequence,
-    })
+    let application_id = ApplicationId { cluster_timestamp: number(timestamp)?, id: number(id)? };
+    let attempt_id = ApplicationAttemptId { application_id, attempt: number(attempt)? };
+    Some(ContainerId { attempt_id, id: epoch << SEQUENCE_BITS | sequence })
 }
 
 fn parse_node(text: &str) -> Option<NodeId> {
     let (host, port) = text.rsplit_once(':')?;
     (!host.is_empty()).then_some(())?;
-    Some(NodeId {
-        host: host.to_owned(),
-        port: number(port)?,
-    })
+    Some(NodeId { host: host.to_owned(), port: number(port)? })
 }
 
 /// `FromStr` by a parsing function and what to say when it finds nothing.
@@ -196,12 +171,7 @@ macro_rules! from_str {
     };
 }
 
-from_str!(
-    ApplicationId,
-    parse_application,
-    "application id",
-    "application_<cluster timestamp>_<number>"
-);
+from_str!(ApplicationId, parse_application, "application id", "application_<cluster timestamp>_<number>");
 from_str!(
     ApplicationAttemptId,
     parse_attempt,
@@ -218,90 +188,56 @@ from_str!(NodeId, parse_node, "node id", "<host>:<port>");
 
 impl From<ApplicationId> for pb::ApplicationId {
     fn from(id: ApplicationId) -> Self {
-        Self {
-            id: Some(id.id),
-            cluster_timestamp: Some(id.cluster_timestamp),
-        }
+        Self { id: Some(id.id), cluster_timestamp: Some(id.cluster_timestamp) }
     }
 }
 
 impl From<&pb::ApplicationId> for ApplicationId {
     fn from(id: &pb::ApplicationId) -> Self {
-        Self {
-            cluster_timestamp: id.cluster_timestamp(),
-            id: id.id(),
-        }
+        Self { cluster_timestamp: id.cluster_timestamp(), id: id.id() }
     }
 }
 
 impl From<ApplicationAttemptId> for pb::ApplicationAttemptId {
     fn from(id: ApplicationAttemptId) -> Self {
-        Self {
-            application_id: Some(id.application_id.into()),
-            attempt_id: Some(id.attempt),
-        }
+        Self { application_id: Some(id.application_id.into()), attempt_id: Some(id.attempt) }
     }
 }
 
 impl From<&pb::ApplicationAttemptId> for ApplicationAttemptId {
     fn from(id: &pb::ApplicationAttemptId) -> Self {
-        let application_id = id
-            .application_id
-            .as_ref()
-            .map(ApplicationId::from)
-            .unwrap_or(NO_APPLICATION);
-        Self {
-            application_id,
-            attempt: id.attempt_id(),
-        }
+        let application_id = id.application_id.as_ref().map(ApplicationId::from).unwrap_or(NO_APPLICATION);
+        Self { application_id, attempt: id.attempt_id() }
     }
 }
 
 /// What an absent application id reads as.
-const NO_APPLICATION: ApplicationId = ApplicationId {
-    cluster_timestamp: 0,
-    id: 0,
-};
+const NO_APPLICATION: ApplicationId = ApplicationId { cluster_timestamp: 0, id: 0 };
 
 impl From<ContainerId> for pb::ContainerId {
     fn from(id: ContainerId) -> Self {
-        Self {
-            app_id: None,
-            app_attempt_id: Some(id.attempt_id.into()),
-            id: Some(id.id),
-        }
+        Self { app_id: None, app_attempt_id: Some(id.attempt_id.into()), id: Some(id.id) }
     }
 }
 
 impl From<&pb::ContainerId> for ContainerId {
     fn from(id: &pb::ContainerId) -> Self {
         let attempt_id = id.app_attempt_id.as_ref().map(ApplicationAttemptId::from);
-        let attempt_id = attempt_id.unwrap_or(ApplicationAttemptId {
-            application_id: NO_APPLICATION,
-            attempt: 0,
-        });
-        Self {
-            attempt_id,
-            id: id.id(),
-        }
+        let attempt_id =
+            attempt_id.unwrap_or(ApplicationAttemptId { application_id: NO_APPLICATION, attempt: 0 });
+        Self { attempt_id, id: id.id() }
     }
 }
 
 impl From<&pb::NodeId> for NodeId {
     fn from(id: &pb::NodeId) -> Self {
-        Self {
-            host: id.host().to_owned(),
-            port: u16::try_from(id.port()).unwrap_or(0),
-        }
+        Self { host: id.host().to_owned(), port: u16::try_from(id.port()).unwrap_or(0) }
     }
 }
 
 impl From<&NodeId> for pb::NodeId {
     fn from(id: &NodeId) -> Self {
-        Self {
-            host: Some(id.host.clone()),
-            port: Some(i32::from(id.port)),
-        }
+        Self { host: Some(id.host.clone()), port: Some(i32::from(id.port)) }
     }
 }
 
@@ -311,21 +247,13 @@ mod tests {
 
     #[test]
     fn text_forms_round_trip() {
-        for text in [
-            "application_1795246061534_0001",
-            "application_1795246061534_12345",
-        ] {
+        for text in ["application_1795246061534_0001", "application_1795246061534_12345"] {
             assert_eq!(text.parse::<ApplicationId>().unwrap().to_string(), text);
         }
         let text = "appattempt_1795246061534_0001_000002";
-        assert_eq!(
-            text.parse::<ApplicationAttemptId>().unwrap().to_string(),
-            text
-        );
-        for text in [
-            "container_1795246061534_0001_01_000001",
-            "container_e01_1795246061534_0001_01_1000001",
-        ] {
+        assert_eq!(text.parse::<ApplicationAttemptId>().unwrap().to_string(), text);
+        for text in ["container_1795246061534_0001_01_000001", "container_e01_1795246061534_0001_01_1000001"]
+        {
             assert_eq!(text.parse::<ContainerId>().unwrap().to_string(), text);
         }
         assert_eq!("h:1".parse::<NodeId>().unwrap().to_string(), "h:1");
@@ -333,25 +261,15 @@ mod tests {
 
     #[test]
     fn epoch_is_in_the_high_bits() {
-        let id: ContainerId = "container_e01_1795246061534_0001_01_000001"
-            .parse()
-            .unwrap();
-        assert_eq!(
-            (id.id, id.epoch(), id.sequence()),
-            (1_099_511_627_777, 1, 1)
-        );
+        let id: ContainerId = "container_e01_1795246061534_0001_01_000001".parse().unwrap();
+        assert_eq!((id.id, id.epoch(), id.sequence()), (1_099_511_627_777, 1, 1));
     }
 
     #[test]
     fn malformed_ids_are_refused_by_name() {
-        for text in [
-            "",
-            "application_1",
-            "application_1_2_3",
-            "application_-1_2",
-            "application_1_ 2",
-            "job_1_2",
-        ] {
+        for text in
+            ["", "application_1", "application_1_2_3", "application_-1_2", "application_1_ 2", "job_1_2"]
+        {
             let error = text.parse::<ApplicationId>().unwrap_err().to_string();
             assert!(error.contains("is no application id"), "{error}");
         }

@@ -11,6 +11,8 @@ pub mod am;
 pub mod client;
 pub mod conf;
 pub mod credentials;
+#[cfg(test)]
+mod golden;
 pub mod ids;
 pub mod nm;
 mod proto;

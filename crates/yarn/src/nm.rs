@@ -65,19 +65,12 @@ pub struct NmTokens {
 impl NmTokens {
     /// Keeps a token in place of the node's former one.
     pub fn put(&self, node: NodeId, token: Token) {
-        self.tokens
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(node, token);
+        self.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(node, token);
     }
 
     /// The node's token.
     pub fn get(&self, node: &NodeId) -> Option<Token> {
-        self.tokens
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(node)
-            .cloned()
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
     }
 }
 
@@ -101,36 +94,26 @@ pub struct NmClients {
 impl NmClients {
     /// Clients that use these tokens; every call may take `patience` including retries.
     pub fn new(tokens: Arc<NmTokens>, patience: Duration) -> Self {
-        let options = Options {
-            connect_timeout: patience.min(Duration::from_secs(20)),
-            ..Options::default()
-        };
-        Self {
-            tokens,
-            patience,
-            options,
-            nodes: Mutex::default(),
-        }
+        let options =
+            Options { connect_timeout: patience.min(Duration::from_secs(20)), ..Options::default() };
+        Self { tokens, patience, options, nodes: Mutex::default() }
+    }
+
+    /// The same with other times and limits of connections ([`HadoopConf::rpc_options`](crate::conf::HadoopConf::rpc_options)).
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
     }
 
     fn client(&self, node: &NodeId) -> Result<Arc<RpcClient>, NmError> {
-        let token = self
-            .tokens
-            .get(node)
-            .ok_or_else(|| NmError::NoToken(node.clone()))?;
+        let token = self.tokens.get(node).ok_or_else(|| NmError::NoToken(node.clone()))?;
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let known = nodes.entry(node.clone()).or_insert_with(|| {
             let target = Address::new(node.host.clone(), node.port);
-            let rpc = RpcClient::new(
-                PROTOCOL,
-                vec![target],
-                Identity::token(token.clone()),
-                self.options.clone(),
-            );
-            Node {
-                rpc: Arc::new(rpc),
-                token: token.clone(),
-            }
+            let rpc =
+                RpcClient::new(PROTOCOL, vec![target], Identity::token(token.clone()), self.options.clone());
+            Node { rpc: Arc::new(rpc), token: token.clone() }
         });
         if known.token != token {
             known.rpc.set_identity(Identity::token(token.clone()));
@@ -141,10 +124,7 @@ impl NmClients {
 
     /// Forgets a node that has no more containers; its connection closes.
     pub fn forget(&self, node: &NodeId) {
-        self.nodes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(node);
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
     }
 
     async fn call<Q: prost::Message, R: prost::Message + Default>(
@@ -153,14 +133,8 @@ impl NmClients {
         method: &str,
         request: &Q,
     ) -> Result<R, NmError> {
-        let answer = self
-            .client(node)?
-            .call(method, request, Instant::now() + self.patience)
-            .await;
-        answer.map_err(|source| NmError::Call {
-            node: node.clone(),
-            source: Box::new(source),
-        })
+        let answer = self.client(node)?.call(method, request, Instant::now() + self.patience).await;
+        answer.map_err(|source| NmError::Call { node: node.clone(), source: Box::new(source) })
     }
 
     /// Starts containers, all those of one node in one call and all nodes at once. One that runs already (a call was
@@ -168,27 +142,15 @@ impl NmClients {
     pub async fn start(&self, containers: Vec<(Container, LaunchContext)>) -> Outcomes<()> {
         let mut by_node: HashMap<NodeId, Vec<(Container, LaunchContext)>> = HashMap::new();
         for (container, context) in containers {
-            by_node
-                .entry(container.node_id.clone())
-                .or_default()
-                .push((container, context));
+            by_node.entry(container.node_id.clone()).or_default().push((container, context));
         }
-        let batches = by_node.iter().flat_map(|(node, all)| {
-            all.chunks(BATCH)
-                .map(move |batch| self.start_batch(node, batch))
-        });
-        futures::future::join_all(batches)
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
+        let batches = by_node
+            .iter()
+            .flat_map(|(node, all)| all.chunks(BATCH).map(move |batch| self.start_batch(node, batch)));
+        futures::future::join_all(batches).await.into_iter().flatten().collect()
     }
 
-    async fn start_batch(
-        &self,
-        node: &NodeId,
-        batch: &[(Container, LaunchContext)],
-    ) -> Outcomes<()> {
+    async fn start_batch(&self, node: &NodeId, batch: &[(Container, LaunchContext)]) -> Outcomes<()> {
         let mut outcomes = Vec::new();
         let mut request = pb::StartContainersRequest::default();
         let mut asked = Vec::new();
@@ -212,23 +174,16 @@ impl NmClients {
 
     /// Stops containers of one node: SIGTERM, then SIGKILL; they end with exit status -105.
     pub async fn stop(&self, node: &NodeId, ids: &[ContainerId]) -> Outcomes<()> {
-        let request = pb::StopContainersRequest {
-            container_id: ids.iter().map(|id| (*id).into()).collect(),
-        };
+        let request = pb::StopContainersRequest { container_id: ids.iter().map(|id| (*id).into()).collect() };
         let answer: Result<pb::StopContainersResponse, NmError> =
             self.call(node, "stopContainers", &request).await;
-        settle(
-            node,
-            ids,
-            answer.map(|answer| (answer.succeeded_requests, answer.failed_requests)),
-        )
+        settle(node, ids, answer.map(|answer| (answer.succeeded_requests, answer.failed_requests)))
     }
 
     /// How containers of one node are.
     pub async fn statuses(&self, node: &NodeId, ids: &[ContainerId]) -> Outcomes<ContainerStatus> {
-        let request = pb::GetContainerStatusesRequest {
-            container_id: ids.iter().map(|id| (*id).into()).collect(),
-        };
+        let request =
+            pb::GetContainerStatusesRequest { container_id: ids.iter().map(|id| (*id).into()).collect() };
         let answer: Result<pb::GetContainerStatusesResponse, NmError> =
             self.call(node, "getContainerStatuses", &request).await;
         let answer = match answer {
@@ -243,15 +198,7 @@ impl NmClients {
             .collect();
         let refused = refusals(&answer.failed_requests);
         ids.iter()
-            .map(|id| {
-                (
-                    *id,
-                    found
-                        .get(id)
-                        .cloned()
-                        .ok_or_else(|| missing(node, *id, &refused)),
-                )
-            })
+            .map(|id| (*id, found.get(id).cloned().ok_or_else(|| missing(node, *id, &refused))))
             .collect()
     }
 }
@@ -260,10 +207,7 @@ fn start_request(
     container: &Container,
     context: &LaunchContext,
 ) -> Result<pb::StartContainerRequest, NmError> {
-    let token = container
-        .token
-        .as_ref()
-        .ok_or(NmError::NoContainerToken(container.id))?;
+    let token = container.token.as_ref().ok_or(NmError::NoContainerToken(container.id))?;
     Ok(pb::StartContainerRequest {
         container_launch_context: Some(context.to_wire()?),
         container_token: Some(token.into()),
@@ -282,11 +226,7 @@ fn settle(node: &NodeId, asked: &[ContainerId], answer: Result<Answer, NmError>)
     let refused = refusals(&failed);
     let outcome = |id: &ContainerId| {
         let relaunched = refused.get(id).is_some_and(RemoteException::is_relaunch);
-        if succeeded.contains(id) || relaunched {
-            Ok(())
-        } else {
-            Err(missing(node, *id, &refused))
-        }
+        if succeeded.contains(id) || relaunched { Ok(()) } else { Err(missing(node, *id, &refused)) }
     };
     asked.iter().map(|id| (*id, outcome(id))).collect()
 }
@@ -306,15 +246,10 @@ fn missing(
     refused: &HashMap<ContainerId, RemoteException>,
 ) -> NmError {
     match refused.get(&container) {
-        Some(exception) => NmError::Refused {
-            node: node.clone(),
-            container,
-            exception: Box::new(exception.clone()),
-        },
-        None => NmError::Unanswered {
-            node: node.clone(),
-            container,
-        },
+        Some(exception) => {
+            NmError::Refused { node: node.clone(), container, exception: Box::new(exception.clone()) }
+        }
+        None => NmError::Unanswered { node: node.clone(), container },
     }
 }
 
@@ -324,21 +259,12 @@ mod tests {
 
     fn id(number: i64) -> ContainerId {
         let attempt_id = "appattempt_1_0001_000001".parse().unwrap();
-        ContainerId {
-            attempt_id,
-            id: number,
-        }
+        ContainerId { attempt_id, id: number }
     }
 
     fn refusal(number: i64, message: &str) -> pb::ContainerException {
-        let exception = pb::SerializedException {
-            message: Some(message.into()),
-            ..Default::default()
-        };
-        pb::ContainerException {
-            container_id: Some(id(number).into()),
-            exception: Some(exception),
-        }
+        let exception = pb::SerializedException { message: Some(message.into()), ..Default::default() };
+        pb::ContainerException { container_id: Some(id(number).into()), exception: Some(exception) }
     }
 
     #[test]
@@ -348,23 +274,11 @@ mod tests {
             refusal(2, "This token is expired\n\tat x"),
             refusal(3, "Attempt to relaunch the same container with id c"),
         ];
-        let outcomes = settle(
-            &node,
-            &[id(1), id(2), id(3), id(4)],
-            Ok((vec![id(1).into()], failed)),
-        );
-        let texts: Vec<_> = outcomes
-            .iter()
-            .map(|(_, outcome)| outcome.as_ref().err().map(ToString::to_string))
-            .collect();
+        let outcomes = settle(&node, &[id(1), id(2), id(3), id(4)], Ok((vec![id(1).into()], failed)));
+        let texts: Vec<_> =
+            outcomes.iter().map(|(_, outcome)| outcome.as_ref().err().map(ToString::to_string)).collect();
         assert!(texts[0].is_none() && texts[2].is_none());
-        assert!(
-            texts[1].as_ref().unwrap().contains("This token is expired"),
-            "{texts:?}"
-        );
-        assert!(
-            texts[3].as_ref().unwrap().contains("did not say"),
-            "{texts:?}"
-        );
+        assert!(texts[1].as_ref().unwrap().contains("This token is expired"), "{texts:?}");
+        assert!(texts[3].as_ref().unwrap().contains("did not say"), "{texts:?}");
     }
 }

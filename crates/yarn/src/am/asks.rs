@@ -46,11 +46,7 @@ impl Shape {
 
     /// What remains to be granted.
     fn missing(&self) -> u32 {
-        if self.rejected {
-            0
-        } else {
-            self.wanted.count.saturating_sub(self.held)
-        }
+        if self.rejected { 0 } else { self.wanted.count.saturating_sub(self.held) }
     }
 
     fn needs_telling(&self) -> bool {
@@ -60,15 +56,9 @@ impl Shape {
     /// Counts by resource name for `missing` containers spread over the usable named nodes.
     fn counts(&self, missing: u32, blacklist: &BTreeSet<String>) -> BTreeMap<String, u32> {
         // What was named before and is no longer must be set to nothing.
-        let mut counts: BTreeMap<String, u32> =
-            self.named.iter().map(|name| (name.clone(), 0)).collect();
-        let nodes: Vec<_> = self
-            .wanted
-            .nodes
-            .iter()
-            .filter(|node| !blacklist.contains(&node.host))
-            .take(MAX_NODES)
-            .collect();
+        let mut counts: BTreeMap<String, u32> = self.named.iter().map(|name| (name.clone(), 0)).collect();
+        let nodes: Vec<_> =
+            self.wanted.nodes.iter().filter(|node| !blacklist.contains(&node.host)).take(MAX_NODES).collect();
         let share = missing.div_ceil(nodes.len().max(1) as u32);
         for node in nodes {
             for name in [&node.host, &node.rack] {
@@ -82,18 +72,12 @@ impl Shape {
 
     fn request(&self, name: &str, count: u32) -> pb::ResourceRequest {
         pb::ResourceRequest {
-            priority: Some(pb::Priority {
-                priority: Some(self.wanted.priority),
-            }),
+            priority: Some(pb::Priority { priority: Some(self.wanted.priority) }),
             resource_name: Some(name.to_owned()),
             capability: Some((&self.wanted.resource).into()),
             num_containers: Some(i32::try_from(count).unwrap_or(i32::MAX)),
             relax_locality: Some(true),
-            node_label_expression: if name == ANYWHERE {
-                self.wanted.label.clone()
-            } else {
-                None
-            },
+            node_label_expression: if name == ANYWHERE { self.wanted.label.clone() } else { None },
             allocation_request_id: None,
         }
     }
@@ -113,8 +97,7 @@ impl Asks {
                 self.shapes.insert(wanted.priority, Shape::new(wanted));
             }
             Some(shape) => {
-                let same =
-                    shape.wanted.resource == wanted.resource && shape.wanted.label == wanted.label;
+                let same = shape.wanted.resource == wanted.resource && shape.wanted.label == wanted.label;
                 if !same {
                     // A request under way says the old thing and settles nothing.
                     shape.believed = None;
@@ -128,9 +111,7 @@ impl Asks {
 
     /// Whether one more container of that priority is wanted.
     pub fn has_room(&self, priority: i32) -> bool {
-        self.shapes
-            .get(&priority)
-            .is_some_and(|shape| shape.held < shape.wanted.count)
+        self.shapes.get(&priority).is_some_and(|shape| shape.held < shape.wanted.count)
     }
 
     /// A container is now held.
@@ -168,10 +149,7 @@ impl Asks {
 
     /// Containers that remain to be granted.
     pub fn missing(&self) -> u64 {
-        self.shapes
-            .values()
-            .map(|shape| u64::from(shape.missing()))
-            .sum()
+        self.shapes.values().map(|shape| u64::from(shape.missing())).sum()
     }
 
     /// Whether the ResourceManager must be told something.
@@ -182,18 +160,10 @@ impl Asks {
     /// The requests that tell it.
     pub fn requests(&mut self, blacklist: &BTreeSet<String>) -> Vec<pb::ResourceRequest> {
         let mut requests = Vec::new();
-        for shape in self
-            .shapes
-            .values_mut()
-            .filter(|shape| shape.needs_telling())
-        {
+        for shape in self.shapes.values_mut().filter(|shape| shape.needs_telling()) {
             let missing = shape.missing();
             let counts = shape.counts(missing, blacklist);
-            requests.extend(
-                counts
-                    .iter()
-                    .map(|(name, count)| shape.request(name, *count)),
-            );
+            requests.extend(counts.iter().map(|(name, count)| shape.request(name, *count)));
             shape.named = counts.into_keys().filter(|name| name != ANYWHERE).collect();
             shape.sending = Some(missing);
         }
@@ -241,9 +211,7 @@ impl Asks {
 
     #[cfg(test)]
     pub fn account(&self, priority: i32) -> (u32, u32) {
-        self.shapes
-            .get(&priority)
-            .map_or((0, 0), |shape| (shape.wanted.count, shape.held))
+        self.shapes.get(&priority).map_or((0, 0), |shape| (shape.wanted.count, shape.held))
     }
 }
 
@@ -254,20 +222,8 @@ mod tests {
     use crate::records::Resource;
 
     fn wanted(count: u32, hosts: &[&str]) -> Wanted {
-        let nodes = hosts
-            .iter()
-            .map(|host| NodeHint {
-                host: (*host).into(),
-                rack: "/r".into(),
-            })
-            .collect();
-        Wanted {
-            priority: 1,
-            resource: Resource::new(256, 1),
-            count,
-            nodes,
-            label: None,
-        }
+        let nodes = hosts.iter().map(|host| NodeHint { host: (*host).into(), rack: "/r".into() }).collect();
+        Wanted { priority: 1, resource: Resource::new(256, 1), count, nodes, label: None }
     }
 
     fn told(asks: &mut Asks, blacklist: &[&str]) -> BTreeMap<String, i32> {
@@ -281,20 +237,14 @@ mod tests {
     }
 
     fn table(entries: &[(&str, i32)]) -> BTreeMap<String, i32> {
-        entries
-            .iter()
-            .map(|(name, count)| ((*name).to_owned(), *count))
-            .collect()
+        entries.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
     }
 
     #[test]
     fn a_request_is_spread_over_the_named_nodes() {
         let mut asks = Asks::default();
         asks.want(wanted(8, &["a", "b", "c"]));
-        assert_eq!(
-            told(&mut asks, &["c"]),
-            table(&[("*", 8), ("/r", 8), ("a", 4), ("b", 4)])
-        );
+        assert_eq!(told(&mut asks, &["c"]), table(&[("*", 8), ("/r", 8), ("a", 4), ("b", 4)]));
         assert!(told(&mut asks, &[]).is_empty(), "nothing changed");
     }
 
@@ -309,11 +259,7 @@ mod tests {
         }
         assert!(!asks.needs_telling());
         asks.drop_one(1);
-        assert_eq!(
-            told(&mut asks, &[]),
-            table(&[("*", 1), ("/r", 1), ("a", 1)]),
-            "a lost one is replaced"
-        );
+        assert_eq!(told(&mut asks, &[]), table(&[("*", 1), ("/r", 1), ("a", 1)]), "a lost one is replaced");
     }
 
     #[test]
@@ -322,10 +268,7 @@ mod tests {
         asks.want(wanted(2, &["a"]));
         told(&mut asks, &[]);
         asks.want(wanted(4, &["b"]));
-        assert_eq!(
-            told(&mut asks, &[]),
-            table(&[("*", 4), ("/r", 4), ("a", 0), ("b", 4)])
-        );
+        assert_eq!(told(&mut asks, &[]), table(&[("*", 4), ("/r", 4), ("a", 0), ("b", 4)]));
     }
 
     #[test]

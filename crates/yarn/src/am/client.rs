@@ -9,7 +9,7 @@ use crate::ids::ContainerId;
 use crate::nm::NmTokens;
 use crate::proto::yarn as pb;
 use crate::records::{FinalStatus, Resource};
-use crate::rpc::{Identity, Options, RpcClient, RpcError};
+use crate::rpc::{Identity, RpcClient, RpcError};
 use futures::future::{BoxFuture, FutureExt, OptionFuture};
 use prost::Message;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 /// Java name of the protocol.
 const PROTOCOL: &str = "org.apache.hadoop.yarn.api.ApplicationMasterProtocolPB";
-/// How long the scheduler may take to answer before the call is made again.
+/// Longest that the scheduler may take to answer before the call is made again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long connecting to one ResourceManager may take.
+/// Longest that connecting to one ResourceManager may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a master cannot work.
@@ -88,21 +88,13 @@ impl AmClient {
         credentials: &Credentials,
         config: AmConfig,
     ) -> Result<(Self, AmEvents), AmError> {
-        let token = credentials
-            .token_of_kind(AM_RM_TOKEN)
-            .ok_or(AmError::NoToken)?
-            .clone();
-        let options = Options {
-            call_timeout: CALL_TIMEOUT,
-            connect_timeout: CONNECT_TIMEOUT,
-            ..Options::default()
-        };
-        let rpc = Arc::new(RpcClient::new(
-            PROTOCOL,
-            conf.scheduler_addresses()?,
-            Identity::token(token),
-            options,
-        ));
+        let token = credentials.token_of_kind(AM_RM_TOKEN).ok_or(AmError::NoToken)?.clone();
+        let mut options = conf.rpc_options()?;
+        options.call_timeout = options.call_timeout.min(CALL_TIMEOUT);
+        options.connect_timeout = options.connect_timeout.min(CONNECT_TIMEOUT);
+        options.caller_context.clone_from(&config.caller_context);
+        let rpc =
+            Arc::new(RpcClient::new(PROTOCOL, conf.scheduler_addresses()?, Identity::token(token), options));
         let (requests, inbox) = mpsc::unbounded_channel();
         let (events, receiver) = mpsc::unbounded_channel();
         let (registered, registration) = oneshot::channel();
@@ -119,17 +111,9 @@ impl AmClient {
             failures: 0,
         };
         tokio::spawn(shell.run(inbox));
-        let registration = registration
-            .await
-            .unwrap_or_else(|_| Err(AmError::Over("the heartbeat task ended".into())))?;
-        Ok((
-            Self {
-                requests,
-                tokens,
-                registration,
-            },
-            receiver,
-        ))
+        let registration =
+            registration.await.unwrap_or_else(|_| Err(AmError::Over("the heartbeat task ended".into())))?;
+        Ok((Self { requests, tokens, registration }, receiver))
     }
 
     /// What the ResourceManager said at registration.
@@ -182,16 +166,11 @@ impl AmClient {
         diagnostics: &str,
         tracking_url: &str,
     ) -> Result<(), AmError> {
-        let ending = Ending {
-            status,
-            diagnostics: diagnostics.to_owned(),
-            tracking_url: tracking_url.to_owned(),
-        };
+        let ending =
+            Ending { status, diagnostics: diagnostics.to_owned(), tracking_url: tracking_url.to_owned() };
         let (done, answer) = oneshot::channel();
         self.send(Request::Finish(ending, done));
-        answer
-            .await
-            .unwrap_or_else(|_| Err(AmError::Over("the heartbeats had ended".into())))
+        answer.await.unwrap_or_else(|_| Err(AmError::Over("the heartbeats had ended".into())))
     }
 }
 
@@ -223,10 +202,7 @@ impl Shell {
             if self.machine.is_over() {
                 return;
             }
-            let due = self
-                .machine
-                .next_due()
-                .map(|due| tokio::time::sleep_until(self.origin + due));
+            let due = self.machine.next_due().map(|due| tokio::time::sleep_until(self.origin + due));
             tokio::select! {
                 Some((number, outcome)) = OptionFuture::from(under_way.as_mut()) => {
                     under_way = None;
@@ -260,9 +236,7 @@ impl Shell {
     fn pass_on(&mut self) {
         for output in self.machine.take_outputs() {
             match output {
-                Output::Registered(response) => {
-                    self.answer_registration(Ok(registration(&response)))
-                }
+                Output::Registered(response) => self.answer_registration(Ok(registration(&response))),
                 Output::AmRmToken(token) => self.roll(token),
                 Output::Finished => self.answer_finishing(&Ok(())),
                 Output::Event(event) => self.tell(event),
@@ -303,35 +277,23 @@ impl Shell {
 
 fn registration(response: &pb::RegisterApplicationMasterResponse) -> Registration {
     Registration {
-        max_resource: response
-            .maximum_capability
-            .as_ref()
-            .map(Resource::from)
-            .unwrap_or_default(),
+        max_resource: response.maximum_capability.as_ref().map(Resource::from).unwrap_or_default(),
         queue: response.queue().to_owned(),
-        client_to_am_key: response
-            .client_to_am_token_master_key
-            .as_ref()
-            .map(|key| key.to_vec()),
+        client_to_am_key: response.client_to_am_token_master_key.as_ref().map(|key| key.to_vec()),
     }
 }
 
 async fn perform(rpc: Arc<RpcClient>, number: u64, call: Call, retry: u32) -> (u64, Outcome) {
     let outcome = match call {
-        Call::Register(request) => ask(&rpc, "registerApplicationMaster", &request, retry)
-            .await
-            .map(Outcome::Registered),
-        Call::Allocate(request) => ask(&rpc, "allocate", &request, retry)
-            .await
-            .map(Outcome::Allocated),
-        Call::Finish(request) => ask::<_, pb::FinishApplicationMasterResponse>(
-            &rpc,
-            "finishApplicationMaster",
-            &request,
-            retry,
-        )
-        .await
-        .map(|response| Outcome::Finished(response.is_unregistered())),
+        Call::Register(request) => {
+            ask(&rpc, "registerApplicationMaster", &request, retry).await.map(Outcome::Registered)
+        }
+        Call::Allocate(request) => ask(&rpc, "allocate", &request, retry).await.map(Outcome::Allocated),
+        Call::Finish(request) => {
+            ask::<_, pb::FinishApplicationMasterResponse>(&rpc, "finishApplicationMaster", &request, retry)
+                .await
+                .map(|response| Outcome::Finished(response.is_unregistered()))
+        }
     };
     (number, outcome.unwrap_or_else(Outcome::Failed))
 }
@@ -342,9 +304,7 @@ async fn ask<Q: Message, R: Message + Default>(
     request: &Q,
     retry: u32,
 ) -> Result<R, Failure> {
-    rpc.call_once(method, request, retry)
-        .await
-        .map_err(|error| failure(&error))
+    rpc.call_once(method, request, retry).await.map_err(|error| failure(&error))
 }
 
 fn failure(error: &RpcError) -> Failure {
@@ -354,6 +314,9 @@ fn failure(error: &RpcError) -> Failure {
         Some(exception) if exception.is_already_registered() => Failure::AlreadyRegistered,
         Some(exception) if exception.is_attempt_over() => Failure::AttemptOver(text),
         Some(exception) if exception.is_invalid_resource_request() => Failure::InvalidRequest(text),
-        _ => Failure::Unknown(text),
+        Some(exception) => {
+            exception.expected_response_id().map_or(Failure::Unknown(text), Failure::OutOfStep)
+        }
+        None => Failure::Unknown(text),
     }
 }

@@ -4,6 +4,7 @@
 
 mod asks;
 mod client;
+mod containers;
 mod machine;
 
 pub use client::{AmClient, AmError, AmEvents, Registration};
@@ -91,6 +92,8 @@ pub struct AmConfig {
     pub waiting_interval: Duration,
     /// Pause between heartbeats when nothing is wanted.
     pub idle_interval: Duration,
+    /// Who calls, for the ResourceManager's audit log, as `product_application_1_0001`.
+    pub caller_context: Option<String>,
     /// How long the ResourceManager may be away before the attempt gives up.
     pub expiry: Duration,
 }
@@ -105,6 +108,7 @@ impl Default for AmConfig {
             eager_for: Duration::from_secs(10),
             waiting_interval: Duration::from_millis(500),
             idle_interval: Duration::from_secs(1),
+            caller_context: None,
             expiry: Duration::from_secs(900),
         }
     }

@@ -2,7 +2,8 @@
 //! Owns the rules of these keys and of token service names.
 
 use super::{ConfError, HadoopConf, values};
-use crate::rpc::Address;
+use crate::rpc::{Address, Options};
+use std::time::Duration;
 
 const BAD_ADDRESS: &str = "host:port";
 
@@ -31,21 +32,32 @@ impl HadoopConf {
         self.resource_managers("yarn.resourcemanager.webapp.address", 8088)
     }
 
+    /// Times and limits of connections (`ipc.client.*`, `ipc.ping.interval`, `ipc.maximum.response.length`).
+    ///
+    /// # Errors
+    /// When a value is malformed.
+    pub fn rpc_options(&self) -> Result<Options, ConfError> {
+        let defaults = Options::default();
+        let milliseconds = |key: &str, default| self.get_duration(key, default, Duration::from_millis(1));
+        let call_timeout = milliseconds("ipc.client.rpc-timeout.ms", defaults.call_timeout)?;
+        let limit = self.get_u64("ipc.maximum.response.length", defaults.max_response as u64)?;
+        Ok(Options {
+            connect_timeout: milliseconds("ipc.client.connect.timeout", defaults.connect_timeout)?,
+            // 0 is "for ever" in Hadoop; here every call ends.
+            call_timeout: if call_timeout.is_zero() { defaults.call_timeout } else { call_timeout },
+            ping_interval: milliseconds("ipc.ping.interval", defaults.ping_interval)?,
+            max_response: usize::try_from(limit).unwrap_or(usize::MAX),
+            caller_context: None,
+        })
+    }
+
     fn resource_managers(&self, key: &str, port: u16) -> Result<Vec<Address>, ConfError> {
         let ids = self.get_list("yarn.resourcemanager.ha.rm-ids");
         if !self.get_bool("yarn.resourcemanager.ha.enabled", false) || ids.is_empty() {
-            return Ok(vec![self.service(
-                key,
-                "yarn.resourcemanager.hostname",
-                port,
-            )?]);
+            return Ok(vec![self.service(key, "yarn.resourcemanager.hostname", port)?]);
         }
         let of_id = |id: &String| {
-            self.service(
-                &format!("{key}.{id}"),
-                &format!("yarn.resourcemanager.hostname.{id}"),
-                port,
-            )
+            self.service(&format!("{key}.{id}"), &format!("yarn.resourcemanager.hostname.{id}"), port)
         };
         ids.iter().map(of_id).collect()
     }
@@ -56,10 +68,7 @@ impl HadoopConf {
             let parsed = values::address(&value).map(|(host, port)| Address::new(host, port));
             return parsed.ok_or_else(|| self.bad(key, value, BAD_ADDRESS));
         }
-        match self
-            .get_trimmed(host_key)
-            .or_else(|| self.get_trimmed("yarn.resourcemanager.hostname"))
-        {
+        match self.get_trimmed(host_key).or_else(|| self.get_trimmed("yarn.resourcemanager.hostname")) {
             Some(host) => Ok(Address::new(host, port)),
             None => Err(self.bad(host_key, String::new(), "a host name")),
         }
@@ -74,9 +83,7 @@ impl HadoopConf {
         let nodes = self.get_list(&format!("dfs.ha.namenodes.{authority}"));
         if nodes.is_empty() {
             let key = format!("dfs.namenode.rpc-address.{authority}");
-            let text = self
-                .get_trimmed(&key)
-                .unwrap_or_else(|| authority.to_owned());
+            let text = self.get_trimmed(&key).unwrap_or_else(|| authority.to_owned());
             let address = values::address(&text).map(|(host, port)| Address::new(host, port));
             return Ok(vec![address.unwrap_or_else(|| Address::new(text, 8020))]);
         }
@@ -91,8 +98,6 @@ impl HadoopConf {
 
     /// Whether `authority` is a name service of several NameNodes.
     pub fn is_name_service(&self, authority: &str) -> bool {
-        !self
-            .get_list(&format!("dfs.ha.namenodes.{authority}"))
-            .is_empty()
+        !self.get_list(&format!("dfs.ha.namenodes.{authority}")).is_empty()
     }
 }

@@ -36,10 +36,7 @@ const DEPRECATED: [(&str, &str); 4] = [
     ("fs.default.name", "fs.defaultFS"),
     ("dfs.federation.nameservices", "dfs.nameservices"),
     ("dfs.namenode.rpc.address", "dfs.namenode.rpc-address"),
-    (
-        "hadoop.configured.node.mapping",
-        "net.topology.configured.node.mapping",
-    ),
+    ("hadoop.configured.node.mapping", "net.topology.configured.node.mapping"),
 ];
 
 /// Why there is no configuration.
@@ -98,9 +95,7 @@ impl HadoopConf {
     pub fn load_default() -> Result<Self, ConfError> {
         let mut directories: Vec<PathBuf> = Vec::new();
         for origin in ["HADOOP_CONF_DIR", "YARN_CONF_DIR"] {
-            let Some(path) = std::env::var_os(origin)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
+            let Some(path) = std::env::var_os(origin).filter(|value| !value.is_empty()).map(PathBuf::from)
             else {
                 continue;
             };
@@ -110,16 +105,11 @@ impl HadoopConf {
             directories.push(path);
         }
         if directories.is_empty() {
-            let home =
-                std::env::var_os("HADOOP_HOME").map(|home| PathBuf::from(home).join("etc/hadoop"));
+            let home = std::env::var_os("HADOOP_HOME").map(|home| PathBuf::from(home).join("etc/hadoop"));
             directories.extend(home.filter(|path| path.is_dir()));
         }
         directories.dedup();
-        if directories.is_empty() {
-            Err(ConfError::NoDirectory)
-        } else {
-            Self::load(&directories)
-        }
+        if directories.is_empty() { Err(ConfError::NoDirectory) } else { Self::load(&directories) }
     }
 
     /// The configuration in these directories; of each file the first directory that has it is read.
@@ -128,16 +118,10 @@ impl HadoopConf {
     /// When a file cannot be read or is malformed.
     pub fn load(directories: &[impl AsRef<Path>]) -> Result<Self, ConfError> {
         let mut conf = Self::with_defaults();
-        conf.directories = directories
-            .iter()
-            .map(|path| path.as_ref().to_owned())
-            .collect();
+        conf.directories = directories.iter().map(|path| path.as_ref().to_owned()).collect();
         for name in FILES {
-            let found = conf
-                .directories
-                .iter()
-                .map(|directory| directory.join(name))
-                .find(|path| path.is_file());
+            let found =
+                conf.directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file());
             if let Some(path) = found {
                 conf.add_file(&path)?;
             }
@@ -147,18 +131,9 @@ impl HadoopConf {
 
     /// Only what Hadoop defaults to.
     pub fn with_defaults() -> Self {
-        let entry = |value: &str| Entry {
-            value: value.to_owned(),
-            origin: "the defaults".to_owned(),
-        };
-        let entries = DEFAULTS
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), entry(value)))
-            .collect();
-        Self {
-            entries,
-            ..Self::default()
-        }
+        let entry = |value: &str| Entry { value: value.to_owned(), origin: "the defaults".to_owned() };
+        let entries = DEFAULTS.iter().map(|(key, value)| ((*key).to_owned(), entry(value))).collect();
+        Self { entries, ..Self::default() }
     }
 
     /// Reads one more file over what is there.
@@ -197,24 +172,17 @@ impl HadoopConf {
     /// A key's value with its variables substituted, untrimmed.
     pub fn get(&self, key: &str) -> Option<String> {
         let entry = self.entries.get(current_name(key))?;
-        Some(substitute::substitute(&entry.value, &|name| {
-            self.variable(name)
-        }))
+        Some(substitute::substitute(&entry.value, &|name| self.variable(name)))
     }
 
     fn variable(&self, name: &str) -> Option<String> {
         let user = || (name == "user.name").then(crate::rpc::current_user);
-        self.entries
-            .get(current_name(name))
-            .map(|entry| entry.value.clone())
-            .or_else(user)
+        self.entries.get(current_name(name)).map(|entry| entry.value.clone()).or_else(user)
     }
 
     /// A key's trimmed value, if there is any text in it.
     pub fn get_trimmed(&self, key: &str) -> Option<String> {
-        self.get(key)
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
+        self.get(key).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     /// A key's trimmed value or `default`.
@@ -224,9 +192,7 @@ impl HadoopConf {
 
     /// `true` or `false` in any case; anything else is `default`, as in Hadoop.
     pub fn get_bool(&self, key: &str, default: bool) -> bool {
-        self.get_trimmed(key)
-            .and_then(|value| values::boolean(&value))
-            .unwrap_or(default)
+        self.get_trimmed(key).and_then(|value| values::boolean(&value)).unwrap_or(default)
     }
 
     /// A decimal or `0x` number, `default` when the key has no value.
@@ -241,28 +207,14 @@ impl HadoopConf {
     ///
     /// # Errors
     /// [`ConfError::BadValue`] when the value is no such duration.
-    pub fn get_duration(
-        &self,
-        key: &str,
-        default: Duration,
-        unit: Duration,
-    ) -> Result<Duration, ConfError> {
-        self.parsed(
-            key,
-            default,
-            |value| values::duration(value, unit),
-            "a duration such as 30s or 500ms",
-        )
+    pub fn get_duration(&self, key: &str, default: Duration, unit: Duration) -> Result<Duration, ConfError> {
+        self.parsed(key, default, |value| values::duration(value, unit), "a duration such as 30s or 500ms")
     }
 
     /// A comma-separated list, trimmed, without empty items.
     pub fn get_list(&self, key: &str) -> Vec<String> {
         let value = self.get(key).unwrap_or_default();
-        value
-            .split(',')
-            .map(|item| item.trim().to_owned())
-            .filter(|item| !item.is_empty())
-            .collect()
+        value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
     }
 
     fn parsed<T>(
@@ -283,33 +235,22 @@ impl HadoopConf {
             .entries
             .get(current_name(key))
             .map_or_else(|| "the defaults".to_owned(), |entry| entry.origin.clone());
-        ConfError::BadValue {
-            key: key.to_owned(),
-            value,
-            origin,
-            expected,
-        }
+        ConfError::BadValue { key: key.to_owned(), value, origin, expected }
     }
 
     /// Every key with its value, variables substituted, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (String, String)> {
-        self.entries
-            .keys()
-            .filter_map(|key| self.get(key).map(|value| (key.clone(), value)))
+        self.entries.keys().filter_map(|key| self.get(key).map(|value| (key.clone(), value)))
     }
 
     /// Whether the cluster demands Kerberos (or delegation tokens).
     pub fn is_secure(&self) -> bool {
-        self.get_or("hadoop.security.authentication", "simple")
-            .eq_ignore_ascii_case("kerberos")
+        self.get_or("hadoop.security.authentication", "simple").eq_ignore_ascii_case("kerberos")
     }
 }
 
 fn current_name(key: &str) -> &str {
-    DEPRECATED
-        .iter()
-        .find(|(old, _)| *old == key)
-        .map_or(key, |(_, new)| new)
+    DEPRECATED.iter().find(|(old, _)| *old == key).map_or(key, |(_, new)| new)
 }
 
 #[cfg(test)]

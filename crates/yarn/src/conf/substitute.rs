@@ -18,19 +18,13 @@ pub(super) fn substitute(text: &str, lookup: &dyn Fn(&str) -> Option<String>) ->
         let Some(replacement) = resolve(&name, lookup) else {
             return value;
         };
-        if replacement.contains(&format!("${{{name}}}"))
-            || value.len() + replacement.len() > LONGEST
-        {
+        if replacement.contains(&format!("${{{name}}}")) || value.len() + replacement.len() > LONGEST {
             return text.to_owned();
         }
         value.replace_range(start..=end, &replacement);
         seen.push(name);
     }
-    if innermost(&value, 0).is_some() {
-        text.to_owned()
-    } else {
-        value
-    }
+    if innermost(&value, 0).is_some() { text.to_owned() } else { value }
 }
 
 /// The first `${name}` at or after `from` in whose name there is no other: its start and its closing brace.
@@ -66,11 +60,7 @@ fn environment(expression: &str, get: &dyn Fn(&str) -> Option<String>) -> Option
     };
     let (variable, default) = (&expression[..dash], expression[dash + 1..].to_owned());
     match variable.strip_suffix(':') {
-        Some(variable) => Some(
-            get(variable)
-                .filter(|value| !value.is_empty())
-                .unwrap_or(default),
-        ),
+        Some(variable) => Some(get(variable).filter(|value| !value.is_empty()).unwrap_or(default)),
         None => Some(get(variable).unwrap_or(default)),
     }
 }
@@ -119,14 +109,8 @@ mod tests {
         let done = |text: &str| environment(text, &get);
         assert_eq!(done("SET"), Some("v".into()));
         assert_eq!(done("UNSET"), None);
-        assert_eq!(
-            (done("EMPTY-d"), done("EMPTY:-d")),
-            (Some(String::new()), Some("d".into()))
-        );
-        assert_eq!(
-            (done("UNSET-d"), done("UNSET:-d-e")),
-            (Some("d".into()), Some("d-e".into()))
-        );
+        assert_eq!((done("EMPTY-d"), done("EMPTY:-d")), (Some(String::new()), Some("d".into())));
+        assert_eq!((done("UNSET-d"), done("UNSET:-d-e")), (Some("d".into()), Some("d-e".into())));
     }
 
     proptest! {

@@ -23,9 +23,7 @@ pub(super) fn integer(text: &str) -> Option<u64> {
 /// `Configuration.getTimeDuration`.
 pub(super) fn duration(text: &str, unit: Duration) -> Option<Duration> {
     let text = text.trim().to_ascii_lowercase();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, suffix) = text.split_at(digits);
     let unit = match suffix.trim() {
         "" => unit,
@@ -69,10 +67,7 @@ mod tests {
 
     #[test]
     fn numbers_may_be_hexadecimal() {
-        assert_eq!(
-            (integer("0x10"), integer(" 10 "), integer("ten")),
-            (Some(16), Some(10), None)
-        );
+        assert_eq!((integer("0x10"), integer(" 10 "), integer("ten")), (Some(16), Some(10), None));
     }
 
     proptest! {

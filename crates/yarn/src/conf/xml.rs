@@ -82,26 +82,18 @@ struct File<'a> {
 
 impl File<'_> {
     fn read_into(&self, properties: &mut Vec<Property>) -> Result<(), XmlError> {
-        let text = std::fs::read_to_string(self.path).map_err(|source| XmlError::Read {
-            path: self.path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(self.path)
+            .map_err(|source| XmlError::Read { path: self.path.to_owned(), source })?;
         let root = Parser::new(self.path, &text).document()?;
         if root.name != "configuration" {
-            return Err(self.malformed(
-                root.line,
-                format!("the root element is <{}>, not <configuration>", root.name),
-            ));
+            return Err(self
+                .malformed(root.line, format!("the root element is <{}>, not <configuration>", root.name)));
         }
         self.collect(&root, properties)
     }
 
     fn malformed(&self, line: usize, reason: String) -> XmlError {
-        XmlError::Malformed {
-            path: self.path.to_owned(),
-            line,
-            reason,
-        }
+        XmlError::Malformed { path: self.path.to_owned(), line, reason }
     }
 
     fn collect(&self, element: &Element, properties: &mut Vec<Property>) -> Result<(), XmlError> {
@@ -125,9 +117,7 @@ impl File<'_> {
         Ok(element.part("value").map(|value| Property {
             name: name.to_owned(),
             value: value.to_owned(),
-            is_final: element
-                .part("final")
-                .is_some_and(|text| text.trim() == "true"),
+            is_final: element.part("final").is_some_and(|text| text.trim() == "true"),
             file: self.path.to_owned(),
             line: element.line,
         }))
@@ -136,8 +126,7 @@ impl File<'_> {
     /// `<xi:include href>`, relative to this file; a missing file is an error unless there is a fallback.
     fn include(&self, element: &Element, properties: &mut Vec<Property>) -> Result<(), XmlError> {
         let href = element.attributes.get("href");
-        let href =
-            href.ok_or_else(|| self.malformed(element.line, "an include has no href".to_owned()))?;
+        let href = href.ok_or_else(|| self.malformed(element.line, "an include has no href".to_owned()))?;
         if self.depth >= MAX_DEPTH {
             return Err(self.malformed(
                 element.line,
@@ -147,17 +136,11 @@ impl File<'_> {
         let href = href.strip_prefix("file://").unwrap_or(href);
         let path = self.path.parent().unwrap_or(Path::new("")).join(href);
         match (path.is_file(), element.child("fallback")) {
-            (true, _) => File {
-                path: &path,
-                depth: self.depth + 1,
-            }
-            .read_into(properties),
+            (true, _) => File { path: &path, depth: self.depth + 1 }.read_into(properties),
             (false, Some(fallback)) => self.collect(fallback, properties),
             (false, None) => {
-                let reason = format!(
-                    "the included file {} does not exist (and there is no fallback)",
-                    path.display()
-                );
+                let reason =
+                    format!("the included file {} does not exist (and there is no fallback)", path.display());
                 Err(self.malformed(element.line, reason))
             }
         }
@@ -176,48 +159,27 @@ impl<'a> Parser<'a> {
     fn new(path: &'a Path, text: &'a str) -> Self {
         let mut reader = Reader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
-        Self {
-            path,
-            text,
-            reader,
-            entities: HashMap::new(),
-        }
+        Self { path, text, reader, entities: HashMap::new() }
     }
 
     fn malformed(&self, reason: impl ToString) -> XmlError {
-        let at = (self
-            .reader
-            .error_position()
-            .max(self.reader.buffer_position()) as usize)
-            .min(self.text.len());
-        XmlError::Malformed {
-            path: self.path.to_owned(),
-            line: self.line_at(at),
-            reason: reason.to_string(),
-        }
+        let at =
+            (self.reader.error_position().max(self.reader.buffer_position()) as usize).min(self.text.len());
+        XmlError::Malformed { path: self.path.to_owned(), line: self.line_at(at), reason: reason.to_string() }
     }
 
     fn line_at(&self, at: usize) -> usize {
-        self.text.as_bytes()[..at]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1
+        self.text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
     fn document(mut self) -> Result<Element, XmlError> {
         let mut open: Vec<Element> = Vec::new();
         loop {
-            let event = self
-                .reader
-                .read_event()
-                .map_err(|error| self.malformed(error))?;
+            let event = self.reader.read_event().map_err(|error| self.malformed(error))?;
             match event {
                 Event::Start(start) => {
                     if open.len() >= MAX_DEPTH {
-                        return Err(
-                            self.malformed(format!("elements nest deeper than {MAX_DEPTH}"))
-                        );
+                        return Err(self.malformed(format!("elements nest deeper than {MAX_DEPTH}")));
                     }
                     open.push(self.element(&start)?);
                 }
@@ -239,9 +201,7 @@ impl<'a> Parser<'a> {
             Event::Text(text) => text.xml10_content().into_owned(),
             Event::CData(text) => text.xml10_content().into_owned(),
             Event::GeneralRef(reference) => {
-                let character = reference
-                    .resolve_char_ref()
-                    .map_err(|error| self.malformed(error))?;
+                let character = reference.resolve_char_ref().map_err(|error| self.malformed(error))?;
                 let name = reference.xml10_content();
                 character
                     .map(String::from)
@@ -264,31 +224,18 @@ impl<'a> Parser<'a> {
         let mut attributes = HashMap::new();
         for attribute in start.attributes() {
             let attribute = attribute.map_err(|error| self.malformed(error))?;
-            let known = |name: &str| {
-                self.entities
-                    .get(name)
-                    .map(String::as_str)
-                    .or_else(|| predefined(name))
-            };
-            let value =
-                attribute.normalized_value_with(XmlVersion::Implicit1_0, ENTITY_DEPTH, known);
+            let known = |name: &str| self.entities.get(name).map(String::as_str).or_else(|| predefined(name));
+            let value = attribute.normalized_value_with(XmlVersion::Implicit1_0, ENTITY_DEPTH, known);
             let value = value.map_err(|error| self.malformed(error))?.into_owned();
             attributes.insert(attribute.key.local_name().as_ref().to_owned(), value);
         }
         let name = start.local_name().as_ref().to_owned();
         let line = self.line_at((self.reader.buffer_position() as usize).min(self.text.len()));
-        Ok(Element {
-            name,
-            attributes,
-            line,
-            ..Element::default()
-        })
+        Ok(Element { name, attributes, line, ..Element::default() })
     }
 
     fn entity(&self, name: &str) -> Option<String> {
-        predefined(name)
-            .map(str::to_owned)
-            .or_else(|| self.entities.get(name).cloned())
+        predefined(name).map(str::to_owned).or_else(|| self.entities.get(name).cloned())
     }
 
     /// Internal entities of a document type: `<!ENTITY name "text">`. External ones are not fetched.
@@ -333,7 +280,5 @@ fn close(open: &mut Vec<Element>) -> Option<Element> {
 
 #[cfg(test)]
 pub(super) fn parse_for_test(text: &str) -> Result<(), XmlError> {
-    Parser::new(Path::new("test.xml"), text)
-        .document()
-        .map(drop)
+    Parser::new(Path::new("test.xml"), text).document().map(drop)
 }

@@ -66,13 +66,7 @@ pub struct Token {
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The password is a secret and stays out of logs.
-        write!(
-            f,
-            "Token({} for '{}', {} bytes)",
-            self.kind,
-            self.service,
-            self.identifier.len()
-        )
+        write!(f, "Token({} for '{}', {} bytes)", self.kind, self.service, self.identifier.len())
     }
 }
 
@@ -116,23 +110,14 @@ impl Credentials {
     /// # Errors
     /// [`CredentialsError::Malformed`], with the offset of what is wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self, CredentialsError> {
-        let malformed = |at, reason: &str| CredentialsError::Malformed {
-            at,
-            reason: reason.to_owned(),
-        };
+        let malformed = |at, reason: &str| CredentialsError::Malformed { at, reason: reason.to_owned() };
         if bytes.len() < 5 || &bytes[..4] != MAGIC {
-            return Err(malformed(
-                0,
-                "a token file begins with 'HDTS' and a format byte",
-            ));
+            return Err(malformed(0, "a token file begins with 'HDTS' and a format byte"));
         }
         match bytes[4] {
             0 => writable::decode(bytes, 5),
             1 => decode_protobuf(&bytes[5..]),
-            other => Err(malformed(
-                4,
-                &format!("format {other} is unknown; 0 and 1 are known"),
-            )),
+            other => Err(malformed(4, &format!("format {other} is unknown; 0 and 1 are known"))),
         }
     }
 
@@ -168,10 +153,8 @@ impl Credentials {
     /// When the file cannot be read or is malformed.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self, CredentialsError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| CredentialsError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| CredentialsError::Read { path: path.to_owned(), source })?;
         Self::decode(&bytes)
     }
 
@@ -181,10 +164,7 @@ impl Credentials {
     /// When the file or its temporary neighbour cannot be written.
     pub fn write_file(&self, path: impl AsRef<Path>) -> Result<(), CredentialsError> {
         let path = path.as_ref();
-        let failed = |source| CredentialsError::Write {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| CredentialsError::Write { path: path.to_owned(), source };
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = path.with_file_name(name);
@@ -205,16 +185,12 @@ impl Credentials {
 
     /// Every token with its alias, in file order.
     pub fn tokens(&self) -> impl Iterator<Item = (&str, &Token)> {
-        self.tokens
-            .iter()
-            .map(|(alias, token)| (alias.as_str(), token))
+        self.tokens.iter().map(|(alias, token)| (alias.as_str(), token))
     }
 
     /// Every secret with its alias.
     pub fn secrets(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.secrets
-            .iter()
-            .map(|(alias, secret)| (alias.as_str(), secret.as_ref()))
+        self.secrets.iter().map(|(alias, secret)| (alias.as_str(), secret.as_ref()))
     }
 
     /// Whether there is neither token nor secret.
@@ -243,17 +219,13 @@ impl Credentials {
 
     /// The first token of a kind, whatever its service: how the AMRM token is found, whose service is empty.
     pub fn token_of_kind(&self, kind: &str) -> Option<&Token> {
-        self.tokens
-            .iter()
-            .map(|(_, token)| token)
-            .find(|token| token.kind == kind)
+        self.tokens.iter().map(|(_, token)| token).find(|token| token.kind == kind)
     }
 
     /// The token of a kind for a service; `service` may be one of several in the token's list (ResourceManager HA).
     pub fn token_for(&self, kind: &str, service: &str) -> Option<&Token> {
-        let fits = |token: &&Token| {
-            token.kind == kind && token.service.split(',').any(|known| known == service)
-        };
+        let fits =
+            |token: &&Token| token.kind == kind && token.service.split(',').any(|known| known == service);
         self.tokens.iter().map(|(_, token)| token).find(fits)
     }
 
@@ -274,19 +246,15 @@ impl Credentials {
 /// Format 1: one length-delimited `CredentialsProto`.
 fn decode_protobuf(bytes: &[u8]) -> Result<Credentials, CredentialsError> {
     let malformed = |reason: String| CredentialsError::Malformed { at: 5, reason };
-    let message =
-        pb::Credentials::decode_length_delimited(bytes).map_err(|e| malformed(e.to_string()))?;
+    let message = pb::Credentials::decode_length_delimited(bytes).map_err(|e| malformed(e.to_string()))?;
     let mut credentials = Credentials::default();
     for entry in message.tokens {
-        let token = entry
-            .token
-            .ok_or_else(|| malformed(format!("entry '{}' has no token", entry.alias)))?;
+        let token = entry.token.ok_or_else(|| malformed(format!("entry '{}' has no token", entry.alias)))?;
         credentials.tokens.push((entry.alias, Token::from(&token)));
     }
     for entry in message.secrets {
-        let secret = entry
-            .secret
-            .ok_or_else(|| malformed(format!("entry '{}' has no secret", entry.alias)))?;
+        let secret =
+            entry.secret.ok_or_else(|| malformed(format!("entry '{}' has no secret", entry.alias)))?;
         credentials.secrets.insert(entry.alias, secret);
     }
     Ok(credentials)
@@ -295,12 +263,8 @@ fn decode_protobuf(bytes: &[u8]) -> Result<Credentials, CredentialsError> {
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

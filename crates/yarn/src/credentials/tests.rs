@@ -12,14 +12,10 @@ fn unhex(text: &str) -> Vec<u8> {
 /// A master's token file as a ResourceManager 3.4.3 wrote it: AMRM token, then what the client had put in.
 fn masters_file() -> Vec<u8> {
     let mut file = b"HDTS\x00\x02\x00\x1a".to_vec();
-    file.extend(unhex(
-        "0a0d0a09080410deef83e89f34100110c8afc983fdffffffff01",
-    ));
+    file.extend(unhex("0a0d0a09080410deef83e89f34100110c8afc983fdffffffff01"));
     file.push(20);
     file.extend(unhex("c5bcdd168e31241dc5eb46f1831f2ccf906d237a"));
-    file.extend(
-        b"\x10YARN_AM_RM_TOKEN\x00\x07myalias\x02id\x02pw\x06MYKIND\x091.2.3.4:5\x01\x03sec\x03xyz",
-    );
+    file.extend(b"\x10YARN_AM_RM_TOKEN\x00\x07myalias\x02id\x02pw\x06MYKIND\x091.2.3.4:5\x01\x03sec\x03xyz");
     file
 }
 
@@ -28,13 +24,7 @@ fn reads_and_rewrites_a_masters_file_byte_for_byte() {
     let credentials = Credentials::decode(&masters_file()).unwrap();
     let token = credentials.token_of_kind(AM_RM_TOKEN).unwrap();
     assert_eq!((token.service.as_str(), token.password.len()), ("", 20));
-    assert_eq!(
-        credentials
-            .token_for("MYKIND", "1.2.3.4:5")
-            .unwrap()
-            .identifier,
-        "id"
-    );
+    assert_eq!(credentials.token_for("MYKIND", "1.2.3.4:5").unwrap().identifier, "id");
     assert_eq!(credentials.secret("sec"), Some(b"xyz".as_slice()));
     assert_eq!(credentials.encode(), masters_file());
 }
@@ -47,10 +37,7 @@ fn an_empty_set_is_seven_bytes() {
 #[test]
 fn protobuf_format_says_the_same() {
     let credentials = Credentials::decode(&masters_file()).unwrap();
-    assert_eq!(
-        Credentials::decode(&credentials.encode_protobuf()).unwrap(),
-        credentials
-    );
+    assert_eq!(Credentials::decode(&credentials.encode_protobuf()).unwrap(), credentials);
 }
 
 #[test]
@@ -82,10 +69,7 @@ fn files_are_private_and_read_back() {
     let credentials = Credentials::decode(&masters_file()).unwrap();
     credentials.write_file(&path).unwrap();
     assert_eq!(Credentials::read_file(&path).unwrap(), credentials);
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
@@ -98,16 +82,8 @@ fn a_token_for_several_resource_managers_fits_each() {
         service: "10.0.0.1:8032,10.0.0.2:8032".into(),
     };
     credentials.add_token("rm", token);
-    assert!(
-        credentials
-            .token_for(RM_DELEGATION_TOKEN, "10.0.0.2:8032")
-            .is_some()
-    );
-    assert!(
-        credentials
-            .token_for(RM_DELEGATION_TOKEN, "10.0.0.2:80")
-            .is_none()
-    );
+    assert!(credentials.token_for(RM_DELEGATION_TOKEN, "10.0.0.2:8032").is_some());
+    assert!(credentials.token_for(RM_DELEGATION_TOKEN, "10.0.0.2:80").is_none());
 }
 
 proptest! {

@@ -12,19 +12,13 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn malformed(&self, reason: impl Into<String>) -> CredentialsError {
-        CredentialsError::Malformed {
-            at: self.at,
-            reason: reason.into(),
-        }
+        CredentialsError::Malformed { at: self.at, reason: reason.into() }
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], CredentialsError> {
         let rest = &self.bytes[self.at..];
         if length > rest.len() {
-            return Err(self.malformed(format!(
-                "{length} bytes are needed, {} are left",
-                rest.len()
-            )));
+            return Err(self.malformed(format!("{length} bytes are needed, {} are left", rest.len())));
         }
         self.at += length;
         Ok(&rest[..length])
@@ -38,10 +32,8 @@ impl<'a> Reader<'a> {
         }
         let negative = first < -120;
         let length = if negative { -120 - first } else { -112 - first };
-        let magnitude = self
-            .take(length as usize)?
-            .iter()
-            .fold(0i64, |value, byte| value << 8 | i64::from(*byte));
+        let magnitude =
+            self.take(length as usize)?.iter().fold(0i64, |value, byte| value << 8 | i64::from(*byte));
         Ok(if negative { !magnitude } else { magnitude })
     }
 
@@ -80,9 +72,7 @@ pub(super) fn decode(bytes: &[u8], at: usize) -> Result<Credentials, Credentials
     }
     for _ in 0..reader.length()? {
         let alias = reader.text()?;
-        credentials
-            .secrets
-            .insert(alias, Bytes::copy_from_slice(reader.buffer()?));
+        credentials.secrets.insert(alias, Bytes::copy_from_slice(reader.buffer()?));
     }
     Ok(credentials)
 }
@@ -93,11 +83,7 @@ pub(super) fn put_vlong(out: &mut Vec<u8>, value: i64) {
         out.push(value as u8);
         return;
     }
-    let (magnitude, base) = if value < 0 {
-        (!value, -120i64)
-    } else {
-        (value, -112)
-    };
+    let (magnitude, base) = if value < 0 { (!value, -120i64) } else { (value, -112) };
     let length = (8 - magnitude.leading_zeros() as usize / 8).max(1);
     out.push((base - length as i64) as u8);
     out.extend_from_slice(&magnitude.to_be_bytes()[8 - length..]);
@@ -147,10 +133,7 @@ mod tests {
         assert_eq!(encoded(-112), [0x90]);
         assert_eq!(encoded(128), [0x8f, 0x80]);
         assert_eq!(encoded(-113), [0x87, 0x70]);
-        assert_eq!(
-            encoded(0x01a1_fd09_1d13),
-            [0x8a, 0x01, 0xa1, 0xfd, 0x09, 0x1d, 0x13]
-        );
+        assert_eq!(encoded(0x01a1_fd09_1d13), [0x8a, 0x01, 0xa1, 0xfd, 0x09, 0x1d, 0x13]);
     }
 
     proptest! {

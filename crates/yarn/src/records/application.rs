@@ -2,134 +2,11 @@
 
 use super::launch::{LaunchContext, LocalResourceError};
 use super::resource::{Resource, from_wire};
+use super::state::{ApplicationState, FinalStatus};
 use crate::credentials::Token;
 use crate::ids::{ApplicationAttemptId, ApplicationId, ContainerId};
 use crate::proto::yarn as pb;
-use std::fmt;
 use std::time::Duration;
-
-/// Where an application is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ApplicationState {
-    /// Just made.
-    New,
-    /// Being written to the ResourceManager's store.
-    NewSaving,
-    /// Submitted.
-    Submitted,
-    /// Waiting for its master.
-    Accepted,
-    /// Its master has registered.
-    Running,
-    /// Its master has said how it ended.
-    Finished,
-    /// It ended without its master having said so.
-    Failed,
-    /// It was killed.
-    Killed,
-    /// A state that this crate does not know.
-    Other(i32),
-}
-
-/// Name and number of every known state (`YarnApplicationStateProto`).
-const STATES: [(ApplicationState, &str, i32); 8] = [
-    (ApplicationState::New, "NEW", 1),
-    (ApplicationState::NewSaving, "NEW_SAVING", 2),
-    (ApplicationState::Submitted, "SUBMITTED", 3),
-    (ApplicationState::Accepted, "ACCEPTED", 4),
-    (ApplicationState::Running, "RUNNING", 5),
-    (ApplicationState::Finished, "FINISHED", 6),
-    (ApplicationState::Failed, "FAILED", 7),
-    (ApplicationState::Killed, "KILLED", 8),
-];
-
-impl ApplicationState {
-    /// Whether nothing will change any more.
-    pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Finished | Self::Failed | Self::Killed)
-    }
-}
-
-impl From<i32> for ApplicationState {
-    fn from(state: i32) -> Self {
-        STATES
-            .iter()
-            .find(|(_, _, number)| *number == state)
-            .map_or(Self::Other(state), |(state, _, _)| *state)
-    }
-}
-
-impl From<ApplicationState> for i32 {
-    fn from(state: ApplicationState) -> Self {
-        match state {
-            ApplicationState::Other(other) => other,
-            known => STATES
-                .iter()
-                .find(|(state, _, _)| *state == known)
-                .map_or(0, |(_, _, number)| *number),
-        }
-    }
-}
-
-impl fmt::Display for ApplicationState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match STATES.iter().find(|(state, _, _)| state == self) {
-            Some((_, name, _)) => f.pad(name),
-            None => f.pad("UNKNOWN"),
-        }
-    }
-}
-
-/// How an application ended by its own account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FinalStatus {
-    /// Not (yet) said.
-    Undefined,
-    /// Well.
-    Succeeded,
-    /// Badly.
-    Failed,
-    /// It was killed.
-    Killed,
-    /// Its parts ended in different ways.
-    Ended,
-}
-
-impl From<i32> for FinalStatus {
-    fn from(status: i32) -> Self {
-        match status {
-            1 => Self::Succeeded,
-            2 => Self::Failed,
-            3 => Self::Killed,
-            4 => Self::Ended,
-            _ => Self::Undefined,
-        }
-    }
-}
-
-impl FinalStatus {
-    pub(crate) fn number(self) -> i32 {
-        match self {
-            Self::Undefined => 0,
-            Self::Succeeded => 1,
-            Self::Failed => 2,
-            Self::Killed => 3,
-            Self::Ended => 4,
-        }
-    }
-}
-
-impl fmt::Display for FinalStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Undefined => "UNDEFINED",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-            Self::Killed => "KILLED",
-            Self::Ended => "ENDED",
-        })
-    }
-}
 
 /// Which log files are aggregated, by regular expressions of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -196,11 +73,7 @@ pub struct SubmissionContext {
 
 impl SubmissionContext {
     /// A submission with YARN's defaults: queue "default", 1024 MB and one vcore for the master.
-    pub fn new(
-        application_id: ApplicationId,
-        name: impl Into<String>,
-        launch: LaunchContext,
-    ) -> Self {
+    pub fn new(application_id: ApplicationId, name: impl Into<String>, launch: LaunchContext) -> Self {
         Self {
             application_id,
             name: name.into(),
@@ -231,9 +104,7 @@ impl SubmissionContext {
             application_id: Some(self.application_id.into()),
             application_name: Some(self.name.clone()),
             queue: Some(self.queue.clone()),
-            priority: self.priority.map(|priority| pb::Priority {
-                priority: Some(priority),
-            }),
+            priority: self.priority.map(|priority| pb::Priority { priority: Some(priority) }),
             am_container_spec: Some(self.launch.to_wire()?),
             cancel_tokens_when_complete: Some(self.cancel_tokens),
             unmanaged_am: Some(self.unmanaged),
@@ -336,10 +207,7 @@ impl ApplicationReport {
     pub(crate) fn from_wire(report: &pb::ApplicationReport) -> Option<Self> {
         Some(Self {
             id: report.application_id.as_ref()?.into(),
-            attempt: report
-                .current_attempt_id
-                .as_ref()
-                .map(ApplicationAttemptId::from),
+            attempt: report.current_attempt_id.as_ref().map(ApplicationAttemptId::from),
             user: report.user().to_owned(),
             queue: report.queue().to_owned(),
             name: report.name().to_owned(),
@@ -357,11 +225,7 @@ impl ApplicationReport {
             application_type: report.application_type().to_owned(),
             tags: report.tags.clone(),
             priority: report.priority.as_ref().map_or(0, pb::Priority::priority),
-            usage: report
-                .resource_usage
-                .as_ref()
-                .map(ResourceUsage::from)
-                .unwrap_or_default(),
+            usage: report.resource_usage.as_ref().map(ResourceUsage::from).unwrap_or_default(),
             am_rm_token: report.am_rm_token.as_ref().map(Token::from),
             client_to_am_token: report.client_to_am_token.as_ref().map(Token::from),
         })
@@ -400,11 +264,7 @@ impl From<&ApplicationFilter> for pb::GetApplicationsRequest {
     fn from(filter: &ApplicationFilter) -> Self {
         Self {
             application_types: filter.types.clone(),
-            application_states: filter
-                .states
-                .iter()
-                .map(|state| i32::from(*state))
-                .collect(),
+            application_states: filter.states.iter().map(|state| i32::from(*state)).collect(),
             users: filter.users.clone(),
             queues: filter.queues.clone(),
             limit: filter.limit.map(i64::from),

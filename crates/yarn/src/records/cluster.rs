@@ -219,11 +219,7 @@ impl From<&pb::QueueInfo> for QueueInfo {
             maximum_capacity: queue.maximum_capacity(),
             current_capacity: queue.current_capacity(),
             state: queue.state.unwrap_or_default().into(),
-            statistics: queue
-                .statistics
-                .as_ref()
-                .map(QueueStatistics::from)
-                .unwrap_or_default(),
+            statistics: queue.statistics.as_ref().map(QueueStatistics::from).unwrap_or_default(),
             children: queue.child_queues.iter().map(Self::from).collect(),
         }
     }

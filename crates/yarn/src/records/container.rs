@@ -67,10 +67,7 @@ impl Container {
             node_id: container.node_id.as_ref()?.into(),
             http_address: container.node_http_address().to_owned(),
             resource: from_wire(container.resource.as_ref()),
-            priority: container
-                .priority
-                .as_ref()
-                .map_or(0, pb::Priority::priority),
+            priority: container.priority.as_ref().map_or(0, pb::Priority::priority),
             token: container.container_token.as_ref().map(Token::from),
         })
     }
@@ -169,11 +166,7 @@ pub struct Preemption {
 impl From<&pb::PreemptionMessage> for Preemption {
     fn from(message: &pb::PreemptionMessage) -> Self {
         let ids = |containers: &[pb::PreemptionContainer]| {
-            containers
-                .iter()
-                .filter_map(|container| container.id.as_ref())
-                .map(ContainerId::from)
-                .collect()
+            containers.iter().filter_map(|container| container.id.as_ref()).map(ContainerId::from).collect()
         };
         Self {
             strict: message

@@ -49,13 +49,8 @@ pub struct LocalResource {
 
 /// Scheme, authority (user, host, port) and path of a URL, as `org.apache.hadoop.yarn.api.records.URL` wants them.
 fn parse_url(text: &str) -> Result<pb::Url, LocalResourceError> {
-    let fail = |reason| LocalResourceError {
-        url: text.to_owned(),
-        reason,
-    };
-    let (scheme, rest) = text
-        .split_once(':')
-        .ok_or_else(|| fail("it has no scheme, such as hdfs:"))?;
+    let fail = |reason| LocalResourceError { url: text.to_owned(), reason };
+    let (scheme, rest) = text.split_once(':').ok_or_else(|| fail("it has no scheme, such as hdfs:"))?;
     let (authority, file) = match rest.strip_prefix("//") {
         Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
         None => ("", rest),
@@ -63,18 +58,13 @@ fn parse_url(text: &str) -> Result<pb::Url, LocalResourceError> {
     if scheme.is_empty() || !file.starts_with('/') {
         return Err(fail("it has no absolute path"));
     }
-    let (user, host) = authority
-        .rsplit_once('@')
-        .map_or((None, authority), |(user, host)| (Some(user), host));
+    let (user, host) =
+        authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let (host, port) = match host.rsplit_once(':') {
         None => (host, -1),
-        Some((host, port)) => (
-            host,
-            i32::from(
-                port.parse::<u16>()
-                    .map_err(|_| fail("its port is no number"))?,
-            ),
-        ),
+        Some((host, port)) => {
+            (host, i32::from(port.parse::<u16>().map_err(|_| fail("its port is no number"))?))
+        }
     };
     Ok(pb::Url {
         scheme: Some(scheme.to_owned()),
@@ -137,10 +127,7 @@ pub struct LaunchContext {
 impl LaunchContext {
     pub(crate) fn to_wire(&self) -> Result<pb::ContainerLaunchContext, LocalResourceError> {
         let resource = |(name, resource): (&String, &LocalResource)| {
-            Ok(pb::StringLocalResource {
-                key: Some(name.clone()),
-                value: Some(resource.to_wire()?),
-            })
+            Ok(pb::StringLocalResource { key: Some(name.clone()), value: Some(resource.to_wire()?) })
         };
         let variable = |(key, value): (&String, &String)| pb::StringString {
             key: Some(key.clone()),
@@ -151,11 +138,7 @@ impl LaunchContext {
             value: Some(value.clone().into()),
         };
         Ok(pb::ContainerLaunchContext {
-            local_resources: self
-                .resources
-                .iter()
-                .map(resource)
-                .collect::<Result<_, _>>()?,
+            local_resources: self.resources.iter().map(resource).collect::<Result<_, _>>()?,
             tokens: (!self.credentials.is_empty()).then(|| self.credentials.encode().into()),
             service_data: self.service_data.iter().map(service).collect(),
             environment: self.env.iter().map(variable).collect(),
@@ -170,10 +153,7 @@ fn acl_to_wire((access, acl): (&AccessType, &String)) -> pb::ApplicationAcl {
         AccessType::ViewApp => pb::AccessType::AccessViewApp,
         AccessType::ModifyApp => pb::AccessType::AccessModifyApp,
     };
-    pb::ApplicationAcl {
-        access_type: Some(access as i32),
-        acl: Some(acl.clone()),
-    }
+    pb::ApplicationAcl { access_type: Some(access as i32), acl: Some(acl.clone()) }
 }
 
 #[cfg(test)]
@@ -183,24 +163,13 @@ mod tests {
 
     fn parts(text: &str) -> (String, Option<String>, i32, String) {
         let url = parse_url(text).unwrap();
-        (
-            url.scheme().to_owned(),
-            url.host.clone(),
-            url.port(),
-            url.file().to_owned(),
-        )
+        (url.scheme().to_owned(), url.host.clone(), url.port(), url.file().to_owned())
     }
 
     #[test]
     fn a_url_without_port_says_so() {
-        assert_eq!(
-            parts("hdfs://ns/a/b"),
-            ("hdfs".into(), Some("ns".into()), -1, "/a/b".into())
-        );
-        assert_eq!(
-            parts("hdfs://nn:8020/a"),
-            ("hdfs".into(), Some("nn".into()), 8020, "/a".into())
-        );
+        assert_eq!(parts("hdfs://ns/a/b"), ("hdfs".into(), Some("ns".into()), -1, "/a/b".into()));
+        assert_eq!(parts("hdfs://nn:8020/a"), ("hdfs".into(), Some("nn".into()), 8020, "/a".into()));
         assert_eq!(parts("file:///a"), ("file".into(), None, -1, "/a".into()));
         assert_eq!(parts("file:/a"), ("file".into(), None, -1, "/a".into()));
         assert_eq!(parse_url("s3://me@b/x").unwrap().user_info(), "me");

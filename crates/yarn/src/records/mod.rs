@@ -6,16 +6,15 @@ mod cluster;
 mod container;
 mod launch;
 mod resource;
+mod state;
 
 pub use application::{
-    ApplicationFilter, ApplicationReport, ApplicationState, AttemptReport, FinalStatus,
-    LogAggregation, ResourceUsage, SubmissionContext,
+    ApplicationFilter, ApplicationReport, AttemptReport, LogAggregation, ResourceUsage, SubmissionContext,
 };
 pub use cluster::{ClusterMetrics, NodeReport, NodeState, QueueInfo, QueueState, QueueStatistics};
-pub use container::{
-    Container, ContainerReport, ContainerState, ContainerStatus, Preemption, exit_status,
-};
+pub use container::{Container, ContainerReport, ContainerState, ContainerStatus, Preemption, exit_status};
 pub use launch::{
     AccessType, LaunchContext, LocalResource, LocalResourceError, LocalResourceType, Visibility,
 };
 pub use resource::Resource;
+pub use state::{ApplicationState, FinalStatus};

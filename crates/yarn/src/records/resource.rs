@@ -18,30 +18,21 @@ pub struct Resource {
 impl Resource {
     /// Memory in MiB and virtual cores.
     pub fn new(memory_mb: u64, vcores: u32) -> Self {
-        Self {
-            memory_mb,
-            vcores,
-            others: BTreeMap::new(),
-        }
+        Self { memory_mb, vcores, others: BTreeMap::new() }
     }
 
     /// Whether this much is within `limit` in every respect; a type that `limit` does not name has no limit.
     pub fn fits(&self, limit: &Self) -> bool {
-        let other = |(name, amount): (&String, &u64)| {
-            limit.others.get(name).is_none_or(|limit| amount <= limit)
-        };
-        self.memory_mb <= limit.memory_mb
-            && self.vcores <= limit.vcores
-            && self.others.iter().all(other)
+        let other =
+            |(name, amount): (&String, &u64)| limit.others.get(name).is_none_or(|limit| amount <= limit);
+        self.memory_mb <= limit.memory_mb && self.vcores <= limit.vcores && self.others.iter().all(other)
     }
 }
 
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} MB, {} vcores", self.memory_mb, self.vcores)?;
-        self.others
-            .iter()
-            .try_for_each(|(name, amount)| write!(f, ", {name} {amount}"))
+        self.others.iter().try_for_each(|(name, amount)| write!(f, ", {name} {amount}"))
     }
 }
 

@@ -38,13 +38,7 @@ impl RemoteException {
         let end = text.find("\n\tat ").unwrap_or(text.len());
         let (message, stack) = text.split_at(end);
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        Self {
-            class: class.into(),
-            message,
-            stack: stack.trim_start_matches('\n').to_owned(),
-            fatal,
-            code,
-        }
+        Self { class: class.into(), message, stack: stack.trim_start_matches('\n').to_owned(), fatal, code }
     }
 
     /// The class name without its package.
@@ -73,8 +67,14 @@ impl RemoteException {
 
     /// The master had registered already, perhaps by a call whose answer was lost.
     pub fn is_already_registered(&self) -> bool {
-        self.is("InvalidApplicationMasterRequestException")
-            && self.message.contains("already registered")
+        self.is("InvalidApplicationMasterRequestException") && self.message.contains("already registered")
+    }
+
+    /// The response id that the ResourceManager expected of a heartbeat with another one.
+    pub fn expected_response_id(&self) -> Option<i32> {
+        let (_, rest) = self.message.split_once("expect responseId to be ")?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok().filter(|_| self.is("InvalidApplicationMasterRequestException"))
     }
 
     /// The attempt is over for the ResourceManager (`ApplicationAttemptNotFoundException`, or its token is gone).
@@ -100,8 +100,7 @@ impl RemoteException {
 
     /// A container that runs already was to be started (`ContainerManagementProtocol.startContainers`).
     pub fn is_relaunch(&self) -> bool {
-        self.message
-            .contains("Attempt to relaunch the same container")
+        self.message.contains("Attempt to relaunch the same container")
     }
 }
 
@@ -231,12 +230,8 @@ mod tests {
     #[test]
     fn a_message_of_several_lines_is_kept_and_the_stack_split_off() {
         let text = "Unauthorized request to start container. \nAttempt to relaunch the same container with id c.\n\tat a.B.c(B.java:1)\n\tat d";
-        let exception = RemoteException::new(
-            "org.apache.hadoop.yarn.exceptions.YarnException",
-            text,
-            false,
-            1,
-        );
+        let exception =
+            RemoteException::new("org.apache.hadoop.yarn.exceptions.YarnException", text, false, 1);
         assert!(exception.is_relaunch());
         let shown = "Unauthorized request to start container. Attempt to relaunch the same container with id c. (YarnException)";
         assert_eq!(exception.to_string(), shown);
@@ -247,13 +242,7 @@ mod tests {
     fn exceptions_are_told_apart_by_class_and_message() {
         let of = |class: &str, message: &str| RemoteException::new(class, message, true, 0);
         assert!(of("org.apache.hadoop.ipc.StandbyException", "").is_standby());
-        assert!(
-            of(
-                "org.apache.hadoop.yarn.exceptions.NMNotYetReadyException",
-                ""
-            )
-            .is_retriable()
-        );
+        assert!(of("org.apache.hadoop.yarn.exceptions.NMNotYetReadyException", "").is_retriable());
         let gone = of(
             "org.apache.hadoop.security.token.SecretManager$InvalidToken",
             "appattempt_1_0001_000001 not found in AMRMTokenSecretManager.",
@@ -263,6 +252,11 @@ mod tests {
             "org.apache.hadoop.yarn.exceptions.InvalidApplicationMasterRequestException",
             "Application Master is already registered : application_1_0001",
         );
-        assert!(twice.is_already_registered());
+        assert!(twice.is_already_registered() && twice.expected_response_id().is_none());
+        let late = of(
+            "org.apache.hadoop.yarn.exceptions.InvalidApplicationMasterRequestException",
+            "Invalid responseId in AllocateRequest from application attempt: a, expect responseId to be 3 but get 1",
+        );
+        assert_eq!(late.expected_response_id(), Some(3));
     }
 }

@@ -51,19 +51,8 @@ pub struct RpcClient {
 
 impl RpcClient {
     /// A client that connects when it is first used.
-    pub fn new(
-        protocol: &'static str,
-        targets: Vec<Address>,
-        identity: Identity,
-        options: Options,
-    ) -> Self {
-        Self {
-            protocol,
-            targets,
-            identity: RwLock::new(identity),
-            options,
-            current: Mutex::default(),
-        }
+    pub fn new(protocol: &'static str, targets: Vec<Address>, identity: Identity, options: Options) -> Self {
+        Self { protocol, targets, identity: RwLock::new(identity), options, current: Mutex::default() }
     }
 
     /// The addresses, in the order of asking.
@@ -73,10 +62,7 @@ impl RpcClient {
 
     /// As whom new connections are opened; the present one stays as it is (a rolled-over token).
     pub fn set_identity(&self, identity: Identity) {
-        *self
-            .identity
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = identity;
+        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = identity;
     }
 
     /// Calls a method until it succeeds, fails for good, or `deadline` has passed.
@@ -102,11 +88,7 @@ impl RpcClient {
                 return Err(error);
             };
             if Instant::now() + pause >= deadline {
-                return Err(RpcError::GaveUp {
-                    after: begun.elapsed(),
-                    attempts,
-                    last: Box::new(error),
-                });
+                return Err(RpcError::GaveUp { after: begun.elapsed(), attempts, last: Box::new(error) });
             }
             tracing::debug!(method, attempts, %error, "a call is tried again");
             tokio::time::sleep(pause).await;
@@ -124,9 +106,7 @@ impl RpcClient {
         retry: u32,
     ) -> Result<R, RpcError> {
         let far = Instant::now() + self.options.call_timeout + self.options.connect_timeout;
-        let mut outcome = Err(RpcError::NoAddress {
-            protocol: self.protocol,
-        });
+        let mut outcome = Err(RpcError::NoAddress { protocol: self.protocol });
         for _ in 0..self.targets.len() {
             outcome = self.attempt(method, request, retry, far).await;
             match &outcome {
@@ -159,38 +139,22 @@ impl RpcClient {
         // Someone else may hold the lock while connecting; the address is then still the same.
         let index = self.current.try_lock().map_or(0, |current| current.index);
         match self.targets.get(index) {
-            Some(address) => RpcError::Timeout {
-                address: address.clone(),
-                method: method.to_owned(),
-                after,
-            },
-            None => RpcError::NoAddress {
-                protocol: self.protocol,
-            },
+            Some(address) => RpcError::Timeout { address: address.clone(), method: method.to_owned(), after },
+            None => RpcError::NoAddress { protocol: self.protocol },
         }
     }
 
     /// The living connection, or a new one.
     async fn connection(&self) -> Result<Arc<Connection>, RpcError> {
         let mut current = self.current.lock().await;
-        if let Some(connection) = current
-            .connection
-            .as_ref()
-            .filter(|connection| connection.is_alive())
-        {
+        if let Some(connection) = current.connection.as_ref().filter(|connection| connection.is_alive()) {
             return Ok(connection.clone());
         }
         current.connection = None;
-        let address = self.targets.get(current.index).ok_or(RpcError::NoAddress {
-            protocol: self.protocol,
-        })?;
-        let identity = self
-            .identity
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let connection =
-            Arc::new(Connection::open(address, self.protocol, &identity, &self.options).await?);
+        let address =
+            self.targets.get(current.index).ok_or(RpcError::NoAddress { protocol: self.protocol })?;
+        let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let connection = Arc::new(Connection::open(address, self.protocol, &identity, &self.options).await?);
         current.connection = Some(connection.clone());
         Ok(connection)
     }
@@ -216,11 +180,7 @@ impl RpcClient {
                 // A connection that ended under a call is opened again at once: the server may only have dropped it.
                 let free = !attempts.is_multiple_of(round)
                     || (attempts == 1 && matches!(error, RpcError::Closed { .. }));
-                Some(if free {
-                    Duration::ZERO
-                } else {
-                    pause(attempts / round)
-                })
+                Some(if free { Duration::ZERO } else { pause(attempts / round) })
             }
         }
     }
@@ -228,9 +188,7 @@ impl RpcClient {
 
 /// 100 ms growing to 3 s, spread by half either way so that many clients do not come in step.
 fn pause(round: u32) -> Duration {
-    let base = FIRST_PAUSE
-        .saturating_mul(1 << round.saturating_sub(1).min(10))
-        .min(LONGEST_PAUSE);
+    let base = FIRST_PAUSE.saturating_mul(1 << round.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
     let spread = crate::sasl::random::<1>().map_or(128, |bytes| bytes[0]);
     base.mul_f64(0.5 + f64::from(spread) / 256.0)
 }
@@ -243,10 +201,7 @@ mod tests {
     fn pauses_grow_and_stay_within_bounds() {
         for round in 1..100 {
             let pause = pause(round);
-            assert!(
-                pause >= FIRST_PAUSE / 2 && pause < LONGEST_PAUSE * 3 / 2,
-                "{pause:?}"
-            );
+            assert!(pause >= FIRST_PAUSE / 2 && pause < LONGEST_PAUSE * 3 / 2, "{pause:?}");
         }
         assert!(pause(20) > pause(1));
     }

@@ -20,22 +20,14 @@ pub fn preamble(sasl: bool) -> [u8; 7] {
 }
 
 /// Header of a request; `retry` counts its repetitions (-1 for anything but calls).
-pub fn header(
-    call_id: i32,
-    client_id: &[u8],
-    retry: i32,
-    context: Option<&str>,
-) -> RpcRequestHeader {
+pub fn header(call_id: i32, client_id: &[u8], retry: i32, context: Option<&str>) -> RpcRequestHeader {
     RpcRequestHeader {
         rpc_kind: Some(RpcKind::ProtocolBuffer as i32),
         rpc_op: Some(RpcOp::FinalPacket as i32),
         call_id,
         client_id: Bytes::copy_from_slice(client_id),
         retry_count: Some(retry),
-        caller_context: context.map(|context| CallerContext {
-            context: context.to_owned(),
-            signature: None,
-        }),
+        caller_context: context.map(|context| CallerContext { context: context.to_owned(), signature: None }),
     }
 }
 
@@ -71,10 +63,7 @@ impl Frame {
 ///
 /// # Errors
 /// When the stream fails, ends inside a frame, or a frame is longer than `limit` bytes.
-pub async fn read(
-    stream: &mut (impl AsyncRead + Unpin),
-    limit: usize,
-) -> io::Result<Option<Bytes>> {
+pub async fn read(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> io::Result<Option<Bytes>> {
     let mut prefix = [0; 4];
     if stream.read(&mut prefix[..1]).await? == 0 {
         return Ok(None);
@@ -93,9 +82,7 @@ pub async fn read(
 fn check_length(prefix: [u8; 4], limit: usize) -> io::Result<usize> {
     let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
     if &prefix == b"HTTP" {
-        return Err(invalid(
-            "it answers in HTTP: this is no Hadoop RPC port".into(),
-        ));
+        return Err(invalid("it answers in HTTP: this is no Hadoop RPC port".into()));
     }
     let length = u32::from_be_bytes(prefix) as usize;
     if length > limit {
@@ -146,25 +133,18 @@ mod tests {
     use crate::proto::yarn::{GetNewApplicationRequest, GetNewApplicationResponse};
     use proptest::prelude::*;
 
-    const CLIENT: [u8; 16] = [
-        0x78, 0x99, 0x7a, 0x52, 0xf2, 0xe8, 0x4e, 0x24, 0xbc, 0x77, 0xe0, 0x82, 0x14, 0x44, 0xaf,
-        0xdc,
-    ];
+    const CLIENT: [u8; 16] =
+        [0x78, 0x99, 0x7a, 0x52, 0xf2, 0xe8, 0x4e, 0x24, 0xbc, 0x77, 0xe0, 0x82, 0x14, 0x44, 0xaf, 0xdc];
     const PROTOCOL: &str = "org.apache.hadoop.yarn.api.ApplicationClientProtocolPB";
 
     /// The connection context that Hadoop 3.4.3 accepted.
     #[test]
     fn context_has_the_recorded_bytes() {
         let context = IpcConnectionContext {
-            user_info: Some(UserInformation {
-                effective_user: Some("alice".into()),
-                real_user: None,
-            }),
+            user_info: Some(UserInformation { effective_user: Some("alice".into()), real_user: None }),
             protocol: Some(PROTOCOL.into()),
         };
-        let bytes = Frame::new(&header(CONTEXT_CALL, &CLIENT, -1, None))
-            .with(&context)
-            .finish();
+        let bytes = Frame::new(&header(CONTEXT_CALL, &CLIENT, -1, None)).with(&context).finish();
         let mut expected = vec![0, 0, 0, 0x5d, 0x1a, 8, 2, 0x10, 0, 0x18, 5, 0x22, 0x10];
         expected.extend(CLIENT);
         expected.extend([0x28, 1, 0x41, 0x12, 7, 0x0a, 5]);
@@ -194,28 +174,24 @@ mod tests {
         let mut frame = vec![0x1a, 8, 0, 0x10, 0, 0x18, 9, 0x3a, 0x10];
         frame.extend(CLIENT);
         frame.extend([
-            0x40, 0, 0x38, 0x0a, 9, 8, 1, 0x10, 0xde, 0xef, 0x83, 0xe8, 0x9f, 0x34, 0x12, 0x2b, 8,
-            0x80, 0x20, 0x10, 4,
+            0x40, 0, 0x38, 0x0a, 9, 8, 1, 0x10, 0xde, 0xef, 0x83, 0xe8, 0x9f, 0x34, 0x12, 0x2b, 8, 0x80,
+            0x20, 0x10, 4,
         ]);
         frame.extend([0x1a, 0x14, 0x0a, 9]);
-        frame.extend(b"memory-mb\x10\x80\x20\x1a\x02Mi\x20\x00\x1a\x0e\x0a\x06vcores\x10\x04\x1a\x00\x20\x00");
+        frame
+            .extend(b"memory-mb\x10\x80\x20\x1a\x02Mi\x20\x00\x1a\x0e\x0a\x06vcores\x10\x04\x1a\x00\x20\x00");
         assert_eq!(frame.len(), 0x54);
         let (call, header, mut body) = response(frame.into()).unwrap();
         let message: GetNewApplicationResponse = take(&mut body).unwrap();
         assert_eq!((call, header.status, body.len()), (0, 0, 0));
-        assert_eq!(
-            message.application_id.unwrap().cluster_timestamp(),
-            1_795_246_061_534
-        );
+        assert_eq!(message.application_id.unwrap().cluster_timestamp(), 1_795_246_061_534);
         assert_eq!(message.maximum_capability.unwrap().memory(), 4096);
     }
 
     #[test]
     fn negative_call_ids_come_unsigned() {
-        let frame = [&[
-            0x0e, 8, 0xdf, 0xff, 0xff, 0xff, 0x0f, 0x10, 0, 0x18, 9, 0x3a, 0, 0x40, 1,
-        ][..]]
-        .concat();
+        let frame =
+            [&[0x0e, 8, 0xdf, 0xff, 0xff, 0xff, 0x0f, 0x10, 0, 0x18, 9, 0x3a, 0, 0x40, 1][..]].concat();
         assert_eq!(response(frame.into()).unwrap().0, SASL_CALL);
     }
 

@@ -4,9 +4,7 @@
 use super::frame::{self, CONTEXT_CALL, Frame, SASL_CALL};
 use super::{Address, Identity, RemoteException, RpcError};
 use crate::credentials::Token;
-use crate::proto::common::{
-    IpcConnectionContext, RpcSasl, RpcStatus, SaslAuth, SaslState, UserInformation,
-};
+use crate::proto::common::{IpcConnectionContext, RpcSasl, RpcStatus, SaslAuth, SaslState, UserInformation};
 use crate::sasl::digest_md5::{Challenge, Secret, Session};
 use crate::sasl::layer::{Opener, Sealer};
 use crate::sasl::{self, SaslError};
@@ -51,31 +49,20 @@ impl Handshake<'_> {
     }
 
     fn failed(&self, source: SaslError) -> RpcError {
-        RpcError::Authenticate {
-            address: self.address.clone(),
-            source,
-        }
+        RpcError::Authenticate { address: self.address.clone(), source }
     }
 
     fn closed(&self, error: &std::io::Error) -> RpcError {
-        RpcError::Closed {
-            address: self.address.clone(),
-            reason: error.to_string(),
-        }
+        RpcError::Closed { address: self.address.clone(), reason: error.to_string() }
     }
 
     /// The connection context; with a token the user must stay empty, since the token says who calls.
     fn context(&self, user: Option<&str>) -> Bytes {
         let context = IpcConnectionContext {
-            user_info: Some(UserInformation {
-                effective_user: user.map(str::to_owned),
-                real_user: None,
-            }),
+            user_info: Some(UserInformation { effective_user: user.map(str::to_owned), real_user: None }),
             protocol: Some(self.protocol.to_owned()),
         };
-        Frame::new(&frame::header(CONTEXT_CALL, self.client_id, -1, None))
-            .with(&context)
-            .finish()
+        Frame::new(&frame::header(CONTEXT_CALL, self.client_id, -1, None)).with(&context).finish()
     }
 
     async fn token(&mut self, token: &Token, user: &str) -> Result<Established, RpcError> {
@@ -85,35 +72,23 @@ impl Handshake<'_> {
         let offer = self.receive().await?;
         match SaslState::try_from(offer.state) {
             // A server without tokens takes anyone by name.
-            Ok(SaslState::Success) => Ok(Established {
-                first: self.context(Some(user)),
-                preamble: None,
-                layers: None,
-            }),
+            Ok(SaslState::Success) => {
+                Ok(Established { first: self.context(Some(user)), preamble: None, layers: None })
+            }
             Ok(SaslState::Negotiate) => self.digest(token, offer.auths).await,
             _ => Err(self.unexpected(&offer)),
         }
     }
 
     fn unexpected(&self, message: &RpcSasl) -> RpcError {
-        self.failed(SaslError::Unexpected(format!(
-            "state {} came out of turn",
-            message.state
-        )))
+        self.failed(SaslError::Unexpected(format!("state {} came out of turn", message.state)))
     }
 
-    async fn digest(
-        &mut self,
-        token: &Token,
-        offers: Vec<SaslAuth>,
-    ) -> Result<Established, RpcError> {
+    async fn digest(&mut self, token: &Token, offers: Vec<SaslAuth>) -> Result<Established, RpcError> {
         let offer = pick_token(offers).map_err(|error| self.failed(error))?;
         let session = answer(token, &offer).map_err(|error| self.failed(error))?;
         // The server compares the choice with its offer, in which no challenge was yet.
-        let choice = SaslAuth {
-            challenge: None,
-            ..offer
-        };
+        let choice = SaslAuth { challenge: None, ..offer };
         self.write(&sasl_frame(
             SaslState::Initiate,
             Some(session.response().to_owned().into()),
@@ -124,14 +99,8 @@ impl Handshake<'_> {
         if last.state != SaslState::Success as i32 {
             return Err(self.unexpected(&last));
         }
-        let layers = session
-            .finish(last.token())
-            .map_err(|error| self.failed(error))?;
-        Ok(Established {
-            first: self.context(None),
-            preamble: None,
-            layers,
-        })
+        let layers = session.finish(last.token()).map_err(|error| self.failed(error))?;
+        Ok(Established { first: self.context(None), preamble: None, layers })
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), RpcError> {
@@ -140,12 +109,9 @@ impl Handshake<'_> {
     }
 
     async fn receive(&mut self) -> Result<RpcSasl, RpcError> {
-        let read = frame::read(self.stream, HANDSHAKE_LIMIT)
-            .await
-            .map_err(|error| self.closed(&error))?;
+        let read = frame::read(self.stream, HANDSHAKE_LIMIT).await.map_err(|error| self.closed(&error))?;
         let bytes = read.ok_or_else(|| self.closed(&std::io::ErrorKind::UnexpectedEof.into()))?;
-        let malformed =
-            |error: prost::DecodeError| self.failed(SaslError::Unexpected(error.to_string()));
+        let malformed = |error: prost::DecodeError| self.failed(SaslError::Unexpected(error.to_string()));
         let (call, header, mut body) = frame::response(bytes).map_err(malformed)?;
         if header.status != RpcStatus::Success as i32 {
             let exception = RemoteException::new(
@@ -154,10 +120,7 @@ impl Handshake<'_> {
                 true,
                 header.error_code(),
             );
-            return Err(RpcError::Remote {
-                address: self.address.clone(),
-                exception: Box::new(exception),
-            });
+            return Err(RpcError::Remote { address: self.address.clone(), exception: Box::new(exception) });
         }
         if call != SASL_CALL {
             return Err(self.failed(SaslError::Unexpected(format!("an answer to call {call}"))));
@@ -167,15 +130,8 @@ impl Handshake<'_> {
 }
 
 fn sasl_frame(state: SaslState, token: Option<Bytes>, auth: Option<SaslAuth>) -> Bytes {
-    let message = RpcSasl {
-        version: None,
-        state: state as i32,
-        token,
-        auths: auth.into_iter().collect(),
-    };
-    Frame::new(&frame::header(SASL_CALL, &[], -1, None))
-        .with(&message)
-        .finish()
+    let message = RpcSasl { version: None, state: state as i32, token, auths: auth.into_iter().collect() };
+    Frame::new(&frame::header(SASL_CALL, &[], -1, None)).with(&message).finish()
 }
 
 /// The frame that carries a sealed piece of the stream.
@@ -186,24 +142,13 @@ pub(super) fn wrapped(sealed: Vec<u8>) -> Bytes {
 fn pick_token(offers: Vec<SaslAuth>) -> Result<SaslAuth, SaslError> {
     let names: Vec<&str> = offers.iter().map(|offer| offer.method.as_str()).collect();
     let offered = names.join(", ");
-    let found = offers
-        .into_iter()
-        .find(|offer| offer.method == "TOKEN" && offer.mechanism == "DIGEST-MD5");
-    found.ok_or(SaslError::NoCommonMethod {
-        offered,
-        have: "a token",
-        hint: "",
-    })
+    let found = offers.into_iter().find(|offer| offer.method == "TOKEN" && offer.mechanism == "DIGEST-MD5");
+    found.ok_or(SaslError::NoCommonMethod { offered, have: "a token", hint: "" })
 }
 
 fn answer(token: &Token, offer: &SaslAuth) -> Result<Session, SaslError> {
     let challenge = Challenge::parse(offer.challenge())?;
     let secret = Secret::from_token(&token.identifier, &token.password);
     let cnonce = base64::engine::general_purpose::STANDARD.encode(sasl::random::<16>()?);
-    Session::answer(
-        &challenge,
-        &secret,
-        &format!("{}/{}", offer.protocol(), offer.server_id()),
-        &cnonce,
-    )
+    Session::answer(&challenge, &secret, &format!("{}/{}", offer.protocol(), offer.server_id()), &cnonce)
 }

@@ -30,10 +30,7 @@ impl Identity {
 
     /// The bearer of a token.
     pub fn token(token: Token) -> Self {
-        Self::Token {
-            token,
-            user: current_user(),
-        }
+        Self::Token { token, user: current_user() }
     }
 }
 

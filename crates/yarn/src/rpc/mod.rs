@@ -1,7 +1,7 @@
 //! Hadoop RPC version 9 over tokio: one connection carries many calls of one protocol under one identity.
 //! Owns frames, the handshake, connections, time-outs and failover; knows no protocol's methods.
 //!
-//! From the bottom: [`frame`] turns messages into bytes, [`handshake`] opens a connection, [`Connection`] multiplexes
+//! From the bottom: [`frame`] turns messages into bytes, `handshake` opens a connection, [`Connection`] multiplexes
 //! calls over it, [`RpcClient`] keeps one connection alive over several addresses and retries by Hadoop's rules.
 
 mod connection;
@@ -10,6 +10,8 @@ mod failover;
 pub mod frame;
 mod handshake;
 mod identity;
+mod pumps;
+mod waiters;
 
 pub use connection::{Connection, Options};
 pub use error::{RemoteException, RpcError};
@@ -30,10 +32,7 @@ pub struct Address {
 impl Address {
     /// An address from its parts.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self {
-            host: host.into(),
-            port,
-        }
+        Self { host: host.into(), port }
     }
 }
 

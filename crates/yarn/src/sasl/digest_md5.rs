@@ -20,10 +20,7 @@ pub struct Secret {
 impl Secret {
     /// The secret that a token is.
     pub fn from_token(identifier: &[u8], password: &[u8]) -> Self {
-        Self {
-            username: BASE64.encode(identifier),
-            password: BASE64.encode(password),
-        }
+        Self { username: BASE64.encode(identifier), password: BASE64.encode(password) }
     }
 }
 
@@ -43,29 +40,20 @@ impl Challenge {
     /// [`SaslError::Challenge`] when it is no such list, has no nonce or wants another algorithm.
     pub fn parse(bytes: &[u8]) -> Result<Self, SaslError> {
         if bytes.len() > MAX_CHALLENGE {
-            return Err(SaslError::Challenge(format!(
-                "{} bytes are too many",
-                bytes.len()
-            )));
+            return Err(SaslError::Challenge(format!("{} bytes are too many", bytes.len())));
         }
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| SaslError::Challenge("it is not UTF-8".into()))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| SaslError::Challenge("it is not UTF-8".into()))?;
         let mut directives = directives(text)?;
         let algorithm = directives.remove("algorithm").unwrap_or_default();
         if algorithm != "md5-sess" {
-            return Err(SaslError::Challenge(format!(
-                "algorithm '{algorithm}' is not md5-sess"
-            )));
+            return Err(SaslError::Challenge(format!("algorithm '{algorithm}' is not md5-sess")));
         }
-        let nonce = directives
-            .remove("nonce")
-            .ok_or_else(|| SaslError::Challenge("it has no nonce".into()))?;
+        let nonce =
+            directives.remove("nonce").ok_or_else(|| SaslError::Challenge("it has no nonce".into()))?;
         Ok(Self {
             realm: directives.remove("realm").unwrap_or_default(),
             nonce,
-            qop: directives
-                .remove("qop")
-                .unwrap_or_else(|| "auth".to_owned()),
+            qop: directives.remove("qop").unwrap_or_else(|| "auth".to_owned()),
             cipher: directives.remove("cipher").unwrap_or_default(),
         })
     }
@@ -74,25 +62,18 @@ impl Challenge {
         let offers = |list: &str, name: &str| list.split(',').any(|offered| offered.trim() == name);
         if offers(&self.qop, "auth-conf") {
             let known = [("3des", Cipher::TripleDes), ("rc4", Cipher::Rc4)];
-            let cipher = known
-                .into_iter()
-                .find(|(name, _)| offers(&self.cipher, name));
-            return cipher
-                .map(|(_, cipher)| Protection::Privacy(cipher))
-                .ok_or_else(|| SaslError::NoCommonProtection {
+            let cipher = known.into_iter().find(|(name, _)| offers(&self.cipher, name));
+            return cipher.map(|(_, cipher)| Protection::Privacy(cipher)).ok_or_else(|| {
+                SaslError::NoCommonProtection {
                     what: "cipher",
                     offered: self.cipher.clone(),
                     known: "3des, rc4",
-                });
+                }
+            });
         }
-        let known = [
-            ("auth-int", Protection::Integrity),
-            ("auth", Protection::None),
-        ];
-        let found = known
-            .into_iter()
-            .find(|(name, _)| offers(&self.qop, name))
-            .map(|(_, protection)| protection);
+        let known = [("auth-int", Protection::Integrity), ("auth", Protection::None)];
+        let found =
+            known.into_iter().find(|(name, _)| offers(&self.qop, name)).map(|(_, protection)| protection);
         found.ok_or_else(|| SaslError::NoCommonProtection {
             what: "qop",
             offered: self.qop.clone(),
@@ -105,9 +86,8 @@ impl Challenge {
 fn directives(mut text: &str) -> Result<HashMap<String, String>, SaslError> {
     let mut found = HashMap::new();
     while !text.trim().is_empty() {
-        let (name, rest) = text
-            .split_once('=')
-            .ok_or_else(|| SaslError::Challenge(format!("no '=' in '{text}'")))?;
+        let (name, rest) =
+            text.split_once('=').ok_or_else(|| SaslError::Challenge(format!("no '=' in '{text}'")))?;
         let (value, rest) = value(rest)?;
         found.insert(name.trim_matches([',', ' ']).to_ascii_lowercase(), value);
         text = rest;
@@ -173,26 +153,13 @@ impl Session {
         let protection = challenge.protection()?;
         let Challenge { realm, nonce, .. } = challenge;
         let Secret { username, password } = secret;
-        let user = md5(&[
-            username.as_bytes(),
-            b":",
-            realm.as_bytes(),
-            b":",
-            password.as_bytes(),
-        ]);
+        let user = md5(&[username.as_bytes(), b":", realm.as_bytes(), b":", password.as_bytes()]);
         let session_key = md5(&[&user, b":", nonce.as_bytes(), b":", cnonce.as_bytes()]);
         let qop = protection.qop();
-        let tail = if qop == "auth" {
-            String::new()
-        } else {
-            format!(":{}", "0".repeat(32))
-        };
+        let tail = if qop == "auth" { String::new() } else { format!(":{}", "0".repeat(32)) };
         let proof = |method: &str| {
             let target = hex(&md5(&[format!("{method}:{uri}{tail}").as_bytes()]));
-            let text = format!(
-                "{}:{nonce}:00000001:{cnonce}:{qop}:{target}",
-                hex(&session_key)
-            );
+            let text = format!("{}:{nonce}:00000001:{cnonce}:{qop}:{target}", hex(&session_key));
             hex(&md5(&[text.as_bytes()]))
         };
         let mut response = format!(
@@ -203,12 +170,7 @@ impl Session {
         if let Protection::Privacy(cipher) = protection {
             response.push_str(&format!(",cipher=\"{}\"", cipher.name()));
         }
-        Ok(Self {
-            response,
-            expected: format!("rspauth={}", proof("")),
-            session_key,
-            protection,
-        })
+        Ok(Self { response, expected: format!("rspauth={}", proof("")), session_key, protection })
     }
 
     /// The response to send.
@@ -232,16 +194,10 @@ impl Session {
     }
 
     fn layers(&self, cipher: Option<Cipher>) -> (Sealer, Opener) {
-        let signing = |direction| {
-            self.key(&format!(
-                "Digest session key to {direction} signing key magic constant"
-            ))
-        };
-        let sealing = |direction| {
-            self.key(&format!(
-                "Digest H(A1) to {direction} sealing key magic constant"
-            ))
-        };
+        let signing =
+            |direction| self.key(&format!("Digest session key to {direction} signing key magic constant"));
+        let sealing =
+            |direction| self.key(&format!("Digest H(A1) to {direction} sealing key magic constant"));
         let (out, back) = ("client-to-server", "server-to-client");
         (
             Sealer::new(signing(out), cipher.map(|cipher| (cipher, sealing(out)))),
@@ -282,74 +238,44 @@ mod tests {
     /// A registration with a ResourceManager 3.4.3, as it went over the wire.
     #[test]
     fn response_and_server_proof_are_the_recorded_ones() {
-        let text = format!(
-            "realm=\"default\",nonce=\"{NONCE}\",qop=\"auth\",charset=utf-8,algorithm=md5-sess"
-        );
+        let text =
+            format!("realm=\"default\",nonce=\"{NONCE}\",qop=\"auth\",charset=utf-8,algorithm=md5-sess");
         let challenge = Challenge::parse(text.as_bytes()).unwrap();
-        let session = Session::answer(
-            &challenge,
-            &secret(),
-            "/default",
-            "KTVAviW8zfobzNNMpRa1cQ==",
-        )
-        .unwrap();
+        let session = Session::answer(&challenge, &secret(), "/default", "KTVAviW8zfobzNNMpRa1cQ==").unwrap();
         let expected = format!(
             "charset=utf-8,username=\"Cg0KCQgDEN7vg+ifNBABEMivyYP9/////wE=\",realm=\"default\",nonce=\"{NONCE}\",nc=00000001,\
              cnonce=\"KTVAviW8zfobzNNMpRa1cQ==\",digest-uri=\"/default\",maxbuf=65536,response=fcfb40520146513d5306a9d4b581c38a,qop=auth"
         );
         assert_eq!(session.response(), expected);
-        assert!(
-            session
-                .finish(b"rspauth=019b0552ab14957048578f89ab90116c")
-                .unwrap()
-                .is_none()
-        );
+        assert!(session.finish(b"rspauth=019b0552ab14957048578f89ab90116c").unwrap().is_none());
     }
 
     #[test]
     fn a_server_without_the_password_is_refused() {
         let challenge = Challenge::parse(challenge("auth").as_bytes()).unwrap();
         let session = Session::answer(&challenge, &secret(), "/default", "c").unwrap();
-        let refused = session
-            .finish(b"rspauth=00000000000000000000000000000000")
-            .err();
+        let refused = session.finish(b"rspauth=00000000000000000000000000000000").err();
         assert_eq!(refused, Some(SaslError::ServerNotAuthenticated));
     }
 
     #[test]
     fn the_strongest_offered_protection_is_taken() {
         for (offered, taken) in [
-            (
-                "auth,auth-int,auth-conf",
-                Protection::Privacy(Cipher::TripleDes),
-            ),
+            ("auth,auth-int,auth-conf", Protection::Privacy(Cipher::TripleDes)),
             ("auth-int,auth", Protection::Integrity),
             ("auth", Protection::None),
         ] {
-            assert_eq!(
-                Challenge::parse(challenge(offered).as_bytes())
-                    .unwrap()
-                    .protection()
-                    .unwrap(),
-                taken
-            );
+            assert_eq!(Challenge::parse(challenge(offered).as_bytes()).unwrap().protection().unwrap(), taken);
         }
         let weak = challenge("auth-conf").replace("3des,rc4,des", "des,rc4-40");
-        let error = Challenge::parse(weak.as_bytes())
-            .unwrap()
-            .protection()
-            .unwrap_err()
-            .to_string();
+        let error = Challenge::parse(weak.as_bytes()).unwrap().protection().unwrap_err().to_string();
         assert!(error.contains("'des,rc4-40'"), "{error}");
     }
 
     #[test]
     fn quoted_values_may_hold_commas_and_escapes() {
         let parsed = Challenge::parse(br#"nonce="a,\"b\\",realm="r",algorithm=md5-sess"#).unwrap();
-        assert_eq!(
-            (parsed.nonce.as_str(), parsed.realm.as_str()),
-            ("a,\"b\\", "r")
-        );
+        assert_eq!((parsed.nonce.as_str(), parsed.realm.as_str()), ("a,\"b\\", "r"));
     }
 
     proptest! {

@@ -58,10 +58,7 @@ const BLOCK: usize = 8;
 
 /// The state of one direction's cipher.
 enum Stream {
-    TripleDes {
-        cipher: Box<TdesEde2>,
-        chain: [u8; BLOCK],
-    },
+    TripleDes { cipher: Box<TdesEde2>, chain: [u8; BLOCK] },
     Rc4(Box<Rc4>),
 }
 
@@ -72,10 +69,7 @@ impl Stream {
             Cipher::TripleDes => {
                 let mut chain = [0; BLOCK];
                 chain.copy_from_slice(&key[8..]);
-                Self::TripleDes {
-                    cipher: Box::new(triple_des(&key)),
-                    chain,
-                }
+                Self::TripleDes { cipher: Box::new(triple_des(&key)), chain }
             }
         }
     }
@@ -93,10 +87,7 @@ impl Stream {
             Self::Rc4(cipher) => cipher.apply_keystream(data),
             Self::TripleDes { cipher, chain } => {
                 for block in data.chunks_exact_mut(BLOCK) {
-                    block
-                        .iter_mut()
-                        .zip(&*chain)
-                        .for_each(|(byte, mask)| *byte ^= mask);
+                    block.iter_mut().zip(&*chain).for_each(|(byte, mask)| *byte ^= mask);
                     let mut value = as_block(block);
                     cipher.encrypt_block(&mut value);
                     block.copy_from_slice(&value);
@@ -146,9 +137,7 @@ fn triple_des(key: &[u8; 16]) -> TdesEde2 {
 
 /// Seven bytes as eight of seven bits each, the lowest bit left for (odd) parity.
 fn spread(seven: &[u8]) -> [u8; 8] {
-    let bits = seven
-        .iter()
-        .fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+    let bits = seven.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
     std::array::from_fn(|at| {
         let byte = ((bits >> (7 * (7 - at))) as u8 & 0x7f) << 1;
         byte | u8::from(byte.count_ones().is_multiple_of(2))
@@ -175,20 +164,13 @@ pub struct Sealer {
 
 impl Sealer {
     pub(super) fn new(key: [u8; 16], cipher: Option<(Cipher, [u8; 16])>) -> Self {
-        Self {
-            key,
-            stream: cipher.map(|(cipher, key)| Stream::new(cipher, key)),
-            sequence: 0,
-        }
+        Self { key, stream: cipher.map(|(cipher, key)| Stream::new(cipher, key)), sequence: 0 }
     }
 
     /// The protected form of `message`; the order of calls is the order of sending.
     pub fn seal(&mut self, message: &[u8]) -> Vec<u8> {
         let mac = mac(&self.key, self.sequence, message);
-        let padding = self
-            .stream
-            .as_ref()
-            .map_or(0, |stream| stream.padding(message.len()));
+        let padding = self.stream.as_ref().map_or(0, |stream| stream.padding(message.len()));
         let mut out = message.to_vec();
         out.resize(message.len() + padding, padding as u8);
         out.extend_from_slice(&mac);
@@ -211,11 +193,7 @@ pub struct Opener {
 
 impl Opener {
     pub(super) fn new(key: [u8; 16], cipher: Option<(Cipher, [u8; 16])>) -> Self {
-        Self {
-            key,
-            stream: cipher.map(|(cipher, key)| Stream::new(cipher, key)),
-            sequence: 0,
-        }
+        Self { key, stream: cipher.map(|(cipher, key)| Stream::new(cipher, key)), sequence: 0 }
     }
 
     /// The message that `sealed` protects; messages must be opened in the order of their arrival.
@@ -223,10 +201,7 @@ impl Opener {
     /// # Errors
     /// [`SaslError::Integrity`]: the connection must then be given up.
     pub fn open(&mut self, sealed: &[u8]) -> Result<Vec<u8>, SaslError> {
-        let body = sealed
-            .len()
-            .checked_sub(TRAILER_LENGTH)
-            .ok_or(SaslError::Integrity("it is too short"))?;
+        let body = sealed.len().checked_sub(TRAILER_LENGTH).ok_or(SaslError::Integrity("it is too short"))?;
         let (body, trailer) = sealed.split_at(body);
         if trailer[..2] != [0, 1] || trailer[2..] != self.sequence.to_be_bytes() {
             return Err(SaslError::Integrity("it is out of sequence"));
@@ -235,10 +210,7 @@ impl Opener {
         let message_length = self.uncover(&mut body)?;
         let received = body.len() - MAC_LENGTH;
         let expected = mac(&self.key, self.sequence, &body[..message_length]);
-        let differences = expected
-            .iter()
-            .zip(&body[received..])
-            .fold(0, |sum, (a, b)| sum | (a ^ b));
+        let differences = expected.iter().zip(&body[received..]).fold(0, |sum, (a, b)| sum | (a ^ b));
         if differences != 0 {
             return Err(SaslError::Integrity("its authentication code is wrong"));
         }
@@ -250,16 +222,10 @@ impl Opener {
     /// Decrypts in place and tells how long the message in it is.
     fn uncover(&mut self, body: &mut [u8]) -> Result<usize, SaslError> {
         let Some(stream) = &mut self.stream else {
-            return body
-                .len()
-                .checked_sub(MAC_LENGTH)
-                .ok_or(SaslError::Integrity("it is too short"));
+            return body.len().checked_sub(MAC_LENGTH).ok_or(SaslError::Integrity("it is too short"));
         };
         stream.decrypt(body);
-        let padded = body
-            .len()
-            .checked_sub(MAC_LENGTH)
-            .ok_or(SaslError::Integrity("it is too short"))?;
+        let padded = body.len().checked_sub(MAC_LENGTH).ok_or(SaslError::Integrity("it is too short"))?;
         if matches!(stream, Stream::Rc4(_)) {
             return Ok(padded);
         }
@@ -267,9 +233,7 @@ impl Opener {
             return Err(SaslError::Integrity("it is no whole number of blocks"));
         }
         let padding = usize::from(body[padded - 1]);
-        let message = padded
-            .checked_sub(padding)
-            .filter(|_| (1..=BLOCK).contains(&padding));
+        let message = padded.checked_sub(padding).filter(|_| (1..=BLOCK).contains(&padding));
         message.ok_or(SaslError::Integrity("its padding is wrong"))
     }
 }

@@ -16,21 +16,18 @@ pub async fn nodes_metrics_and_queues() -> anyhow::Result<()> {
     let yarn = yarn()?;
     let nodes = yarn.nodes(&[NodeState::Running]).await?;
     let metrics = yarn.metrics().await?;
+    ensure!(!nodes.is_empty() && metrics.active as usize == nodes.len(), "{metrics:?} {nodes:?}");
     ensure!(
-        !nodes.is_empty() && metrics.active as usize == nodes.len(),
-        "{metrics:?} {nodes:?}"
-    );
-    ensure!(
-        nodes
-            .iter()
-            .all(|node| node.capability.memory_mb > 0 && node.rack.starts_with('/')),
+        nodes.iter().all(|node| node.capability.memory_mb > 0 && node.rack.starts_with('/')),
         "{nodes:?}"
     );
+    // Many calls share one connection and get their own answers.
+    let many = futures::future::try_join_all((0..200).map(|_| yarn.metrics())).await?;
+    ensure!(many.iter().all(|one| one.active == metrics.active), "{many:?}");
+    let types = yarn.resource_types().await?;
+    ensure!(types.iter().any(|name| name == "memory-mb"), "{types:?}");
     let root = yarn.queues().await?;
-    ensure!(
-        root.children.iter().any(|queue| queue.name == "default"),
-        "{root:?}"
-    );
+    ensure!(root.children.iter().any(|queue| queue.name == "default"), "{root:?}");
     ensure!(yarn.queue("no such queue").await?.is_none());
     Ok(())
 }
@@ -45,17 +42,10 @@ pub async fn submit_report_kill() -> anyhow::Result<()> {
     context.application_type = "KVICK".into();
     context.lifetime = Some(Duration::from_secs(300));
     yarn.submit(&context).await?;
-    yarn.submit(&context)
-        .await
-        .context("a repeated submission")?;
-    let report = wait(&yarn, id, |report| {
-        report.state == ApplicationState::Accepted
-    })
-    .await?;
+    yarn.submit(&context).await.context("a repeated submission")?;
+    let report = wait(&yarn, id, |report| report.state == ApplicationState::Accepted).await?;
     ensure!(
-        report.user == current_user()
-            && report.application_type == "KVICK"
-            && report.tags == ["live"],
+        report.user == current_user() && report.application_type == "KVICK" && report.tags == ["live"],
         "{report:?}"
     );
     let filter = ApplicationFilter {
@@ -63,33 +53,15 @@ pub async fn submit_report_kill() -> anyhow::Result<()> {
         states: vec![ApplicationState::Accepted],
         ..Default::default()
     };
-    ensure!(
-        yarn.applications(&filter)
-            .await?
-            .iter()
-            .any(|report| report.id == id)
-    );
+    ensure!(yarn.applications(&filter).await?.iter().any(|report| report.id == id));
     let attempts = yarn.attempts(id).await?;
-    ensure!(
-        attempts.len() == 1 && attempts[0].id.application_id == id,
-        "{attempts:?}"
-    );
+    ensure!(attempts.len() == 1 && attempts[0].id.application_id == id, "{attempts:?}");
     yarn.kill(id, "enough").await?;
     let report = wait(&yarn, id, |report| report.state.is_terminal()).await?;
-    ensure!(
-        report.state == ApplicationState::Killed && report.diagnostics.contains("enough"),
-        "{report:?}"
-    );
+    ensure!(report.state == ApplicationState::Killed && report.diagnostics.contains("enough"), "{report:?}");
     let unknown = ApplicationId { id: 9999, ..id };
-    let error = yarn
-        .report(unknown)
-        .await
-        .err()
-        .context("an unknown application has a report")?;
-    ensure!(
-        error.is_application_not_found() && error.to_string().contains(&unknown.to_string()),
-        "{error}"
-    );
+    let error = yarn.report(unknown).await.err().context("an unknown application has a report")?;
+    ensure!(error.is_application_not_found() && error.to_string().contains(&unknown.to_string()), "{error}");
     Ok(())
 }
 
@@ -98,16 +70,8 @@ pub async fn bad_submissions_say_why() -> anyhow::Result<()> {
     let (id, max) = yarn.new_application().await?;
     let mut context = SubmissionContext::new(id, "live test: too large", shell("true"));
     context.resource = Resource::new(max.memory_mb * 2, 1);
-    let error = yarn
-        .submit(&context)
-        .await
-        .err()
-        .context("a too large master was accepted")?
-        .to_string();
-    ensure!(
-        error.contains("InvalidResourceRequestException") && !error.contains('\n'),
-        "{error}"
-    );
+    let error = yarn.submit(&context).await.err().context("a too large master was accepted")?.to_string();
+    ensure!(error.contains("InvalidResourceRequestException") && !error.contains('\n'), "{error}");
     let (id, _) = yarn.new_application().await?;
     let mut context = SubmissionContext::new(id, "live test: wrong time", shell("true"));
     context.resource = Resource::new(256, 1);
@@ -123,8 +87,7 @@ pub async fn bad_submissions_say_why() -> anyhow::Result<()> {
     yarn.submit(&context).await?;
     let report = wait(&yarn, id, |report| report.state.is_terminal()).await?;
     ensure!(
-        report.state == ApplicationState::Failed
-            && report.diagnostics.contains("changed on src filesystem"),
+        report.state == ApplicationState::Failed && report.diagnostics.contains("changed on src filesystem"),
         "{report:?}"
     );
     Ok(())
@@ -145,11 +108,7 @@ pub async fn dead_addresses_are_passed_over() -> anyhow::Result<()> {
     let yarn = YarnClient::connect(&two("127.0.0.1:1")?, &current_user(), PATIENCE)?;
     let begun = Instant::now();
     yarn.metrics().await?;
-    ensure!(
-        begun.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        begun.elapsed()
-    );
+    ensure!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     Ok(())
 }
 
@@ -158,17 +117,8 @@ pub async fn giving_up_is_timely() -> anyhow::Result<()> {
     conf.set("yarn.resourcemanager.address", "127.0.0.1:1");
     let yarn = YarnClient::connect(&conf, &current_user(), Duration::from_secs(2))?;
     let begun = Instant::now();
-    let error = yarn
-        .metrics()
-        .await
-        .err()
-        .context("there is nobody")?
-        .to_string();
-    ensure!(
-        begun.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begun.elapsed()
-    );
+    let error = yarn.metrics().await.err().context("there is nobody")?.to_string();
+    ensure!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     ensure!(
         error.contains("127.0.0.1:1") && error.contains("refused") && error.contains("gave up"),
         "{error}"
@@ -178,17 +128,9 @@ pub async fn giving_up_is_timely() -> anyhow::Result<()> {
 
 pub async fn a_web_port_is_no_rpc_port() -> anyhow::Result<()> {
     let mut conf = conf()?;
-    conf.set(
-        "yarn.resourcemanager.address",
-        conf.web_addresses()?[0].to_string(),
-    );
+    conf.set("yarn.resourcemanager.address", conf.web_addresses()?[0].to_string());
     let yarn = YarnClient::connect(&conf, &current_user(), Duration::from_secs(2))?;
-    let error = yarn
-        .metrics()
-        .await
-        .err()
-        .context("a web server answered")?
-        .to_string();
+    let error = yarn.metrics().await.err().context("a web server answered")?.to_string();
     ensure!(error.contains("closed the connection"), "{error}");
     Ok(())
 }
@@ -196,29 +138,17 @@ pub async fn a_web_port_is_no_rpc_port() -> anyhow::Result<()> {
 pub async fn delegation_tokens() -> anyhow::Result<()> {
     let conf = conf()?;
     let token = yarn()?.delegation_token("yarn", &conf).await?;
-    ensure!(
-        token.service == conf.resource_manager_addresses()?[0].to_string(),
-        "{token:?}"
-    );
+    ensure!(token.service == conf.resource_manager_addresses()?[0].to_string(), "{token:?}");
     let mut credentials = Credentials::new();
     credentials.add_token(token.service.clone(), token);
     let by_token = YarnClient::with_credentials(&conf, "nobody", &credentials, PATIENCE)?;
     by_token.metrics().await.context("by token")?;
     let url = conf.get_or("fs.defaultFS", "");
-    let authority = url
-        .strip_prefix("hdfs://")
-        .context("the cluster has no HDFS")?
-        .trim_end_matches('/')
-        .to_owned();
-    let tokens =
-        hdfs_delegation_tokens(&conf, &authority, &current_user(), "yarn", PATIENCE).await?;
+    let authority =
+        url.strip_prefix("hdfs://").context("the cluster has no HDFS")?.trim_end_matches('/').to_owned();
+    let tokens = hdfs_delegation_tokens(&conf, &authority, &current_user(), "yarn", PATIENCE).await?;
     let expected = conf.get_bool("dfs.namenode.delegation.token.always-use", false);
     ensure!(tokens.is_empty() != expected, "{tokens:?}");
-    ensure!(
-        tokens
-            .iter()
-            .all(|token| token.kind == "HDFS_DELEGATION_TOKEN"),
-        "{tokens:?}"
-    );
+    ensure!(tokens.iter().all(|token| token.kind == "HDFS_DELEGATION_TOKEN"), "{tokens:?}");
     Ok(())
 }

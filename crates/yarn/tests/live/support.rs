@@ -21,10 +21,7 @@ pub fn yarn() -> anyhow::Result<YarnClient> {
 
 /// A launch of one shell command.
 pub fn shell(command: &str) -> LaunchContext {
-    LaunchContext {
-        command: vec![command.to_owned()],
-        ..LaunchContext::default()
-    }
+    LaunchContext { command: vec![command.to_owned()], ..LaunchContext::default() }
 }
 
 /// Asks for the report until it is as wished.
@@ -48,18 +45,22 @@ pub async fn wait(
 
 /// Submits an application whose master is this process; gives its credentials.
 pub async fn unmanaged(yarn: &YarnClient) -> anyhow::Result<(ApplicationId, Credentials)> {
+    unmanaged_keeping(yarn, false).await
+}
+
+/// As [`unmanaged`]; with `keep`, containers outlive their master.
+pub async fn unmanaged_keeping(
+    yarn: &YarnClient,
+    keep: bool,
+) -> anyhow::Result<(ApplicationId, Credentials)> {
     let (id, _) = yarn.new_application().await?;
     let mut context = SubmissionContext::new(id, "live test", LaunchContext::default());
     context.unmanaged = true;
+    context.keep_containers = keep;
     context.max_attempts = 1;
     yarn.submit(&context).await?;
-    let report = wait(yarn, id, |report| {
-        report.am_rm_token.is_some() || report.state.is_terminal()
-    })
-    .await?;
-    let token: Token = report
-        .am_rm_token
-        .with_context(|| format!("no token: {}", report.diagnostics))?;
+    let report = wait(yarn, id, |report| report.am_rm_token.is_some() || report.state.is_terminal()).await?;
+    let token: Token = report.am_rm_token.with_context(|| format!("no token: {}", report.diagnostics))?;
     let mut credentials = Credentials::new();
     credentials.add_token("", token);
     Ok((id, credentials))

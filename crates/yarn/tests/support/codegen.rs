@@ -14,10 +14,7 @@ pub fn generate() -> anyhow::Result<Vec<(PathBuf, String)>> {
     let protos = root.join("proto");
     let descriptors = protox::compile(["common.proto", "yarn.proto"], [&protos])?;
     let out = tempfile::tempdir()?;
-    prost_build::Config::new()
-        .bytes(["."])
-        .out_dir(out.path())
-        .compile_fds(descriptors)?;
+    prost_build::Config::new().bytes(["."]).out_dir(out.path()).compile_fds(descriptors)?;
     let mut files = Vec::new();
     for name in ["hadoop.common.rs", "hadoop.yarn.rs"] {
         let text = std::fs::read_to_string(out.path().join(name))?;

@@ -1,0 +1,102 @@
+//! `flink run` and `flink run-application`.
+
+use super::AlreadyTold;
+use crate::args::ProgramArgs;
+use crate::cluster;
+use crate::console;
+use crate::deploy::{Deployment, Kind, wait};
+use crate::execution::{self, Destination, Execution, Preparation};
+use crate::jar::{self, UnpackedProgram};
+use crate::settings::{Settings, Target};
+use anyhow::{Context, Result, anyhow, bail};
+use kvick_core::application_spec::ApplicationMode;
+use kvick_core::config::{Configuration, options};
+use kvick_core::job::ProgramSpec;
+use kvick_rpc::host::ProgramExit;
+use std::os::unix::process::ExitStatusExt;
+use tokio::process::Command;
+
+/// Tells a program that runs by itself how it is configured: a JSON object of keys and values.
+const LOCAL_CONFIG_ENV: &str = "KVICK_LOCAL_CONFIG";
+
+/// `flink run`
+pub async fn run(args: &ProgramArgs) -> Result<()> {
+    let settings = Settings::resolve(&args.cluster)?.with_program(args);
+    settings.report(&args.cluster.warnings)?;
+    if args.cluster.query {
+        return super::session::query(&settings).await;
+    }
+    if settings.target == Target::YarnApplication {
+        bail!(
+            "The target yarn-application runs the program on the cluster: use flink run-application -t yarn-application."
+        );
+    }
+    refuse_restore(&settings.config)?;
+    let program = jar::unpack(&args.jar, args.entry.as_deref())?;
+    let destination = match &settings.target {
+        Target::Local => return local(&settings.config, &program, &args.args).await,
+        Target::YarnPerJob => {
+            console::warn(
+                console::DESCRIPTOR,
+                "Job Clusters are deprecated since Flink 1.15. Please use an Application Cluster/Application Mode instead.",
+            );
+            Destination::PerJob(Preparation::begin(&settings.config, &program.jar))
+        }
+        _ => Destination::cluster(cluster::connect(&settings).await?),
+    };
+    let (entry, args) = (args.entry.as_deref(), args.args.as_slice());
+    execution::run(Execution { program: &program, entry, args, config: &settings.config, destination }).await
+}
+
+/// A job that should go on from a savepoint must not begin anew without a word.
+fn refuse_restore(config: &Configuration) -> Result<()> {
+    match config.get(&options::RESTORE_PATH)? {
+        Some(path) => bail!(
+            "Starting from a savepoint or checkpoint ({path}) is not supported yet by this version: run the job without -s (execution.state-recovery.path)"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The program runs its jobs itself; its exit code is ours.
+async fn local(config: &Configuration, program: &UnpackedProgram, args: &[String]) -> Result<()> {
+    let mut command = Command::new(&program.program);
+    command.args(args).env(LOCAL_CONFIG_ENV, serde_json::to_string(config)?);
+    let status =
+        command.status().await.with_context(|| format!("Cannot start {}", program.program.display()))?;
+    match (ProgramExit::from(status), status.signal()) {
+        (exit, _) if exit.success() => Ok(()),
+        (ProgramExit::Code(code), _) => Err(AlreadyTold(u8::try_from(code).unwrap_or(1)).into()),
+        (exit, _) => Err(anyhow!("The main method caused an error: the program ended with {exit}.")),
+    }
+}
+
+/// `flink run-application`
+pub async fn run_application(args: &ProgramArgs) -> Result<()> {
+    let settings = Settings::resolve(&args.cluster)?.with_program(args);
+    settings.report(&args.cluster.warnings)?;
+    if settings.target != Target::YarnApplication {
+        let actual = args.cluster.target.as_deref().unwrap_or("none");
+        return Err(anyhow!("Expected deployment.target=yarn-application but actual one was {actual}")
+            .context("Couldn't deploy Yarn Application Cluster."));
+    }
+    refuse_restore(&settings.config)?;
+    let jar = jar::check(&args.jar, args.entry.as_deref())?;
+    let deployment = Deployment::prepare(&settings.config, Kind::Application, Some(&jar)).await;
+    let deployment = deployment.context(Kind::Application.failed())?;
+    let artifact = deployment.jar().cloned().ok_or_else(|| anyhow!("{} was not uploaded", jar.display()))?;
+    let program = ProgramSpec { jar: artifact, entry: args.entry.clone(), args: args.args.clone() };
+    let id = deployment.new_id().await?;
+    let report = tokio::select! {
+        report = deployment.deploy(id, ApplicationMode::Application { program }) => report?,
+        interrupted = execution::signalled() => {
+            deployment.abandon(id).await;
+            return Err(AlreadyTold(interrupted.0).into());
+        }
+    };
+    // A program that was quicker than this client has left nothing to point to.
+    if report.state.is_terminal() {
+        return wait::not_failed(&report);
+    }
+    wait::rest_address(&report).map(|_| ())
+}

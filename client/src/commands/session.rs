@@ -1,0 +1,139 @@
+//! `yarn-session`: starts a session on YARN or attaches to one, and ends it when told.
+
+mod repl;
+mod table;
+
+use super::AlreadyTold;
+use crate::args::SessionArgs;
+use crate::cluster::{self, Running};
+use crate::console;
+use crate::deploy::{Deployment, Hadoop, Kind, wait};
+use crate::execution;
+use crate::rest::RestClient;
+use crate::settings::{SessionProperties, Settings, properties};
+use anyhow::{Context, Result};
+use kvick_core::application_spec::ApplicationMode;
+use kvick_yarn::records::NodeState;
+use repl::End;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long an application may take to end after it was told to.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);
+
+/// `yarn-session`
+pub async fn session(args: &SessionArgs) -> Result<()> {
+    let mut cluster_args = args.cluster.clone();
+    // A session is started anew whatever an earlier one left behind.
+    cluster_args.yarn_options = true;
+    let settings = Settings::resolve(&cluster_args)?;
+    settings.report(&cluster_args.warnings)?;
+    if cluster_args.query {
+        return query(&settings).await;
+    }
+    match &cluster_args.application_id {
+        Some(id) => attach(&settings, id).await,
+        None => start(&settings, args).await,
+    }
+}
+
+async fn start(settings: &Settings, args: &SessionArgs) -> Result<()> {
+    let deployment = Deployment::prepare(&settings.config, Kind::Session, None).await;
+    let deployment = deployment.context(Kind::Session.failed())?;
+    let id = deployment.new_id().await?;
+    let deployed = async {
+        let report = deployment.deploy(id, ApplicationMode::Session).await?;
+        wait::rest_address(&report)
+    };
+    let address = tokio::select! {
+        address = deployed => address?,
+        interrupted = execution::signalled() => {
+            deployment.abandon(id).await;
+            return Err(AlreadyTold(interrupted.0).into());
+        }
+    };
+    let path = properties::location(&settings.config)?;
+    let dynamic = args.cluster.dynamic.iter().cloned().collect();
+    let session = SessionProperties { path, application_id: id.to_string(), dynamic };
+    if let Err(error) = properties::write(&session) {
+        deployment.abandon(id).await;
+        return Err(error);
+    }
+    console::line(format!("JobManager Web Interface: http://{address}"));
+    if args.cluster.detached {
+        console::info(console::SESSION_CLI, super::detached_text(&session.application_id));
+        return Ok(());
+    }
+    let running = Running { yarn: deployment.yarn, id, address };
+    match repl::run(&running).await? {
+        End::Stop => stop(settings, &running, &session.path).await,
+        End::Interrupted(code) => {
+            // Who started the session takes it along.
+            stop(settings, &running, &session.path).await?;
+            Err(AlreadyTold(code).into())
+        }
+        End::Gone => gone(&running, &session.path).await,
+    }
+}
+
+async fn attach(settings: &Settings, id: &str) -> Result<()> {
+    let running = cluster::running(settings, id).await?;
+    let path = properties::location(&settings.config)?;
+    console::line(format!("JobManager Web Interface: http://{}", running.address));
+    match repl::run(&running).await? {
+        End::Stop => stop(settings, &running, &path).await,
+        // Who only looked in leaves it as it is.
+        End::Interrupted(code) => Err(AlreadyTold(code).into()),
+        End::Gone => gone(&running, &path).await,
+    }
+}
+
+/// Tells the application to end; one that does not is killed.
+async fn stop(settings: &Settings, running: &Running, properties: &Path) -> Result<()> {
+    let rest = RestClient::new(&running.address, &settings.config)?;
+    if let Err(error) = rest.shut_down().await {
+        console::warn(
+            console::SESSION_CLI,
+            format!("The application does not take the word to stop: {error}"),
+        );
+    }
+    let deadline = Instant::now() + STOP_PATIENCE;
+    while !running.yarn.report(running.id).await?.state.is_terminal() {
+        if Instant::now() > deadline {
+            console::warn(console::SESSION_CLI, "The application did not stop in time and is killed.");
+            running.yarn.kill(running.id, "The session did not stop when told to").await?;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    gone(running, properties).await
+}
+
+/// Says how the application ended.
+async fn gone(running: &Running, path: &Path) -> Result<()> {
+    if properties::delete(path, &running.id.to_string()) {
+        console::info(console::SESSION_CLI, format!("Deleted Yarn properties file at {}", path.display()));
+    }
+    let report = running.yarn.report(running.id).await?;
+    console::info(
+        console::SESSION_CLI,
+        format!(
+            "Application {} finished with state {} and final state {} at {}",
+            report.id, report.state, report.final_status, report.finish_time
+        ),
+    );
+    if report.final_status == kvick_yarn::records::FinalStatus::Failed {
+        console::warn(console::SESSION_CLI, format!("Application diagnostics: {}", report.diagnostics));
+        console::warn(console::SESSION_CLI, wait::logs_hint(report.id));
+        return Err(AlreadyTold(1).into());
+    }
+    Ok(())
+}
+
+/// Prints the resources of the YARN cluster.
+pub async fn query(settings: &Settings) -> Result<()> {
+    let yarn = Hadoop::load(&settings.config)?.yarn()?;
+    let running = [NodeState::Running];
+    let (nodes, metrics, queues) = tokio::try_join!(yarn.nodes(&running), yarn.metrics(), yarn.queues())?;
+    console::line(table::table(&nodes, metrics.node_managers, &queues));
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! Where the jobs of a program go: to an application on YARN of their own, or to a cluster that runs.
+
+use super::Accepted;
+use super::interrupt::Cleanup;
+use crate::cluster::{Cluster, Running};
+use crate::console;
+use crate::deploy::{Deployment, Hadoop, Kind, resources, wait};
+use crate::rest::RestClient;
+use anyhow::{Context, Result, anyhow};
+use kvick_core::application_spec::ApplicationMode;
+use kvick_core::config::Configuration;
+use kvick_core::ids::JobId;
+use kvick_core::job::{Artifact, JobSubmission};
+use kvick_yarn::ids::ApplicationId;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// Where jobs go.
+pub enum Destination {
+    /// Each to an application of its own; the preparation has begun while the program builds its graph.
+    PerJob(Preparation),
+    /// To this cluster. The jar is uploaded with the first job.
+    Cluster {
+        /// The cluster.
+        rest: RestClient,
+        /// The application that it is, where it is one.
+        watch: Option<Watch>,
+        /// The jar, once it is uploaded.
+        jar: Option<Artifact>,
+    },
+}
+
+/// A deployment that is being prepared, or is ready.
+pub enum Preparation {
+    /// Under way.
+    Running(JoinHandle<Result<Deployment>>),
+    /// Done.
+    Ready(Arc<Deployment>),
+    /// Failed; the error was handed out.
+    Failed,
+}
+
+impl Preparation {
+    /// Begins at once.
+    pub fn begin(config: &Configuration, jar: &Path) -> Preparation {
+        let (config, jar) = (config.clone(), jar.to_path_buf());
+        let runtime = Handle::current();
+        // On a thread of its own: the upload's future cannot move between threads.
+        Preparation::Running(tokio::task::spawn_blocking(move || {
+            runtime.block_on(Deployment::prepare(&config, Kind::PerJob, Some(&jar)))
+        }))
+    }
+
+    async fn ready(&mut self) -> Result<Arc<Deployment>> {
+        match std::mem::replace(self, Preparation::Failed) {
+            Preparation::Running(task) => {
+                let deployment = Arc::new(task.await?.context(Kind::PerJob.failed())?);
+                *self = Preparation::Ready(Arc::clone(&deployment));
+                Ok(deployment)
+            }
+            Preparation::Ready(deployment) => {
+                *self = Preparation::Ready(Arc::clone(&deployment));
+                Ok(deployment)
+            }
+            Preparation::Failed => Err(anyhow!("The deployment could not be prepared.")),
+        }
+    }
+}
+
+/// An application on YARN whose end would explain why its jobs are not heard of any more.
+#[derive(Clone)]
+pub enum Watch {
+    /// Deployed by us.
+    Own(Arc<Deployment>, ApplicationId),
+    /// Found.
+    Found(Arc<Running>),
+}
+
+impl Watch {
+    /// Says how the application ended, if it has.
+    pub async fn explain(&self, job: JobId, error: anyhow::Error) -> anyhow::Error {
+        let report = match self {
+            Watch::Own(deployment, id) => deployment.yarn.report(*id).await,
+            Watch::Found(running) => running.yarn.report(running.id).await,
+        };
+        match report {
+            Ok(report) if report.state.is_terminal() => {
+                wait::ended(&report).context(format!("Job failed (JobID: {job})"))
+            }
+            _ => error,
+        }
+    }
+}
+
+impl Destination {
+    /// A cluster that runs.
+    pub fn cluster(cluster: Cluster) -> Destination {
+        let watch = cluster.application.map(|running| Watch::Found(Arc::new(running)));
+        Destination::Cluster { rest: cluster.rest, watch, jar: None }
+    }
+
+    /// The jar where the cluster finds it.
+    ///
+    /// # Errors
+    /// It cannot be uploaded.
+    pub async fn jar(&mut self, config: &Configuration, path: &Path) -> Result<Artifact> {
+        match self {
+            Destination::PerJob(preparation) => {
+                let deployment = preparation.ready().await?;
+                deployment.jar().cloned().ok_or_else(|| anyhow!("{} was not uploaded", path.display()))
+            }
+            Destination::Cluster { jar: Some(artifact), .. } => Ok(artifact.clone()),
+            Destination::Cluster { jar, .. } => {
+                let artifact = match Hadoop::find(config)? {
+                    Some(hadoop) => resources::provide_jar(&hadoop, config, path).await?,
+                    // Without Hadoop the cluster is on this machine, or shares its disks.
+                    None => resources::local_jar(path)?,
+                };
+                *jar = Some(artifact.clone());
+                Ok(artifact)
+            }
+        }
+    }
+
+    /// Submits a job.
+    ///
+    /// # Errors
+    /// It is not accepted, or its application does not start.
+    pub async fn submit(
+        &mut self,
+        config: &Configuration,
+        job: JobSubmission,
+        detached: bool,
+        cleanup: &Cleanup,
+    ) -> Result<Accepted> {
+        let job_id = job.job_id;
+        let (rest, watch) = match self {
+            Destination::PerJob(preparation) => {
+                let deployment = preparation.ready().await?;
+                let (id, address) = deploy_job(&deployment, job, detached, cleanup).await?;
+                (RestClient::new(&address, config)?, Some(Watch::Own(deployment, id)))
+            }
+            Destination::Cluster { rest, watch, .. } => {
+                rest.submit(&job).await.context("Failed to execute job.")?;
+                (rest.clone(), watch.clone())
+            }
+        };
+        Ok(Accepted { job_id, rest, watch })
+    }
+}
+
+async fn deploy_job(
+    deployment: &Arc<Deployment>,
+    job: JobSubmission,
+    detached: bool,
+    cleanup: &Cleanup,
+) -> Result<(ApplicationId, String)> {
+    let id = deployment.new_id().await.context(Kind::PerJob.failed())?;
+    cleanup.abandon(Arc::clone(deployment), id);
+    let mode = ApplicationMode::PerJob { submission: Some(Box::new(job)), detached };
+    let report = deployment.deploy(id, mode).await?;
+    cleanup.forget();
+    if detached {
+        console::info(console::DESCRIPTOR, crate::commands::detached_text(&id.to_string()));
+        if report.state.is_terminal() {
+            // The job was quicker than this client, which has no more to ask of it.
+            wait::not_failed(&report)?;
+            return Ok((id, format!("{}:{}", report.host, report.rpc_port)));
+        }
+    }
+    Ok((id, wait::rest_address(&report)?))
+}

@@ -56,7 +56,9 @@ pub fn kill(id: &str) {
 
 /// The user as whom everything runs.
 pub fn user() -> String {
-    std::env::var("HADOOP_USER_NAME").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".to_string())
+    std::env::var("HADOOP_USER_NAME")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "root".to_string())
 }
 
 /// The address of an application's REST API, from YARN's record.
@@ -77,7 +79,9 @@ fn rm_report_tracking(id: &str) -> Option<String> {
 /// Asserts that an application left nothing: no process, no container, no staging directory.
 #[track_caller]
 pub fn nothing_left(id: &str) {
-    until(&format!("the last process of {id}"), Duration::from_secs(20), || processes(id).is_empty().then_some(()));
+    until(&format!("the last process of {id}"), Duration::from_secs(20), || {
+        processes(id).is_empty().then_some(())
+    });
     let staging = fs(&["ls", &format!(".flink/{id}")]);
     assert_ne!(staging.code, 0, "the staging directory of {id} is still there:\n{}", staging.out);
 }

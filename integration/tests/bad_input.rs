@@ -91,7 +91,10 @@ fn more_cores_than_a_node_has() {
 
 #[test]
 fn an_input_that_does_not_exist_fails_the_job_and_is_named() {
-    let ran = refused(&[&wordcount(), "--input", "hdfs:///nonexistent/input", "--output", "hdfs:///tmp/x"], "/nonexistent/input");
+    let ran = refused(
+        &[&wordcount(), "--input", "hdfs:///nonexistent/input", "--output", "hdfs:///tmp/x"],
+        "/nonexistent/input",
+    );
     assert!(ran.err.contains("yarn logs -applicationId application_"), "{}", ran.err);
 }
 
@@ -109,8 +112,11 @@ fn an_output_that_exists_is_not_overwritten() {
 
 #[test]
 fn no_hadoop_configuration() {
-    let ran = run(command("flink").args(["run", "-m", "yarn-cluster", &wordcount()]).env_remove("HADOOP_CONF_DIR")
-        .env_remove("YARN_CONF_DIR").env_remove("HADOOP_HOME"));
+    let ran = run(command("flink")
+        .args(["run", "-m", "yarn-cluster", &wordcount()])
+        .env_remove("HADOOP_CONF_DIR")
+        .env_remove("YARN_CONF_DIR")
+        .env_remove("HADOOP_HOME"));
     ran.fails(1).says("HADOOP_CONF_DIR");
 }
 
@@ -132,7 +138,9 @@ fn changed_conf(file: &str, key: &str, value: &str) -> tempfile::TempDir {
 
 #[track_caller]
 fn with_conf(conf: &tempfile::TempDir) -> Ran {
-    let ran = run(command("flink").args(["run", "-m", "yarn-cluster", &wordcount()]).env("HADOOP_CONF_DIR", conf.path())
+    let ran = run(command("flink")
+        .args(["run", "-m", "yarn-cluster", &wordcount()])
+        .env("HADOOP_CONF_DIR", conf.path())
         .env("YARN_CONF_DIR", conf.path()));
     let ran = ran.fails(1);
     assert!(ran.took < Duration::from_secs(30), "it took {:?}", ran.took);
@@ -141,7 +149,8 @@ fn with_conf(conf: &tempfile::TempDir) -> Ran {
 
 #[test]
 fn a_resource_manager_that_is_down() {
-    with_conf(&changed_conf("yarn-site.xml", "yarn.resourcemanager.address", "127.0.0.1:1")).says("127.0.0.1:1");
+    with_conf(&changed_conf("yarn-site.xml", "yarn.resourcemanager.address", "127.0.0.1:1"))
+        .says("127.0.0.1:1");
 }
 
 #[test]
@@ -160,7 +169,14 @@ fn a_staging_directory_that_cannot_be_written() {
     fs(&["mkdir", &dir]).ok();
     fs(&["chmod", "555", &dir]).ok();
     let staging = format!("yarn.staging-directory={dir}");
-    let ran = run(command("flink").env("HADOOP_USER_NAME", "mallory").args(["run", "-m", "yarn-cluster", "-yD", &staging, &wordcount()]));
+    let ran = run(command("flink").env("HADOOP_USER_NAME", "mallory").args([
+        "run",
+        "-m",
+        "yarn-cluster",
+        "-yD",
+        &staging,
+        &wordcount(),
+    ]));
     fs(&["rm", &dir]).ok();
     ran.fails(1).says(&dir);
 }
@@ -168,7 +184,9 @@ fn a_staging_directory_that_cannot_be_written() {
 #[test]
 fn an_hdfs_in_safe_mode() {
     let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.sh");
-    let safemode = |what: &str| run(std::process::Command::new(&cluster).args(["hdfs", "dfsadmin", "-safemode", what])).ok();
+    let safemode = |what: &str| {
+        run(std::process::Command::new(&cluster).args(["hdfs", "dfsadmin", "-safemode", what])).ok()
+    };
     safemode("enter");
     // A directory that no earlier run has filled: something has to be uploaded.
     let staging = format!("yarn.staging-directory=/kvick-test-safe-{}", std::process::id());

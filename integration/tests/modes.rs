@@ -1,6 +1,8 @@
 //! The three modes, each as a person types it, with YARN's own view of it, and nothing left afterwards.
 
-use kvick_integration::cluster::{application, applications, container_sizes, ended, kill, nothing_left, rest};
+use kvick_integration::cluster::{
+    application, applications, container_sizes, ended, kill, nothing_left, rest,
+};
 use kvick_integration::command::{Ran, command, example, flink, fs, run, yarn_session};
 use kvick_integration::http::{json, request};
 use kvick_integration::wait::until;
@@ -70,19 +72,23 @@ fn per_job_mode_counts_words_on_hdfs() {
     let expected = ["be 2", "is 1", "not 1", "or 1", "question 1", "that 1", "the 1", "to 2"];
     assert_eq!(sorted_lines(&counts), expected);
     let app = ended(&ran.application());
-    expect_app(&app, &[
-        ("name", "Flink per-job cluster"),
-        ("applicationType", "Apache Flink"),
-        ("queue", "root.default"),
-        ("finalStatus", "SUCCEEDED"),
-    ]);
+    expect_app(
+        &app,
+        &[
+            ("name", "Flink per-job cluster"),
+            ("applicationType", "Apache Flink"),
+            ("queue", "root.default"),
+            ("finalStatus", "SUCCEEDED"),
+        ],
+    );
     nothing_left(&ran.application());
 }
 
 #[test]
 fn the_old_flags_choose_sizes_and_detach() {
     let jar = example("streaming/TopSpeedWindowing.jar");
-    let options = "run -m yarn-cluster -yn 2 -yjm 1024 -ytm 1024 -ys 4 -yd -yD env.test=1 -ynm old -yqu other -p 5";
+    let options =
+        "run -m yarn-cluster -yn 2 -yjm 1024 -ytm 1024 -ys 4 -yd -yD env.test=1 -ynm old -yqu other -p 5";
     let ran = flink(options.split(' ').chain([jar.as_str()])).ok();
     let (id, job) = (ran.application(), ran.job());
     assert!(ran.out.contains(&format!("yarn application -kill {id}")), "{}", ran.out);
@@ -90,7 +96,10 @@ fn the_old_flags_choose_sizes_and_detach() {
     let app = application(&id);
     expect_app(&app, &[("name", "old"), ("queue", "root.other"), ("state", "RUNNING")]);
     let config = json(&format!("{}/jobmanager/config", rest(&id)));
-    assert!(config.as_array().unwrap().iter().any(|e| e["key"] == "env.test" && e["value"] == "1"), "{config}");
+    assert!(
+        config.as_array().unwrap().iter().any(|e| e["key"] == "env.test" && e["value"] == "1"),
+        "{config}"
+    );
     let list = flink(["list", "-yid", &id]).ok();
     assert!(list.out.contains(&format!("{job} : ")) && list.out.contains("(RUNNING)"), "{}", list.out);
     flink(["cancel", "-yid", &id, &job]).ok().says(&format!("Cancelled job {job}."));
@@ -100,7 +109,8 @@ fn the_old_flags_choose_sizes_and_detach() {
 
 #[test]
 fn a_detached_session_runs_lists_and_cancels_jobs() {
-    let started = yarn_session("-n 2 -tm 800 -s 1 -d".split(' ')).ok().says("JobManager Web Interface: http://");
+    let started =
+        yarn_session("-n 2 -tm 800 -s 1 -d".split(' ')).ok().says("JobManager Web Interface: http://");
     let id = started.application();
     started.says(&format!("echo \"stop\" | ./bin/yarn-session.sh -id {id}"));
     let ran = flink(["run", &example("streaming/WordCount.jar")]).ok().says("Found Yarn properties file");
@@ -117,20 +127,36 @@ fn a_detached_session_runs_lists_and_cancels_jobs() {
 }
 
 fn stop_session(id: &str) {
-    let mut child = command("yarn-session.sh").args(["-id", id]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = command("yarn-session.sh")
+        .args(["-id", id])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(b"stop\n").unwrap();
     assert!(child.wait().unwrap().success());
-    expect_app(&ended(id), &[("state", "FINISHED"), ("finalStatus", "SUCCEEDED"), ("name", "Flink session cluster")]);
+    expect_app(
+        &ended(id),
+        &[("state", "FINISHED"), ("finalStatus", "SUCCEEDED"), ("name", "Flink session cluster")],
+    );
     nothing_left(id);
 }
 
 #[test]
 fn an_attached_session_stops_when_told_to() {
     let before = applications("RUNNING");
-    let mut session = command("yarn-session.sh").args("-s 3 -tm 2048".split(' ')).stdin(Stdio::piped())
-        .stdout(Stdio::piped()).spawn().unwrap();
-    let id = until("the session", SECONDS(30), || applications("RUNNING").into_iter().find(|a| !before.contains(a)));
-    until("the properties file", SECONDS(30), || flink(["list"]).out.contains("No running jobs.").then_some(()));
+    let mut session = command("yarn-session.sh")
+        .args("-s 3 -tm 2048".split(' '))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = until("the session", SECONDS(30), || {
+        applications("RUNNING").into_iter().find(|a| !before.contains(a))
+    });
+    until("the properties file", SECONDS(30), || {
+        flink(["list"]).out.contains("No running jobs.").then_some(())
+    });
     let ran = flink(["run", "-p", "3", &example("streaming/WordCount.jar")]).ok();
     job_finished(&ran);
     assert_eq!(container_sizes(&id)[1..], [2048], "three slots fit into one task executor");
@@ -139,7 +165,11 @@ fn an_attached_session_stops_when_told_to() {
     expect_app(&ended(&id), &[("finalStatus", "SUCCEEDED")]);
     nothing_left(&id);
     let listed = flink(["list"]).fails(1);
-    assert!(listed.took < SECONDS(10), "a session that is gone is told within seconds, not {:?}", listed.took);
+    assert!(
+        listed.took < SECONDS(10),
+        "a session that is gone is told within seconds, not {:?}",
+        listed.took
+    );
 }
 
 #[test]
@@ -156,7 +186,10 @@ fn application_mode_runs_main_in_the_application_master() {
     ])
     .ok();
     let app = ended(&ran.application());
-    expect_app(&app, &[("name", "MyWordCount"), ("finalStatus", "SUCCEEDED"), ("applicationType", "Apache Flink")]);
+    expect_app(
+        &app,
+        &[("name", "MyWordCount"), ("finalStatus", "SUCCEEDED"), ("applicationType", "Apache Flink")],
+    );
     nothing_left(&ran.application());
 }
 

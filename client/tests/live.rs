@@ -1,4 +1,5 @@
-//! Sessions on a real YARN: run only with `KVICK_LIVE=1`, `HADOOP_CONF_DIR` and the engine's programs built beside `flink`.
+//! Sessions on a real YARN: `KVICK_LIVE=1 HADOOP_CONF_DIR=… cargo test -p kvick-client --test live`, with the engine's
+//! programs built beside `flink`. Without `KVICK_LIVE=1` every test says that it was skipped.
 
 use std::fs;
 use std::io::Write;
@@ -12,17 +13,12 @@ struct Place {
 }
 
 impl Place {
-    /// `None` where there is no cluster to run on; the harness shows that nothing was tested.
-    fn new() -> Option<Place> {
-        if std::env::var_os("KVICK_LIVE").is_none() {
-            eprintln!("skipped: KVICK_LIVE is not set");
-            return None;
-        }
+    fn new() -> Place {
         assert!(std::env::var_os("HADOOP_CONF_DIR").is_some(), "KVICK_LIVE is set, HADOOP_CONF_DIR is not");
         let dir = tempfile::tempdir().expect("a temporary directory");
         let config = "jobmanager.memory.process.size: 256m\ntaskmanager.memory.process.size: 512m\n";
         fs::write(dir.path().join("config.yaml"), config).expect("a configuration");
-        Some(Place { dir })
+        Place { dir }
     }
 
     fn command(&self, line: &str) -> Command {
@@ -74,9 +70,8 @@ impl Ended {
     }
 }
 
-#[test]
 fn a_session_is_started_found_stopped_and_then_known_to_be_gone() {
-    let Some(place) = Place::new() else { return };
+    let place = Place::new();
     let started = place.run("yarn-session -d -nm live-test -Dmy.url=hdfs://nn:1/x=y");
     assert_eq!(started.code, Some(0), "{}\n{}", started.stdout, started.stderr);
     for text in [
@@ -125,9 +120,8 @@ fn a_session_is_started_found_stopped_and_then_known_to_be_gone() {
     );
 }
 
-#[test]
 fn an_attached_session_ends_when_told() {
-    let Some(place) = Place::new() else { return };
+    let place = Place::new();
     let mut attached = place.attached("yarn-session");
     // The word may come before the session is there.
     attached.stdin.take().expect("a pipe").write_all(b"quit\n").expect("it listens");
@@ -136,9 +130,8 @@ fn an_attached_session_ends_when_told() {
     assert!(ended.stdout.contains("final state SUCCEEDED"), "{}", ended.stdout);
 }
 
-#[test]
 fn what_the_cluster_cannot_give_is_told_before_anything_is_submitted() {
-    let Some(place) = Place::new() else { return };
+    let place = Place::new();
     for (line, text) in [
         ("yarn-session -d -qu nosuch", "The specified queue 'nosuch' does not exist. Available queues: "),
         (
@@ -157,9 +150,8 @@ fn what_the_cluster_cannot_give_is_told_before_anything_is_submitted() {
     }
 }
 
-#[test]
 fn the_resources_of_the_cluster_are_shown() {
-    let Some(place) = Place::new() else { return };
+    let place = Place::new();
     let shown = place.run("yarn-session -q");
     assert_eq!(shown.code, Some(0));
     for text in [
@@ -169,5 +161,37 @@ fn the_resources_of_the_cluster_are_shown() {
         "Queue: default, ",
     ] {
         assert!(shown.stdout.contains(text), "{text}: {}", shown.stdout);
+    }
+}
+
+type Test = (&'static str, fn());
+
+const TESTS: &[Test] = &[
+    (
+        "a_session_is_started_found_stopped_and_then_known_to_be_gone",
+        a_session_is_started_found_stopped_and_then_known_to_be_gone,
+    ),
+    ("an_attached_session_ends_when_told", an_attached_session_ends_when_told),
+    (
+        "what_the_cluster_cannot_give_is_told_before_anything_is_submitted",
+        what_the_cluster_cannot_give_is_told_before_anything_is_submitted,
+    ),
+    ("the_resources_of_the_cluster_are_shown", the_resources_of_the_cluster_are_shown),
+];
+
+/// Runs the tests whose names contain one of the arguments, or all; a failed one ends the run.
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let live = std::env::var("KVICK_LIVE").is_ok_and(|value| value == "1");
+    for (name, test) in TESTS {
+        if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
+            continue;
+        }
+        if live {
+            test();
+            println!("test {name} ... ok");
+        } else {
+            println!("test {name} ... SKIPPED: KVICK_LIVE=1 is not set");
+        }
     }
 }

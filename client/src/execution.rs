@@ -60,11 +60,13 @@ pub async fn run(mut execution: Execution<'_>) -> Result<()> {
     };
     let program = launch(Role::Client, &execution.program.program, execution.args)?;
     tokio::select! {
-        outcome = jobs.converse(&mut execution, program) => outcome,
+        // Ctrl-C ends the program too; that is no failure of its own then.
+        biased;
         Interrupted(code) = interrupt::signalled() => {
             cleanup.run().await;
             Err(AlreadyTold(code).into())
         }
+        outcome = jobs.converse(&mut execution, program) => outcome,
     }
 }
 

@@ -8,11 +8,11 @@ use kvick_yarn::records::{ApplicationReport, ApplicationState, FinalStatus};
 use std::time::{Duration, Instant};
 
 /// Between two looks while an application normally starts.
-const QUICK: Duration = Duration::from_millis(100);
+const QUICK: Duration = Duration::from_millis(50);
 /// Between two looks when it takes longer.
 const SLOW: Duration = Duration::from_millis(250);
 /// How long the quick looks go on.
-const QUICK_FOR: Duration = Duration::from_secs(10);
+const QUICK_FOR: Duration = Duration::from_secs(5);
 /// How often it is said that it takes long.
 const PATIENCE: Duration = Duration::from_secs(60);
 

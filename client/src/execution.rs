@@ -12,6 +12,7 @@ pub use interrupt::signalled;
 
 use crate::commands::{AlreadyTold, NoJob};
 use crate::console;
+use crate::deploy::wait;
 use crate::jar::UnpackedProgram;
 use crate::rest::RestClient;
 use anyhow::{Context, Result, anyhow, bail};
@@ -197,11 +198,12 @@ impl Jobs {
         let result = accepted.result().await?;
         self.cleanup.forget();
         if result.state == JobState::Finished {
-            console::print(&report::finished(&result));
+            console::print(&result.finished_lines());
         }
         self.results.push(result.clone());
         outbox.send(ToProgram::Ended { ordinal, result: result.clone() });
-        Ok((result.state != JobState::Finished).then(|| report::failure(&result)))
+        let hint = accepted.watch.as_ref().map(|watch| wait::logs_hint(watch.application()));
+        Ok((result.state != JobState::Finished).then(|| report::failure(&result, hint)))
     }
 
     /// A program that went on after a failed job decided that itself; one that ended badly after it failed because of it.

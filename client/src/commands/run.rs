@@ -4,20 +4,18 @@ use super::AlreadyTold;
 use crate::args::ProgramArgs;
 use crate::cluster;
 use crate::console;
-use crate::deploy::{Deployment, Kind, wait};
+use crate::deploy::{Deployment, Hadoop, Kind, wait};
 use crate::execution::{self, Destination, Execution, Preparation};
 use crate::jar::{self, UnpackedProgram};
 use crate::settings::{Settings, Target};
 use anyhow::{Context, Result, anyhow, bail};
 use kvick_core::application_spec::ApplicationMode;
 use kvick_core::config::{Configuration, options};
+use kvick_core::host::LOCAL_CONFIG_ENV;
 use kvick_core::job::ProgramSpec;
 use kvick_rpc::host::ProgramExit;
 use std::os::unix::process::ExitStatusExt;
 use tokio::process::Command;
-
-/// Tells a program that runs by itself how it is configured: a JSON object of keys and values.
-const LOCAL_CONFIG_ENV: &str = "KVICK_LOCAL_CONFIG";
 
 /// `flink run`
 pub async fn run(args: &ProgramArgs) -> Result<()> {
@@ -60,8 +58,13 @@ fn refuse_restore(config: &Configuration) -> Result<()> {
 
 /// The program runs its jobs itself; its exit code is ours.
 async fn local(config: &Configuration, program: &UnpackedProgram, args: &[String]) -> Result<()> {
+    let mut config = config.clone();
+    // The program reads no Hadoop configuration of its own; without one it still reads local files.
+    for (key, value) in Hadoop::find(&config)?.map(|hadoop| hadoop.properties()).unwrap_or_default() {
+        config.set(format!("flink.hadoop.{key}"), value);
+    }
     let mut command = Command::new(&program.program);
-    command.args(args).env(LOCAL_CONFIG_ENV, serde_json::to_string(config)?);
+    command.args(args).env(LOCAL_CONFIG_ENV, serde_json::to_string(&config)?);
     let status =
         command.status().await.with_context(|| format!("Cannot start {}", program.program.display()))?;
     match (ProgramExit::from(status), status.signal()) {

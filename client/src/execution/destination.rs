@@ -79,6 +79,14 @@ pub enum Watch {
 }
 
 impl Watch {
+    /// The application.
+    pub fn application(&self) -> ApplicationId {
+        match self {
+            Watch::Own(_, id) => *id,
+            Watch::Found(running) => running.id,
+        }
+    }
+
     /// Says how the application ended, if it has.
     pub async fn explain(&self, job: JobId, error: anyhow::Error) -> anyhow::Error {
         let report = match self {

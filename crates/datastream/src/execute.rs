@@ -5,7 +5,7 @@ use crate::stream::DataStream;
 use kvick_core::config::Configuration;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::graph::GraphError;
-use kvick_core::host::{FromProgram, ToProgram};
+use kvick_core::host::{FromProgram, HOST_ENV, LOCAL_CONFIG_ENV, ToProgram};
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobState};
 use kvick_runtime::element::Data;
@@ -89,9 +89,18 @@ pub enum JobError {
 
 impl fmt::Debug for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        match self {
+            // Whoever spawned this program tells the causes; twice would be once too often.
+            JobError::Failed { job_id, .. } if std::env::var_os(HOST_ENV).is_some() => {
+                write!(f, "job {job_id} failed")
+            }
+            _ => fmt::Display::fmt(self, f),
+        }
     }
 }
+
+/// Keys of Flink's configuration that are meant for Hadoop's, without this prefix.
+const HADOOP_PREFIX: &str = "flink.hadoop.";
 
 /// A job that was started and not waited for.
 pub struct JobClient {
@@ -158,7 +167,7 @@ pub(crate) fn execute(program: Program, config: &Configuration) -> Result<JobRes
     match &session.link {
         Link::Embedded => {
             drop(session);
-            ended(embedded::run(embedded_job(&program, config)?, program, &CancelHandle::default()))
+            ended(run_embedded(embedded_job(&program, config)?, program))
         }
         Link::Hosted { .. } => {
             submit(&mut session, ordinal, &program, true)?;
@@ -185,6 +194,19 @@ pub(crate) fn execute_async(program: Program, config: &Configuration) -> Result<
     }
 }
 
+/// Runs a job in this process. Under `flink run -t local` it says what the command says of a job elsewhere.
+fn run_embedded(job: JobInfo, program: Program) -> JobResult {
+    let told = std::env::var_os(LOCAL_CONFIG_ENV).is_some();
+    if told {
+        println!("Job has been submitted with JobID {}", job.job_id);
+    }
+    let result = embedded::run(job, program, &CancelHandle::default());
+    if told && result.state == JobState::Finished {
+        print!("{}", result.finished_lines());
+    }
+    result
+}
+
 fn start_embedded(job: JobInfo, program: Program) -> Result<JobClient, JobError> {
     let (job_id, cancel) = (job.job_id, CancelHandle::default());
     let shared = cancel.clone();
@@ -196,10 +218,11 @@ fn start_embedded(job: JobInfo, program: Program) -> Result<JobClient, JobError>
 fn embedded_job(program: &Program, config: &Configuration) -> Result<JobInfo, JobError> {
     let mut effective = config.clone();
     effective.overlay(&program.graph.config);
+    let hadoop = effective.below(HADOOP_PREFIX).map(|(k, v)| (k.to_string(), v.to_string())).collect();
     Ok(JobInfo {
         job_id: random_job_id(),
         name: program.graph.name.clone(),
-        files: kvick_runtime::task::file_systems(&BTreeMap::new(), "", &effective),
+        files: kvick_runtime::task::file_systems(&hadoop, "", &effective),
         config: Arc::new(effective),
         tmp_dirs: vec![std::env::temp_dir().display().to_string()],
         stdout: StandardOutput::current()?,

@@ -80,19 +80,23 @@ pub fn user() -> String {
         .unwrap_or_else(|_| "root".to_string())
 }
 
-/// The address of an application's REST API, from YARN's record.
+/// The address of an application's REST API, from YARN's record: its port is registered as that of the master's RPC.
 #[track_caller]
 pub fn rest(id: &str) -> String {
-    let url = application(id)["amHostHttpAddress"].as_str().map(str::to_string);
-    let tracking = rm_report_tracking(id);
-    tracking.or(url).unwrap_or_else(|| panic!("{id} has no address"))
+    let record = application(id);
+    let address = record["amRPCAddress"].as_str();
+    format!("http://{}", address.unwrap_or_else(|| panic!("{id} has no address: {record:#}")))
 }
 
-fn rm_report_tracking(id: &str) -> Option<String> {
-    let attempts = json(&rm(&format!("apps/{id}/appattempts")));
-    let attempt = &attempts["appAttempts"]["appAttempt"][0];
-    let url = attempt["originalTrackingUrl"].as_str().or_else(|| attempt["trackingUrl"].as_str())?;
-    Some(url.trim_end_matches('/').to_string())
+/// An application that is killed, if it still lives, when this goes out of scope: a failed test leaves none behind.
+pub struct KilledAtEnd(pub String);
+
+impl Drop for KilledAtEnd {
+    fn drop(&mut self) {
+        if applications("NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING").contains(&self.0) {
+            kill(&self.0);
+        }
+    }
 }
 
 /// Asserts that an application left nothing: no process, no container, no staging directory.

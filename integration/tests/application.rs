@@ -1,6 +1,6 @@
 //! Application mode: `main()` runs in the application master.
 
-use kvick_integration::cluster::{application, container_sizes, ended, nothing_left, rest};
+use kvick_integration::cluster::{KilledAtEnd, application, container_sizes, ended, nothing_left, rest};
 use kvick_integration::command::{example, flink};
 use kvick_integration::expect::application_has;
 use kvick_integration::hdfs::HdfsDir;
@@ -39,6 +39,7 @@ fn words_on_hdfs_are_counted() {
 fn the_containers_have_the_sizes_that_were_asked_for() {
     let jar = example("streaming/TopSpeedWindowing.jar");
     let id = flink(OPTIONS.iter().chain(&[jar.as_str()])).ok().application();
+    let _end = KilledAtEnd(id.clone());
     let both = || (container_sizes(&id) == [4096, 2048]).then_some(());
     until("the task executor's container", Duration::from_secs(30), both);
     application_has(&application(&id), &[("state", "RUNNING"), ("name", "MyWordCount")]);

@@ -1,6 +1,6 @@
 //! Per-job mode as a person types it, with YARN's own view of it, and nothing left afterwards.
 
-use kvick_integration::cluster::{application, container_sizes, ended, nothing_left, rest};
+use kvick_integration::cluster::{KilledAtEnd, application, container_sizes, ended, nothing_left, rest};
 use kvick_integration::command::{example, flink};
 use kvick_integration::expect::{application_has, job_finished};
 use kvick_integration::hdfs::HdfsDir;
@@ -66,6 +66,7 @@ fn the_old_flags_choose_sizes_slots_queue_name_and_configuration() {
     let options = "run -m yarn-cluster -yn 2 -yjm 768 -ytm 1024 -ys 4 -yd -yD k=v -ynm old -yqu other -p 5";
     let ran = flink(options.split(' ').chain([jar.as_str()])).ok();
     let (id, job) = (ran.application(), ran.job());
+    let _end = KilledAtEnd(id.clone());
     // Five subtasks need two task executors of four slots.
     let sizes = || (container_sizes(&id) == [1024, 1024, 768]).then_some(());
     until("two task executors", Duration::from_secs(30), sizes);
@@ -87,6 +88,7 @@ fn a_job_is_cancelled_while_it_waits_for_containers() {
     // More task executors than the cluster has room for.
     let ran = flink("run -d -m yarn-cluster -ytm 8192 -p 5".split(' ').chain([jar.as_str()])).ok();
     let (id, job) = (ran.application(), ran.job());
+    let _end = KilledAtEnd(id.clone());
     flink(["cancel", "-yid", &id, &job]).ok().says(&format!("Cancelled job {job}."));
     application_has(&ended(&id), &[("finalStatus", "KILLED")]);
     nothing_left(&id);

@@ -35,7 +35,7 @@ fn a_new_project_is_packed_and_runs_and_so_does_the_program_of_the_readme() {
     let project = dir.path().join("my-job");
     let jar = dir.path().join("my-job.jar").display().to_string();
     run(cargo_kvick(&project).args(["jar", "--out", &jar])).ok();
-    flink(["run", "-t", "local", &jar]).ok().says("Job Runtime: ");
+    flink(["run", "-t", "local", &jar]).ok().says("(be,2)");
 
     // The README's reads a file of the reader's own; here it is one that exists.
     let input = dir.path().join("poem.txt");

@@ -1,7 +1,7 @@
 //! Sessions: started detached and attached, jobs in them, and their end.
 
 use kvick_integration::cluster::{
-    application, applications, container_sizes, ended, kill, nothing_left, rest,
+    KilledAtEnd, application, applications, container_sizes, ended, kill, nothing_left, rest,
 };
 use kvick_integration::command::{command, example, flink, required, yarn_session};
 use kvick_integration::expect::{application_has, job_finished};
@@ -39,6 +39,7 @@ fn properties_file() -> PathBuf {
 fn a_detached_session_runs_lists_and_cancels_jobs() {
     let started = yarn_session("-n 2 -tm 800 -s 1 -d".split(' ')).ok();
     let id = started.application();
+    let _end = KilledAtEnd(id.clone());
     let started = started.says("JobManager Web Interface: http://");
     started.says(&format!("echo \"stop\" | ./bin/yarn-session.sh -id {id}"));
     application_has(
@@ -74,6 +75,7 @@ fn an_attached_session_stops_when_told_to() {
     let mut session = start.spawn().expect("yarn-session.sh does not start");
     let fresh = || applications("RUNNING").into_iter().find(|id| !before.contains(id));
     let id = until("the session", LIMIT, fresh);
+    let _end = KilledAtEnd(id.clone());
     until("the properties file", LIMIT, || properties_file().exists().then_some(()));
     let ran = flink(["run", "-p", "3", &example("streaming/WordCount.jar")]).ok();
     job_finished(&ran);
@@ -89,6 +91,7 @@ fn an_attached_session_stops_when_told_to() {
 #[test]
 fn the_rest_api_works_through_the_proxy_of_yarn() {
     let id = yarn_session(["-d", "-nm", "proxied", "-qu", "other"]).ok().application();
+    let _end = KilledAtEnd(id.clone());
     let record = application(&id);
     application_has(&record, &[("name", "proxied"), ("queue", "root.other")]);
     let proxied = record["trackingUrl"].as_str().unwrap_or_default().trim_end_matches('/').to_string();

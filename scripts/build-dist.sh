@@ -40,7 +40,8 @@ install_files() {
 }
 
 pack_example() { # program entry jar
-    "$target/release/cargo-kvick" kvick pack --program "$target/release/$1" --entry "$2" --out "$dist/examples/$3"
+    "$target/release/cargo-kvick" kvick jar --manifest-path "$root/examples/Cargo.toml" \
+        --bin "$1" --entry "$1=$2" --out "$dist/examples/$3"
 }
 
 pack_examples() {

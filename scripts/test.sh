@@ -3,6 +3,9 @@
 # end to end on a real HDFS and YARN.
 #
 #   scripts/test.sh [fast]      fast: without the cluster
+#   scripts/test.sh e2e [NAME…] only what is tested end to end; NAME: only these files of integration/tests
+#
+# Needs Rust; a cluster needs a JDK and Maven, which integration/cluster.sh installs where it may.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,10 +29,17 @@ without_cluster() {
     cargo clippy --workspace --all-targets --locked -q -- -D warnings
     step "documentation"
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked -q
+    step "format and lints of the end-to-end tests and the benchmarks"
+    for workspace in integration integration/bench; do
+        (cd "$workspace" && cargo clippy --workspace --all-targets --locked -q -- -D warnings)
+    done
+    rustfmt --edition 2024 --check integration/src/lib.rs integration/tests/*.rs integration/jobs/src/bin/*.rs \
+        integration/bench/*/src/main.rs
     step "house rules"
     cargo xtask check
     step "unit, property and state-machine tests"
     cargo test --workspace --locked -q
+    (cd integration/bench && cargo test --workspace --locked -q)
 }
 
 # A cluster of the tests' own, so that a person's cluster is left alone. It is stopped however the tests end.
@@ -40,22 +50,56 @@ start_cluster() {
     eval "$("$root/integration/cluster.sh" env)"
 }
 
-on_a_cluster() {
+# A configuration of the tests' own: sessions are remembered beside it, so that no session of a person is met.
+configure() {
+    export FLINK_CONF_DIR=$CARGO_TARGET_DIR/kvick-test-conf
+    rm -rf "$FLINK_CONF_DIR"
+    cp -r "$KVICK_DIST/conf" "$FLINK_CONF_DIR"
+    printf '\nyarn.properties-file.location: %s\n' "$FLINK_CONF_DIR" >> "$FLINK_CONF_DIR/config.yaml"
+}
+
+build_for_cluster() {
     step "distribution"
     scripts/build-dist.sh "$KVICK_DIST"
+    configure
     cargo build --release --locked -q -p kvick-filesystem --example fs
     export KVICK_FS=$CARGO_TARGET_DIR/release/examples/fs
+    step "jobs of the tests, in a workspace of their own"
+    export KVICK_TEST_JOBS=$CARGO_TARGET_DIR/kvick-test-jobs.jar
+    "$KVICK_DIST/bin/cargo-kvick" kvick jar --manifest-path integration/jobs/Cargo.toml --out "$KVICK_TEST_JOBS"
+}
+
+end_to_end() { # names of test files; all if none
+    local name names=()
+    for name in "$@"; do names+=(--test "$name"); done
+    step "end to end"
+    (cd integration && cargo test --locked -q "${names[@]}" -- --test-threads 1)
+}
+
+on_a_cluster() {
+    build_for_cluster
     step "cluster"
     start_cluster
     step "libraries against the cluster"
     KVICK_LIVE=1 cargo test --locked -q -p kvick-yarn -p kvick-filesystem --test live -- --test-threads 1
-    step "end to end"
-    (cd integration && cargo test --locked -q -- --test-threads 1)
+    end_to_end
 }
 
 require cargo "Rust 1.95 or newer"
-without_cluster
-if [ "${1:-}" != fast ]; then
-    on_a_cluster
-fi
+case "${1:-}" in
+    fast) without_cluster ;;
+    e2e)
+        build_for_cluster
+        start_cluster
+        end_to_end "${@:2}"
+        ;;
+    '')
+        without_cluster
+        on_a_cluster
+        ;;
+    *)
+        echo "scripts/test.sh: what is \"$1\"? (nothing, fast, or e2e)" >&2
+        exit 64
+        ;;
+esac
 step "all tests passed"

@@ -1,7 +1,7 @@
 //! The gRPC end that task executors connect to: authenticates, learns who it is, then carries frames both ways.
 
-use crate::cluster::ClusterHandle;
-use crate::driver::Input;
+use crate::handle::ClusterHandle;
+use crate::input::Input;
 use kvick_core::executor::FromExecutor;
 use kvick_core::ids::ExecutorId;
 use kvick_rpc::gateway::{MAX_FRAME_BYTES, MasterGateway, MasterGatewayServer, authenticate, decode};

@@ -19,19 +19,30 @@ pub struct Running {
     pub address: String,
 }
 
-/// The REST client of the cluster that the settings name.
+/// A cluster that can be spoken to.
+pub struct Cluster {
+    /// Its REST API.
+    pub rest: RestClient,
+    /// What YARN knows of it, where it is an application there.
+    pub application: Option<Running>,
+}
+
+/// The cluster that the settings name.
 ///
 /// # Errors
 /// None is named, or it does not run.
-pub async fn rest_client(settings: &Settings) -> Result<RestClient> {
-    let address = match &settings.target {
-        Target::Remote(address) => address.clone(),
-        Target::YarnSession(id) => running(settings, id).await?.address,
+pub async fn connect(settings: &Settings) -> Result<Cluster> {
+    let (address, application) = match &settings.target {
+        Target::Remote(address) => (address.clone(), None),
+        Target::YarnSession(id) => {
+            let running = running(settings, id).await?;
+            (running.address.clone(), Some(running))
+        }
         Target::Local | Target::YarnPerJob | Target::YarnApplication | Target::YarnSessionUnknown => {
             bail!("No cluster id was specified. Please specify a cluster to which you would like to connect.")
         }
     };
-    Ok(RestClient::new(&address, &settings.config)?)
+    Ok(Cluster { rest: RestClient::new(&address, &settings.config)?, application })
 }
 
 /// Looks an application up at the ResourceManager first: one that has ended is told at once.

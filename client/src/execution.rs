@@ -7,15 +7,16 @@ mod destination;
 mod interrupt;
 mod report;
 
-pub use destination::{Destination, Preparation};
+pub use destination::{Destination, Preparation, Watch};
 pub use interrupt::signalled;
 
 use crate::commands::{AlreadyTold, NoJob};
 use crate::console;
+use crate::deploy::wait;
 use crate::jar::UnpackedProgram;
 use crate::rest::RestClient;
 use anyhow::{Context, Result, anyhow, bail};
-use interrupt::{Cleanup, Interrupted};
+use interrupt::{Cleanup, Heartbeat, Interrupted};
 use kvick_core::accumulator::Accumulators;
 use kvick_core::config::{Configuration, options};
 use kvick_core::graph::JobGraph;
@@ -50,18 +51,23 @@ pub async fn run(mut execution: Execution<'_>) -> Result<()> {
     let cleanup = Cleanup::default();
     let mut jobs = Jobs {
         attached: config.get(&options::ATTACHED)?,
-        cancel_on_exit: config.get(&options::SHUTDOWN_ON_EXIT)?,
+        heartbeat: match config.get(&options::SHUTDOWN_ON_EXIT)? {
+            true => Some(Heartbeat::from_config(config)?),
+            false => None,
+        },
         results: Vec::new(),
         submitted: 0,
         cleanup: cleanup.clone(),
     };
     let program = launch(Role::Client, &execution.program.program, execution.args)?;
     tokio::select! {
-        outcome = jobs.converse(&mut execution, program) => outcome,
+        // Ctrl-C ends the program too; that is no failure of its own then.
+        biased;
         Interrupted(code) = interrupt::signalled() => {
             cleanup.run().await;
             Err(AlreadyTold(code).into())
         }
+        outcome = jobs.converse(&mut execution, program) => outcome,
     }
 }
 
@@ -75,7 +81,8 @@ pub fn launch(role: Role, program: &Path, args: &[String]) -> Result<Program> {
 /// The jobs of a program, as they come.
 struct Jobs {
     attached: bool,
-    cancel_on_exit: bool,
+    /// `-sae`: the job ends when its client does.
+    heartbeat: Option<Heartbeat>,
     results: Vec<JobResult>,
     submitted: u32,
     cleanup: Cleanup,
@@ -87,6 +94,19 @@ pub struct Accepted {
     pub job_id: JobId,
     /// Where to ask for it.
     pub rest: RestClient,
+    /// Whom to ask when nobody answers there.
+    pub watch: Option<Watch>,
+}
+
+impl Accepted {
+    /// Waits for the end of the job.
+    async fn result(&self) -> Result<JobResult> {
+        let waited = self.rest.result(self.job_id).await.with_context(|| report::lost_job(self.job_id));
+        match (waited, &self.watch) {
+            (Err(error), Some(watch)) => Err(watch.explain(self.job_id, error).await),
+            (waited, _) => waited,
+        }
+    }
 }
 
 impl Jobs {
@@ -104,9 +124,10 @@ impl Jobs {
                     let accepted = match self.submit(execution, ordinal, graph, once).await {
                         Ok(accepted) => accepted,
                         Err(error) => {
-                            // The program gets a line, the user the whole chain of causes.
+                            // The program gets a line and may go on, the user gets the whole chain of causes.
                             program.outbox.send(ToProgram::Rejected { ordinal, reason: error.to_string() });
-                            return Err(in_main(error));
+                            failed = Some(error);
+                            continue;
                         }
                     };
                     program.outbox.send(ToProgram::Submitted { ordinal, job_id: accepted.job_id });
@@ -152,14 +173,14 @@ impl Jobs {
         Ok(accepted)
     }
 
-    /// Waits for the job if somebody waits; the failure of a job that failed.
+    /// Waits for the job if somebody waits; why it failed, if it did.
     async fn after_submission(
         &mut self,
         ordinal: u32,
         accepted: Accepted,
         waited_for: bool,
         outbox: &Outbox,
-    ) -> Result<Option<JobResult>> {
+    ) -> Result<Option<anyhow::Error>> {
         if !waited_for {
             return Ok(None);
         }
@@ -170,27 +191,27 @@ impl Jobs {
             outbox.send(ToProgram::Ended { ordinal, result });
             return Ok(None);
         }
-        if self.cancel_on_exit {
+        if self.heartbeat.is_some() {
             self.cleanup.cancel_job(accepted.rest.clone(), accepted.job_id);
         }
-        let _heartbeats = self.cancel_on_exit.then(|| interrupt::heartbeats(&accepted));
-        let waited = accepted.rest.result(accepted.job_id).await;
-        let result = waited.with_context(|| report::lost_job(accepted.job_id))?;
+        let _heartbeats = self.heartbeat.map(|heartbeat| heartbeat.begin(&accepted));
+        let result = accepted.result().await?;
         self.cleanup.forget();
         if result.state == JobState::Finished {
-            console::print(&report::finished(&result));
+            console::print(&result.finished_lines());
         }
         self.results.push(result.clone());
         outbox.send(ToProgram::Ended { ordinal, result: result.clone() });
-        Ok((result.state != JobState::Finished).then_some(result))
+        let hint = accepted.watch.as_ref().map(|watch| wait::logs_hint(watch.application()));
+        Ok((result.state != JobState::Finished).then(|| report::failure(&result, hint)))
     }
 
     /// A program that went on after a failed job decided that itself; one that ended badly after it failed because of it.
-    fn end(&self, exit: ProgramExit, failed: Option<JobResult>) -> Result<()> {
+    fn end(&self, exit: ProgramExit, failed: Option<anyhow::Error>) -> Result<()> {
         match (exit.success(), failed) {
-            (true, _) if self.submitted == 0 => Err(NoJob.into()),
+            (true, None) if self.submitted == 0 => Err(NoJob.into()),
             (true, _) => Ok(()),
-            (false, Some(result)) => Err(in_main(report::failure(&result))),
+            (false, Some(error)) => Err(in_main(error)),
             (false, None) => Err(anyhow!("The main method caused an error: the program ended with {exit}.")),
         }
     }

@@ -21,7 +21,7 @@ pub struct UnpackedProgram {
 pub fn unpack(jar: &str, entry: Option<&str>) -> Result<UnpackedProgram> {
     let path = absolute(jar)?;
     let opened = Jar::open(&path).map_err(|error| unusable(jar, error))?;
-    let selected = opened.select(entry, kvick_jar::HOST_TARGET).map_err(|error| wrong_entry(entry, error))?;
+    let selected = opened.select(entry, kvick_jar::HOST_TARGET)?;
     let dir = tempfile::Builder::new().prefix("kvick-job-").tempdir()?;
     let program = opened.unpack(&selected, dir.path())?;
     Ok(UnpackedProgram { jar: path, program, _dir: dir })
@@ -34,7 +34,7 @@ pub fn unpack(jar: &str, entry: Option<&str>) -> Result<UnpackedProgram> {
 pub fn check(jar: &str, entry: Option<&str>) -> Result<PathBuf> {
     let path = absolute(jar)?;
     let opened = Jar::open(&path).map_err(|error| unusable(jar, error))?;
-    opened.select(entry, kvick_jar::HOST_TARGET).map_err(|error| wrong_entry(entry, error))?;
+    opened.select(entry, kvick_jar::HOST_TARGET)?;
     Ok(path)
 }
 
@@ -60,15 +60,5 @@ fn unusable(jar: &str, error: JarError) -> anyhow::Error {
     match error {
         JarError::NotAZip { .. } => unreadable(format!("Error while opening jar file '{jar}'")).into(),
         other => anyhow::Error::new(other),
-    }
-}
-
-fn wrong_entry(entry: Option<&str>, error: JarError) -> anyhow::Error {
-    match (entry, &error) {
-        (Some(entry), JarError::NoSuchEntry { .. }) => {
-            let message = format!("The program's entry point class '{entry}' was not found in the jar file.");
-            anyhow::Error::new(error).context(message)
-        }
-        _ => anyhow::Error::new(error),
     }
 }

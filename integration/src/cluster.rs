@@ -24,17 +24,36 @@ pub fn applications(states: &str) -> Vec<String> {
     apps.iter().filter_map(|app| app["id"].as_str().map(str::to_string)).collect()
 }
 
+/// The containers of a running application's current attempt, the master's among them.
+fn containers(id: &str) -> Vec<Value> {
+    let attempts = json(&rm(&format!("apps/{id}/appattempts")));
+    let attempts = attempts["appAttempts"]["appAttempt"].as_array().cloned().unwrap_or_default();
+    let Some(attempt) = attempts.last().and_then(|attempt| attempt["appAttemptId"].as_str()) else {
+        return Vec::new();
+    };
+    let url = rm(&format!("apps/{id}/appattempts/{attempt}/containers"));
+    // An attempt that has just ended has no containers to tell of: an error to the ResourceManager.
+    let Ok((200, body)) = request("GET", &url, None) else { return Vec::new() };
+    let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+    answer["container"].as_array().cloned().unwrap_or_default()
+}
+
 /// The sizes in MB of the containers of a running application's current attempt, largest first.
 pub fn container_sizes(id: &str) -> Vec<u64> {
-    let attempts = json(&rm(&format!("apps/{id}/appattempts")));
-    let attempt = &attempts["appAttempts"]["appAttempt"][0]["appAttemptId"];
-    let attempt = attempt.as_str().unwrap_or_default();
-    let answer = json(&rm(&format!("apps/{id}/appattempts/{attempt}/containers")));
-    let containers = answer["container"].as_array().cloned().unwrap_or_default();
     let size = |c: &Value| c["allocatedMB"].as_u64().or_else(|| c["allocatedMB"].as_str()?.parse().ok());
-    let mut sizes: Vec<u64> = containers.iter().filter_map(size).collect();
+    let mut sizes: Vec<u64> = containers(id).iter().filter_map(size).collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     sizes
+}
+
+/// The nodes that run an application's containers, that of its master excepted.
+pub fn container_nodes(id: &str) -> Vec<String> {
+    let workers = containers(id).into_iter().filter(|c| !c["containerId"].as_str().is_some_and(is_master));
+    workers.filter_map(|c| c["nodeId"].as_str().map(str::to_string)).collect()
+}
+
+fn is_master(container: &str) -> bool {
+    container.ends_with("_000001")
 }
 
 /// Waits until YARN says that an application has ended; returns its record.
@@ -56,28 +75,35 @@ pub fn kill(id: &str) {
 
 /// The user as whom everything runs.
 pub fn user() -> String {
-    std::env::var("HADOOP_USER_NAME").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".to_string())
+    std::env::var("HADOOP_USER_NAME")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "root".to_string())
 }
 
-/// The address of an application's REST API, from YARN's record.
+/// The address of an application's REST API, from YARN's record: its port is registered as that of the master's RPC.
 #[track_caller]
 pub fn rest(id: &str) -> String {
-    let url = application(id)["amHostHttpAddress"].as_str().map(str::to_string);
-    let tracking = rm_report_tracking(id);
-    tracking.or(url).unwrap_or_else(|| panic!("{id} has no address"))
+    let record = application(id);
+    let address = record["amRPCAddress"].as_str();
+    format!("http://{}", address.unwrap_or_else(|| panic!("{id} has no address: {record:#}")))
 }
 
-fn rm_report_tracking(id: &str) -> Option<String> {
-    let attempts = json(&rm(&format!("apps/{id}/appattempts")));
-    let attempt = &attempts["appAttempts"]["appAttempt"][0];
-    let url = attempt["originalTrackingUrl"].as_str().or_else(|| attempt["trackingUrl"].as_str())?;
-    Some(url.trim_end_matches('/').to_string())
+/// An application that is killed, if it still lives, when this goes out of scope: a failed test leaves none behind.
+pub struct KilledAtEnd(pub String);
+
+impl Drop for KilledAtEnd {
+    fn drop(&mut self) {
+        if applications("NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING").contains(&self.0) {
+            kill(&self.0);
+        }
+    }
 }
 
 /// Asserts that an application left nothing: no process, no container, no staging directory.
 #[track_caller]
 pub fn nothing_left(id: &str) {
-    until(&format!("the last process of {id}"), Duration::from_secs(20), || processes(id).is_empty().then_some(()));
+    let gone = || processes(id).is_empty().then_some(());
+    until(&format!("the last process of {id}"), Duration::from_secs(20), gone);
     let staging = fs(&["ls", &format!(".flink/{id}")]);
     assert_ne!(staging.code, 0, "the staging directory of {id} is still there:\n{}", staging.out);
 }

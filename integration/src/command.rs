@@ -53,7 +53,8 @@ impl Ran {
     #[track_caller]
     pub fn job(&self) -> String {
         let marker = "submitted with JobID ";
-        let start = self.out.find(marker).unwrap_or_else(|| panic!("no job id in\n{}", self.out)) + marker.len();
+        let start =
+            self.out.find(marker).unwrap_or_else(|| panic!("no job id in\n{}", self.out)) + marker.len();
         self.out[start..].chars().take_while(char::is_ascii_hexdigit).collect()
     }
 }
@@ -65,7 +66,8 @@ pub fn dist() -> PathBuf {
 
 /// A variable that `scripts/test.sh` sets.
 pub fn required(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test.sh, which prepares it"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run scripts/test.sh, which prepares it"))
 }
 
 /// An example's jar.

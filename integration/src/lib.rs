@@ -3,5 +3,8 @@
 
 pub mod cluster;
 pub mod command;
+pub mod expect;
+pub mod hdfs;
 pub mod http;
+pub mod text;
 pub mod wait;

@@ -1,178 +1,280 @@
 //! Bad input: one clear error each, the right exit code, and nothing left behind on HDFS or YARN.
 
 use kvick_integration::cluster::{applications, ended, nothing_left};
-use kvick_integration::command::{Ran, command, example, flink, fs, run};
-use std::io::Write;
+use kvick_integration::command::{Ran, command, example, flink, fs, required, run};
+use kvick_integration::hdfs::{HdfsDir, staging, uri};
+use std::io::{Read, Write};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
+use tempfile::{NamedTempFile, TempDir};
 
-/// Runs `flink run -m yarn-cluster` and checks that it fails with this text, quickly, and leaves nothing.
+/// What YARN and HDFS have of applications.
+#[derive(Debug, PartialEq)]
+struct Traces {
+    applications: Vec<String>,
+    staging: Vec<String>,
+}
+
+impl Traces {
+    fn now() -> Traces {
+        Traces { applications: all_applications(), staging: staging() }
+    }
+}
+
+fn all_applications() -> Vec<String> {
+    let mut all = applications("NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING,FINISHED,FAILED,KILLED");
+    all.sort();
+    all
+}
+
+fn submission(arguments: &[&str]) -> Command {
+    let mut command = command("flink");
+    command.args(["run", "-m", "yarn-cluster"]).args(arguments);
+    command
+}
+
+/// Runs a command that must fail with this text, on one screen, without a trace of our own programs, and soon.
 #[track_caller]
-fn refused(arguments: &[&str], text: &str) -> Ran {
-    let before = all_applications();
-    let ran = flink(["run", "-m", "yarn-cluster"].iter().chain(arguments)).fails(1).says(text);
+fn fails_with(command: &mut Command, text: &str) -> Ran {
+    let ran = run(command).fails(1).says(text);
     let lines = ran.err.lines().count() + ran.out.lines().count();
     assert!(lines < 40, "more than a screen: {lines} lines\n{}{}", ran.out, ran.err);
     for noise in ["panicked", "RUST_BACKTRACE", "\tat "] {
         assert!(!ran.err.contains(noise), "{}", ran.err);
     }
-    assert!(ran.took < Duration::from_secs(20), "it took {:?}", ran.took);
-    let after = all_applications();
-    assert!(after.iter().filter(|id| !before.contains(id)).all(|id| ended_and_clean(id)));
+    assert!(ran.took < Duration::from_secs(30), "it took {:?}", ran.took);
     ran
 }
 
-fn all_applications() -> Vec<String> {
-    applications("NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING,FINISHED,FAILED,KILLED")
+/// A command that is refused before anything is submitted.
+#[track_caller]
+fn refused(command: &mut Command, text: &str) -> Ran {
+    let before = Traces::now();
+    let ran = fails_with(command, text);
+    assert_eq!(Traces::now(), before, "something was left:\n{}{}", ran.out, ran.err);
+    ran
 }
 
-fn ended_and_clean(id: &str) -> bool {
-    ended(id);
-    nothing_left(id);
-    true
+/// A job that is submitted, fails, and leaves nothing but YARN's record.
+#[track_caller]
+fn job_fails(arguments: &[&str], text: &str) -> Ran {
+    let ran = fails_with(&mut submission(arguments), text);
+    let id = ran.application();
+    assert_eq!(ended(&id)["finalStatus"], "FAILED");
+    nothing_left(&id);
+    ran
 }
 
 fn wordcount() -> String {
     example("batch/WordCount.jar")
 }
 
+fn jar_of(bytes: &[u8]) -> NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".jar").tempfile().expect("no temporary file");
+    file.write_all(bytes).expect("the temporary file cannot be written");
+    file
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
 #[test]
 fn a_missing_jar() {
-    refused(&["/nonexistent/job.jar"], "JAR file does not exist: /nonexistent/job.jar");
+    let expected = "JAR file does not exist: /nonexistent/job.jar";
+    refused(&mut submission(&["/nonexistent/job.jar"]), expected);
 }
 
 #[test]
 fn a_file_that_is_no_jar() {
-    let mut file = tempfile::Builder::new().suffix(".jar").tempfile().unwrap();
-    file.write_all(b"this is no zip file").unwrap();
-    refused(&[&file.path().display().to_string()], "not a");
+    let jar = jar_of(b"this is no zip file");
+    refused(&mut submission(&[&text(jar.path())]), &text(jar.path()));
 }
 
 #[test]
 fn a_truncated_jar() {
-    let whole = std::fs::read(wordcount()).unwrap();
-    let mut file = tempfile::Builder::new().suffix(".jar").tempfile().unwrap();
-    file.write_all(&whole[..whole.len() / 2]).unwrap();
-    refused(&[&file.path().display().to_string()], &file.path().display().to_string());
+    let whole = std::fs::read(wordcount()).expect("no example");
+    let jar = jar_of(&whole[..whole.len() / 2]);
+    refused(&mut submission(&[&text(jar.path())]), &text(jar.path()));
+}
+
+#[test]
+fn a_jar_whose_program_was_damaged() {
+    let mut bytes = std::fs::read(wordcount()).expect("no example");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    let jar = jar_of(&bytes);
+    refused(&mut submission(&[&text(jar.path())]), &text(jar.path()));
 }
 
 #[test]
 fn a_java_jar() {
-    let jars = std::env::var("KVICK_HADOOP_CLASSPATH").unwrap();
-    let lib = jars.split(':').find(|p| p.ends_with("/*")).unwrap().trim_end_matches('*').to_string();
-    let jar = std::fs::read_dir(lib).unwrap().flatten().map(|e| e.path()).find(|p| is_jar(p)).unwrap();
-    refused(&[&jar.display().to_string()], "Java");
+    let jars = required("KVICK_HADOOP_CLASSPATH");
+    let lib = jars.split(':').find_map(|path| path.strip_suffix("/*")).expect("no directory of jars");
+    let files = std::fs::read_dir(lib).expect("no directory of jars").flatten().map(|entry| entry.path());
+    let jar = files.into_iter().find(|path| path.extension().is_some_and(|e| e == "jar"));
+    refused(&mut submission(&[&text(&jar.expect("no jar of Hadoop's"))]), "Java");
 }
 
-fn is_jar(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "jar")
+/// The example's jar with another manifest.
+fn jar_with_manifest(change: impl Fn(&str) -> String) -> NamedTempFile {
+    let file = std::fs::File::open(wordcount()).expect("no example");
+    let mut from = zip::ZipArchive::new(file).expect("no zip");
+    let jar = jar_of(b"");
+    let mut to = zip::ZipWriter::new(jar.reopen().expect("no temporary file"));
+    for index in 0..from.len() {
+        let mut entry = from.by_index(index).expect("no entry");
+        if entry.name().expect("no name") != "META-INF/MANIFEST.MF" {
+            to.raw_copy_file(entry).expect("the copy fails");
+            continue;
+        }
+        let mut manifest = String::new();
+        entry.read_to_string(&mut manifest).expect("no text");
+        let options = zip::write::SimpleFileOptions::default();
+        to.start_file("META-INF/MANIFEST.MF", options).expect("the copy fails");
+        to.write_all(change(&manifest).as_bytes()).expect("the copy fails");
+    }
+    to.finish().expect("the copy fails");
+    jar
+}
+
+#[test]
+fn a_jar_for_another_machine() {
+    let foreign = |manifest: &str| manifest.replace("x86_64-unknown-linux", "riscv64gc-unknown-linux");
+    let jar = jar_with_manifest(foreign);
+    refused(&mut submission(&[&text(jar.path())]), "riscv64gc-unknown-linux");
 }
 
 #[test]
 fn an_entry_point_that_is_not_in_the_jar() {
-    refused(&["-c", "no.such.Main", &wordcount()], "no.such.Main");
+    refused(&mut submission(&["-c", "no.such.Main", &wordcount()]), "no.such.Main");
 }
 
 #[test]
 fn a_queue_that_does_not_exist() {
-    refused(&["-yqu", "nosuch", &wordcount()], "nosuch");
+    let ran = refused(&mut submission(&["-yqu", "nosuch", &wordcount()]), "nosuch");
+    ran.says("Available queues").says("default").says("other");
 }
 
 #[test]
 fn more_memory_than_the_cluster_can_give() {
-    refused(&["-yjm", "900000", &wordcount()], "JobManager");
-    refused(&["-ytm", "900000", &wordcount()], "TaskManager");
+    refused(&mut submission(&["-yjm", "900000", &wordcount()]), "JobManager");
+    refused(&mut submission(&["-ytm", "900000", &wordcount()]), "TaskManager");
 }
 
 #[test]
 fn more_cores_than_a_node_has() {
-    refused(&["-ys", "1000", &wordcount()], "virtual cores");
-}
-
-#[test]
-fn an_input_that_does_not_exist_fails_the_job_and_is_named() {
-    let ran = refused(&[&wordcount(), "--input", "hdfs:///nonexistent/input", "--output", "hdfs:///tmp/x"], "/nonexistent/input");
-    assert!(ran.err.contains("yarn logs -applicationId application_"), "{}", ran.err);
-}
-
-#[test]
-fn an_output_that_exists_is_not_overwritten() {
-    let dir = fs(&["uri", &format!("kvick-test-exists-{}", std::process::id())]).ok().out.trim().to_string();
-    let local = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(local.path(), "precious").unwrap();
-    let output = format!("{dir}/out");
-    fs(&["put", &local.path().display().to_string(), &output]).ok();
-    refused(&[&wordcount(), "--output", &output], &output);
-    assert_eq!(fs(&["cat", &output]).ok().out, "precious");
-    fs(&["rm", &dir]).ok();
-}
-
-#[test]
-fn no_hadoop_configuration() {
-    let ran = run(command("flink").args(["run", "-m", "yarn-cluster", &wordcount()]).env_remove("HADOOP_CONF_DIR")
-        .env_remove("YARN_CONF_DIR").env_remove("HADOOP_HOME"));
-    ran.fails(1).says("HADOOP_CONF_DIR");
-}
-
-/// A copy of the cluster's configuration with one property changed.
-fn changed_conf(file: &str, key: &str, value: &str) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    let conf = kvick_integration::command::required("HADOOP_CONF_DIR");
-    for entry in std::fs::read_dir(conf).unwrap().flatten() {
-        if entry.path().is_file() {
-            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-        }
-    }
-    let path = copy.path().join(file);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let property = format!("<property><name>{key}</name><value>{value}</value></property></configuration>");
-    std::fs::write(&path, text.replace("</configuration>", &property)).unwrap();
-    copy
-}
-
-#[track_caller]
-fn with_conf(conf: &tempfile::TempDir) -> Ran {
-    let ran = run(command("flink").args(["run", "-m", "yarn-cluster", &wordcount()]).env("HADOOP_CONF_DIR", conf.path())
-        .env("YARN_CONF_DIR", conf.path()));
-    let ran = ran.fails(1);
-    assert!(ran.took < Duration::from_secs(30), "it took {:?}", ran.took);
-    ran
-}
-
-#[test]
-fn a_resource_manager_that_is_down() {
-    with_conf(&changed_conf("yarn-site.xml", "yarn.resourcemanager.address", "127.0.0.1:1")).says("127.0.0.1:1");
-}
-
-#[test]
-fn an_hdfs_that_is_down() {
-    with_conf(&changed_conf("core-site.xml", "fs.defaultFS", "hdfs://127.0.0.1:1")).says("127.0.0.1:1");
+    refused(&mut submission(&["-ys", "1000", &wordcount()]), "virtual cores");
 }
 
 #[test]
 fn a_mistyped_option_gets_a_suggestion() {
-    flink(["run", "--detatched", &wordcount()]).fails(1).says("detached");
+    refused(command("flink").args(["run", "--detatched", &wordcount()]), "--detached");
+}
+
+#[test]
+fn an_input_that_does_not_exist_fails_the_job_and_is_named() {
+    let dir = HdfsDir::new("no-input");
+    let (input, output) = (dir.path("nothing-here"), dir.path("counts"));
+    let ran = job_fails(&[&wordcount(), "--input", &input, "--output", &output], "/nothing-here");
+    ran.says("yarn logs -applicationId application_");
+}
+
+#[test]
+fn an_output_that_exists_is_not_overwritten() {
+    let dir = HdfsDir::new("output-exists");
+    let output = dir.put("out", "precious");
+    job_fails(&[&wordcount(), "--output", &output], &output);
+    assert_eq!(dir.read("out"), "precious");
+}
+
+#[test]
+fn no_hadoop_configuration() {
+    let mut command = submission(&[&wordcount()]);
+    for name in ["HADOOP_CONF_DIR", "YARN_CONF_DIR", "HADOOP_HOME"] {
+        command.env_remove(name);
+    }
+    refused(&mut command, "HADOOP_CONF_DIR");
+}
+
+/// A copy of the cluster's configuration with a property changed.
+fn changed_conf(file: &str, property: &str, value: &str) -> TempDir {
+    let copy = TempDir::new().expect("no temporary directory");
+    let files = std::fs::read_dir(required("HADOOP_CONF_DIR")).expect("no configuration").flatten();
+    for entry in files {
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).expect("the copy fails");
+    }
+    let path = copy.path().join(file);
+    let text = std::fs::read_to_string(&path).expect("no such file");
+    // The later of two values is the one that counts.
+    let last = format!("<property><name>{property}</name><value>{value}</value></property></configuration>");
+    std::fs::write(&path, text.replace("</configuration>", &last)).expect("the copy fails");
+    copy
+}
+
+fn with_conf(conf: &TempDir) -> Command {
+    let mut command = submission(&[&wordcount()]);
+    command.env("HADOOP_CONF_DIR", conf.path()).env("YARN_CONF_DIR", conf.path());
+    command
+}
+
+#[test]
+fn a_resource_manager_that_is_down() {
+    let conf = changed_conf("yarn-site.xml", "yarn.resourcemanager.address", "127.0.0.1:1");
+    refused(&mut with_conf(&conf), "127.0.0.1:1");
+}
+
+#[test]
+fn an_hdfs_that_is_down() {
+    let conf = changed_conf("core-site.xml", "fs.defaultFS", "hdfs://127.0.0.1:1");
+    refused(&mut with_conf(&conf), "127.0.0.1:1");
 }
 
 #[test]
 fn a_staging_directory_that_cannot_be_written() {
-    let dir = fs(&["uri", &format!("/kvick-test-locked-{}", std::process::id())]).ok().out.trim().to_string();
+    let dir = uri(&format!("/kvick-test-locked-{}", std::process::id()));
     fs(&["mkdir", &dir]).ok();
     fs(&["chmod", "555", &dir]).ok();
     let staging = format!("yarn.staging-directory={dir}");
-    let ran = run(command("flink").env("HADOOP_USER_NAME", "mallory").args(["run", "-m", "yarn-cluster", "-yD", &staging, &wordcount()]));
+    let mut command = submission(&["-yD", &staging, &wordcount()]);
+    let ran = refused(command.env("HADOOP_USER_NAME", "mallory"), &dir);
     fs(&["rm", &dir]).ok();
-    ran.fails(1).says(&dir);
+    ran.says("mallory");
+}
+
+/// HDFS in safe mode for as long as this lives.
+struct SafeMode;
+
+impl SafeMode {
+    fn enter() -> SafeMode {
+        SafeMode::set("enter");
+        SafeMode
+    }
+
+    fn set(what: &str) {
+        let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.sh");
+        run(Command::new(cluster).args(["hdfs", "dfsadmin", "-safemode", what])).ok();
+    }
+}
+
+impl Drop for SafeMode {
+    fn drop(&mut self) {
+        SafeMode::set("leave");
+    }
 }
 
 #[test]
 fn an_hdfs_in_safe_mode() {
-    let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.sh");
-    let safemode = |what: &str| run(std::process::Command::new(&cluster).args(["hdfs", "dfsadmin", "-safemode", what])).ok();
-    safemode("enter");
+    let _safe_mode = SafeMode::enter();
     // A directory that no earlier run has filled: something has to be uploaded.
     let staging = format!("yarn.staging-directory=/kvick-test-safe-{}", std::process::id());
-    let ran = flink(["run", "-m", "yarn-cluster", "-yD", &staging, &wordcount()]);
-    safemode("leave");
-    ran.fails(1).says("safe mode");
+    refused(&mut submission(&["-yD", &staging, &wordcount()]), "safe mode");
+}
+
+#[test]
+fn a_command_without_a_cluster_or_a_job() {
+    let ran = flink(["list"]).fails(1);
+    assert!(ran.took < Duration::from_secs(10), "it took {:?}", ran.took);
+    flink(["cancel"]).fails(1).says("Missing JobID");
 }

@@ -6,18 +6,21 @@ use kvick_filesystem::FileSystems;
 use kvick_jar::Jar;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Where programs are kept, and how missing jars are fetched.
 #[derive(Clone)]
 pub struct ProgramStore {
     dir: PathBuf,
     filesystems: Arc<FileSystems>,
+    /// Held while a jar is fetched: several jobs may need the same one at once.
+    fetching: Arc<Mutex<()>>,
 }
 
 impl ProgramStore {
     /// A store below a directory of this container.
     pub fn new(dir: PathBuf, filesystems: FileSystems) -> ProgramStore {
-        ProgramStore { dir, filesystems: Arc::new(filesystems) }
+        ProgramStore { dir, filesystems: Arc::new(filesystems), fetching: Arc::default() }
     }
 
     /// The path of an unpacked program, ready to run.
@@ -38,6 +41,7 @@ impl ProgramStore {
             return Ok(localised);
         }
         let kept = self.dir.join("jars").join(&jar.sha256).join(&jar.name);
+        let _one_at_a_time = self.fetching.lock().await;
         if !has_length(&kept, jar.size) {
             self.fetch(jar, &kept)
                 .await

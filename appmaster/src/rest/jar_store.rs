@@ -72,11 +72,25 @@ impl JarStore {
         self.dir.join("programs")
     }
 
+    /// Works on files without holding up the task that drives the cluster.
+    async fn blocking<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&JarStore) -> Result<R, RestError> + Send + 'static,
+    ) -> Result<R, RestError> {
+        let store = self.clone();
+        let worked = tokio::task::spawn_blocking(move || work(&store)).await;
+        worked.unwrap_or_else(|error| Err(RestError::internal(error.to_string())))
+    }
+
     /// All jars, the latest first. What is no jar (any more) is passed over.
     ///
     /// # Errors
     /// 500 if the directory cannot be read.
-    pub fn list(&self) -> Result<Vec<StoredJar>, RestError> {
+    pub async fn list(&self) -> Result<Vec<StoredJar>, RestError> {
+        self.blocking(JarStore::read_dir).await
+    }
+
+    fn read_dir(&self) -> Result<Vec<StoredJar>, RestError> {
         let entries = std::fs::read_dir(self.dir()?).map_err(|e| self.broken(&e))?;
         let mut jars: Vec<StoredJar> = entries.flatten().filter_map(|entry| stored(&entry.path())).collect();
         jars.sort_by(|a, b| b.uploaded.cmp(&a.uploaded).then(a.id.cmp(&b.id)));
@@ -87,12 +101,16 @@ impl JarStore {
     ///
     /// # Errors
     /// 400 for what is none, 500 if it cannot be kept.
-    pub fn take(&self, uploaded: tempfile::TempPath, name: &str) -> Result<PathBuf, RestError> {
+    pub async fn take(&self, uploaded: tempfile::TempPath, name: &str) -> Result<PathBuf, RestError> {
         check_name(name)?;
-        Jar::open(&uploaded).map_err(|error| not_a_jar(&error, &uploaded, name))?;
-        let kept = self.dir()?.join(format!("{}_{name}", crate::program::random_job_id()));
-        uploaded.persist(&kept).map_err(|e| self.broken(&e.error))?;
-        Ok(kept)
+        let name = name.to_string();
+        self.blocking(move |store| {
+            Jar::open(&uploaded).map_err(|error| not_a_jar(&error, &uploaded, &name))?;
+            let kept = store.dir()?.join(format!("{}_{name}", crate::program::random_job_id()));
+            uploaded.persist(&kept).map_err(|e| store.broken(&e.error))?;
+            Ok(kept)
+        })
+        .await
     }
 
     /// The file of a jar.
@@ -121,14 +139,17 @@ impl JarStore {
     /// # Errors
     /// As [`JarStore::find`].
     pub async fn artifact(&self, id: &str) -> Result<Artifact, RestError> {
-        let path = self.find(id)?;
-        let bytes = tokio::fs::read(&path).await.map_err(|e| self.broken(&e))?;
-        Ok(Artifact {
-            name: name_of(id).to_string(),
-            uri: format!("file://{}", path.display()),
-            size: bytes.len() as u64,
-            sha256: kvick_jar::sha256_hex(&bytes),
+        let (path, name) = (self.find(id)?, name_of(id).to_string());
+        self.blocking(move |store| {
+            let bytes = std::fs::read(&path).map_err(|e| store.broken(&e))?;
+            Ok(Artifact {
+                name,
+                uri: format!("file://{}", path.display()),
+                size: bytes.len() as u64,
+                sha256: kvick_jar::sha256_hex(&bytes),
+            })
         })
+        .await
     }
 
     /// Makes a jar available to task executors: in the application's cache where there is one, else as a local file,

@@ -32,7 +32,7 @@ pub async fn upload(State(rest): State<Rest>, mut parts: Multipart) -> Answer {
             return Err(RestError::bad_request("Only Jar files are allowed."));
         }
         let uploaded = receive(&rest.jars, field).await?;
-        let kept = rest.jars.take(uploaded, name)?;
+        let kept = rest.jars.take(uploaded, name).await?;
         return Ok(Json(json!({ "filename": kept, "status": "success" })));
     }
     Err(RestError::bad_request("Exactly 1 file must be sent, received 0."))
@@ -55,7 +55,7 @@ fn multipart_error(error: MultipartError) -> RestError {
 
 /// `GET /jars`.
 pub async fn list(State(rest): State<Rest>, headers: HeaderMap) -> Answer {
-    let files: Vec<Value> = rest.jars.list()?.iter().map(shape).collect();
+    let files: Vec<Value> = rest.jars.list().await?.iter().map(shape).collect();
     Ok(Json(json!({ "address": base_url(&headers), "files": files })))
 }
 

@@ -4,134 +4,16 @@
 //! with numbers over all members. A name that nobody measures here is missing rather than invented.
 
 use super::error::RestError;
+use super::measured::{Aggregates, Measured, Metrics, Wanted, aggregate, answer, listed, real, whole};
+use super::memory::Memory;
 use super::state::{JobView, Rest, VertexView};
 use super::vertices::{execution, subtask_index};
 use super::{Answer, executor_not_found};
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use kvick_core::executor::ExecutorMetrics;
 use kvick_core::ids::ExecutorId;
 use kvick_core::job::JobState;
 use kvick_core::jobmaster::Execution;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-
-/// A measured value.
-#[derive(Debug, Clone, PartialEq)]
-enum Measured {
-    Whole(i64),
-    Real(f64),
-    Text(String),
-}
-
-impl Measured {
-    fn text(&self) -> String {
-        match self {
-            Measured::Whole(n) => n.to_string(),
-            Measured::Real(x) => format!("{x:?}"),
-            Measured::Text(text) => text.clone(),
-        }
-    }
-
-    fn number(&self) -> Option<f64> {
-        match self {
-            Measured::Whole(n) => Some(*n as f64),
-            Measured::Real(x) => Some(*x),
-            Measured::Text(_) => None,
-        }
-    }
-}
-
-/// Names and values.
-type Metrics = Vec<(String, Measured)>;
-
-fn whole(name: &str, value: u64) -> (String, Measured) {
-    (name.to_string(), Measured::Whole(i64::try_from(value).unwrap_or(i64::MAX)))
-}
-
-fn real(name: &str, value: f64) -> (String, Measured) {
-    (name.to_string(), Measured::Real(value))
-}
-
-/// Query of a scope.
-#[derive(Debug, Deserialize)]
-pub struct Wanted {
-    get: Option<String>,
-}
-
-/// Query of an aggregating scope.
-#[derive(Debug, Deserialize)]
-pub struct Aggregates {
-    get: Option<String>,
-    agg: Option<String>,
-    #[serde(default)]
-    jobs: String,
-    #[serde(default)]
-    taskmanagers: String,
-    #[serde(default)]
-    subtasks: String,
-}
-
-fn answer(metrics: &Metrics, wanted: &Wanted) -> Json<Value> {
-    let Some(names) = &wanted.get else { return Json(names_of(metrics.iter())) };
-    let asked: Vec<&str> = names.split(',').collect();
-    let found = metrics.iter().filter(|(name, _)| asked.contains(&name.as_str()));
-    Json(found.map(|(name, value)| json!({ "id": name, "value": value.text() })).collect())
-}
-
-fn names_of<'a>(metrics: impl Iterator<Item = &'a (String, Measured)>) -> Value {
-    let mut names: Vec<&str> = metrics.map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.into_iter().map(|name| json!({ "id": name })).collect()
-}
-
-/// The aggregations that Flink knows.
-const AGGREGATIONS: [&str; 5] = ["min", "max", "avg", "sum", "skew"];
-
-fn aggregate(members: &[Metrics], query: &Aggregates) -> Answer {
-    let Some(names) = &query.get else { return Ok(Json(names_of(members.iter().flatten()))) };
-    let wanted: Vec<&str> = query.agg.as_deref().map_or(AGGREGATIONS.to_vec(), |a| a.split(',').collect());
-    if let Some(unknown) = wanted.iter().find(|a| !AGGREGATIONS.contains(a)) {
-        return Err(RestError::query_parameter("agg", unknown));
-    }
-    let aggregated = names.split(',').filter_map(|name| {
-        let of_name = members.iter().flatten().filter(|(n, _)| n == name);
-        let values: Vec<f64> = of_name.filter_map(|(_, value)| value.number()).collect();
-        (!values.is_empty()).then(|| aggregated(name, &values, &wanted))
-    });
-    Ok(Json(aggregated.collect()))
-}
-
-fn aggregated(name: &str, values: &[f64], wanted: &[&str]) -> Value {
-    let sum: f64 = values.iter().sum();
-    let avg = sum / values.len() as f64;
-    let mut fields = Map::from_iter([("id".to_string(), json!(name))]);
-    for aggregation in wanted {
-        let value = match *aggregation {
-            "min" => values.iter().copied().fold(f64::INFINITY, f64::min),
-            "max" => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            "avg" => avg,
-            "sum" => sum,
-            _ => skew(values, avg),
-        };
-        fields.insert((*aggregation).to_string(), json!(value));
-    }
-    Value::Object(fields)
-}
-
-/// The mean distance from the average, in per cent of it.
-fn skew(values: &[f64], avg: f64) -> f64 {
-    if avg == 0.0 {
-        return 0.0;
-    }
-    let distance: f64 = values.iter().map(|v| (v - avg).abs()).sum();
-    distance / values.len() as f64 / avg.abs() * 100.0
-}
-
-fn listed<'a>(filter: &'a str) -> Vec<&'a str> {
-    filter.split(',').filter(|part| !part.is_empty()).collect()
-}
 
 /// `GET /jobmanager/metrics`.
 pub async fn of_jobmanager(State(rest): State<Rest>, Query(wanted): Query<Wanted>) -> Answer {
@@ -155,7 +37,7 @@ pub async fn of_jobmanager(State(rest): State<Rest>, Query(wanted): Query<Wanted
 }
 
 /// What a task executor measures. The resident memory of its processes stands where a JVM has its heap.
-fn executor_metrics(measured: &ExecutorMetrics, memory: &super::memory::Memory) -> Metrics {
+fn executor_metrics(measured: &ExecutorMetrics, memory: &Memory) -> Metrics {
     let resident = measured.resident_bytes + measured.workers_resident_bytes;
     vec![
         whole("Status.JVM.Memory.Heap.Used", resident),
@@ -177,7 +59,7 @@ pub async fn of_taskmanager(
     let id = ExecutorId(id);
     let metrics = rest.ask(move |cluster, _| {
         let connection = cluster.connections.get(&id).ok_or_else(|| executor_not_found(&id))?;
-        Ok(executor_metrics(&connection.metrics, &super::memory::Memory::of(&connection.info.config)))
+        Ok(executor_metrics(&connection.metrics, &Memory::of(&connection.info.config)))
     });
     metrics.await?.map(|metrics| answer(&metrics, &wanted))
 }
@@ -188,9 +70,8 @@ pub async fn of_taskmanagers(State(rest): State<Rest>, Query(query): Query<Aggre
         let filter = listed(&query.taskmanagers);
         let chosen =
             cluster.connections.iter().filter(|(id, _)| filter.is_empty() || filter.contains(&id.0.as_str()));
-        let members: Vec<Metrics> = chosen
-            .map(|(_, c)| executor_metrics(&c.metrics, &super::memory::Memory::of(&c.info.config)))
-            .collect();
+        let members: Vec<Metrics> =
+            chosen.map(|(_, c)| executor_metrics(&c.metrics, &Memory::of(&c.info.config))).collect();
         aggregate(&members, &query)
     })
     .await?
@@ -340,34 +221,6 @@ pub async fn of_subtask(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn query(get: &str, agg: Option<&str>) -> Aggregates {
-        let none = String::new;
-        Aggregates {
-            get: Some(get.to_string()),
-            agg: agg.map(str::to_string),
-            jobs: none(),
-            taskmanagers: none(),
-            subtasks: none(),
-        }
-    }
-
-    #[test]
-    fn aggregation_over_two_subtasks_gives_the_numbers_of_flink() {
-        let members = [vec![whole("n", 37_600)], vec![whole("n", 37_608)]];
-        let Json(all) = aggregate(&members, &query("n", None)).unwrap();
-        let expected = json!([{ "id": "n", "min": 37_600.0, "max": 37_608.0, "avg": 37_604.0, "sum": 75_208.0,
-            "skew": 0.010_637_166_258_908_625 }]);
-        assert_eq!(all, expected);
-        let Json(max) = aggregate(&members, &query("n,unknown", Some("max"))).unwrap();
-        assert_eq!(max, json!([{ "id": "n", "max": 37_608.0 }]));
-    }
-
-    #[test]
-    fn an_unknown_aggregation_is_refused() {
-        let error = aggregate(&[], &query("n", Some("median"))).err().unwrap();
-        assert!(error.message.contains("(agg) from value \"median\""), "{error}");
-    }
 
     #[test]
     fn subtasks_are_named_one_by_one_or_as_ranges() {

@@ -12,6 +12,7 @@ mod job_detail;
 mod jobmanager;
 mod jobs;
 mod logs;
+mod measured;
 mod memory;
 mod metrics;
 mod overview;
@@ -25,13 +26,13 @@ mod web;
 
 pub use error::RestError;
 
-use crate::cluster::ClusterHandle;
+use crate::handle::ClusterHandle;
 use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, patch, post};
 use axum::{Json, Router};
 use kvick_core::application_spec::ApplicationMode;
@@ -40,6 +41,7 @@ use kvick_core::ids::ExecutorId;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use state::Rest;
+use tower::ServiceExt;
 
 /// An answer in JSON.
 type Answer = Result<Json<Value>, RestError>;
@@ -55,17 +57,19 @@ pub fn router(cluster: ClusterHandle) -> Router {
     let origin = config.get(&options::WEB_ORIGIN).ok().and_then(|origin| origin.parse().ok());
     let origin: HeaderValue = origin.unwrap_or(HeaderValue::from_static("*"));
     let api = if takes_jars(&cluster) { api().merge(jar_routes()) } else { api() };
-    Router::new()
+    let all = Router::new()
         .route("/", get(web::index))
         .route("/index.html", get(web::index))
         .merge(api.clone())
         .nest("/v1", api)
-        // A route and no fallback: the RPC of task executors, which shares the port, brings one of its own.
-        .route("/{*path}", any(web::no_such_path))
+        .fallback(web::no_such_path)
         .method_not_allowed_fallback(web::no_such_path)
         .layer(DefaultBodyLimit::max(usize::try_from(limit).unwrap_or(usize::MAX)))
-        .layer(map_response(move |response| std::future::ready(as_flink_writes(response, origin.clone()))))
-        .with_state(Rest::new(cluster))
+        .layer(map_response(move |response| as_flink_writes(response, origin.clone())))
+        .with_state(Rest::new(cluster));
+    // Routes and no fallback: the RPC of task executors, which shares the port, brings one of its own.
+    let enter = move |request: Request| all.clone().oneshot(web::afresh(request));
+    Router::new().route("/", any(enter.clone())).route("/{*path}", any(enter))
 }
 
 /// Whether people may upload and run jars: in a session, unless `web.submit.enable` forbids it.
@@ -184,8 +188,9 @@ fn master_routes() -> Router<Rest> {
         .route("/jobmanager/thread-dump", get(jobmanager::thread_dump))
 }
 
-/// Headers as Flink's server writes them.
-fn as_flink_writes(mut response: Response, origin: HeaderValue) -> Response {
+/// An answer as Flink's server writes it: its headers, and every error as JSON, also what the framework refuses itself.
+async fn as_flink_writes(response: Response, origin: HeaderValue) -> Response {
+    let mut response = if is_plain_error(&response) { in_json(response).await } else { response };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {
@@ -193,6 +198,18 @@ fn as_flink_writes(mut response: Response, origin: HeaderValue) -> Response {
         headers.insert(header::CONTENT_TYPE, kind);
     }
     response
+}
+
+fn is_plain_error(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    failed && kind.is_none_or(|kind| kind.starts_with("text/plain"))
+}
+
+async fn in_json(response: Response) -> Response {
+    let status = response.status();
+    let text = axum::body::to_bytes(response.into_body(), 64 * 1024).await.unwrap_or_default();
+    body_error(status, String::from_utf8_lossy(&text).into_owned()).into_response()
 }
 
 /// Reads a body as JSON, whatever content type it claims.

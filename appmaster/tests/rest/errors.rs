@@ -92,6 +92,18 @@ async fn the_same_job_twice_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn what_the_framework_refuses_is_told_in_json_too() {
+    let (cluster, job) = (TestCluster::start(), job());
+    cluster.submit(&job).await;
+    let query = cluster.get(&format!("/jobs/{JOB}/accumulators?includeSerializedValue=perhaps")).await;
+    assert_eq!(query.status, StatusCode::BAD_REQUEST);
+    assert!(query.error().contains("provided string was not"), "{}", query.error());
+    let no_form = cluster.request(Method::POST, "/jars/upload", Some(&json!({}))).await;
+    assert_eq!(no_form.status, StatusCode::BAD_REQUEST);
+    assert!(no_form.error().contains("multipart/form-data"), "{}", no_form.error());
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_long_is_not_read() {
     let mut config = config();
     config.set("rest.server.max-content-length", "1000");
@@ -128,6 +140,14 @@ async fn answers_carry_flinks_headers() {
         let answer = cluster.get(path).await;
         assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json; charset=UTF-8", "{path}");
         assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_last_slash_makes_no_difference() {
+    let cluster = TestCluster::start();
+    for path in ["/jobs/", "/v1/jobs/", "/v1/jobs/overview/?x=1"] {
+        assert_eq!(cluster.json(path).await, json!({"jobs": []}), "{path}");
     }
 }
 

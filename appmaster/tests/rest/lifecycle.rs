@@ -119,3 +119,14 @@ async fn a_job_whose_client_is_silent_is_cancelled() {
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     executor.hear(|m| matches!(m, ToExecutor::Cancel { .. }).then_some(())).await;
 }
+
+#[tokio::test]
+async fn a_result_reaches_who_waits_for_it_though_the_application_ends_with_the_job() {
+    let cluster = TestCluster::start_as(MasterMode::PerJob { detached: true }, config());
+    let job = job();
+    let executor = cluster.with_running_job(&job).await;
+    let path = format!("/jobs/{JOB}/execution-result?wait=20000");
+    let finish = async { executor.report_all(&job, TaskState::Finished) };
+    let (answer, ()) = tokio::join!(cluster.json(&path), finish);
+    assert_eq!(answer["job-execution-result"]["application-status"], "SUCCEEDED");
+}

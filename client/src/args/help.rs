@@ -1,6 +1,7 @@
 //! The help, rendered from the tables of options: 80 columns, descriptions beside the options.
 
-use super::tables::{Action, Group, OptionSpec, REMOTE, Takes, YARN};
+use super::action::Action;
+use super::tables::{Group, OptionSpec, REMOTE, Takes, YARN};
 use std::fmt::Write;
 
 const WIDTH: usize = 80;

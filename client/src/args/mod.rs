@@ -1,20 +1,22 @@
 //! The first stage of the command line: what was typed, as types. Pure: no file, no environment, no terminal.
 //!
-//! [`tables`] lists every option of every action, [`parser`] applies the rules by which they are recognised, [`help`]
-//! renders them, [`typed`] gives them their types. What they mean together is decided in [`crate::settings`].
+//! [`tables`] lists every option of every [`action`], [`parser`] applies the rules by which they are recognised, [`help`]
+//! renders them, [`convert`] gives them the types of [`typed`]. What they mean together is decided in [`crate::settings`].
 
+mod action;
+mod convert;
 pub mod help;
 mod parser;
-pub mod tables;
+mod tables;
 pub mod typed;
+
+pub use action::Action;
 
 pub use parser::UsageError;
 pub use typed::{
     CancelArgs, CheckpointArgs, ClusterArgs, Invocation, ListArgs, ProgramArgs, SavepointArgs, SessionArgs,
     StopArgs,
 };
-
-use tables::Action;
 
 /// Reads the arguments of `flink` (without the program's own name).
 ///
@@ -40,7 +42,7 @@ pub fn parse_flink(args: &[String]) -> Result<Invocation, UsageError> {
 /// What is wrong with them.
 pub fn parse_action(action: Action, args: &[String]) -> Result<Invocation, UsageError> {
     let parsed = parser::parse(&action.options(), action.stops_at_positional(), args)?;
-    typed::invocation(action, &parsed)
+    convert::invocation(action, &parsed)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::time::Duration;
 async fn connect(args: &ClusterArgs) -> Result<(Settings, RestClient)> {
     let settings = Settings::resolve(args)?;
     settings.report(&args.warnings)?;
-    let rest = cluster::rest_client(&settings).await?;
+    let rest = cluster::connect(&settings).await?.rest;
     Ok((settings, rest))
 }
 

@@ -41,7 +41,7 @@ pub async fn flink(arguments: &[String]) -> u8 {
 
 /// Runs `yarn-session` with these arguments; its exit code.
 pub async fn yarn_session(arguments: &[String]) -> u8 {
-    match args::parse_action(args::tables::Action::Session, arguments) {
+    match args::parse_action(args::Action::Session, arguments) {
         Ok(invocation) => end(invoke(invocation).await),
         Err(error) => usage(&error),
     }

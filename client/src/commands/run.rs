@@ -4,20 +4,18 @@ use super::AlreadyTold;
 use crate::args::ProgramArgs;
 use crate::cluster;
 use crate::console;
-use crate::deploy::{Deployment, Kind, wait};
+use crate::deploy::{Deployment, Hadoop, Kind, wait};
 use crate::execution::{self, Destination, Execution, Preparation};
 use crate::jar::{self, UnpackedProgram};
 use crate::settings::{Settings, Target};
 use anyhow::{Context, Result, anyhow, bail};
 use kvick_core::application_spec::ApplicationMode;
-use kvick_core::config::Configuration;
+use kvick_core::config::{Configuration, options};
+use kvick_core::host::LOCAL_CONFIG_ENV;
 use kvick_core::job::ProgramSpec;
 use kvick_rpc::host::ProgramExit;
 use std::os::unix::process::ExitStatusExt;
 use tokio::process::Command;
-
-/// Tells a program that runs by itself how it is configured: a JSON object of keys and values.
-const LOCAL_CONFIG_ENV: &str = "KVICK_LOCAL_CONFIG";
 
 /// `flink run`
 pub async fn run(args: &ProgramArgs) -> Result<()> {
@@ -31,6 +29,7 @@ pub async fn run(args: &ProgramArgs) -> Result<()> {
             "The target yarn-application runs the program on the cluster: use flink run-application -t yarn-application."
         );
     }
+    refuse_restore(&settings.config)?;
     let program = jar::unpack(&args.jar, args.entry.as_deref())?;
     let destination = match &settings.target {
         Target::Local => return local(&settings.config, &program, &args.args).await,
@@ -41,16 +40,31 @@ pub async fn run(args: &ProgramArgs) -> Result<()> {
             );
             Destination::PerJob(Preparation::begin(&settings.config, &program.jar))
         }
-        _ => Destination::Cluster { rest: cluster::rest_client(&settings).await?, jar: None },
+        _ => Destination::cluster(cluster::connect(&settings).await?),
     };
     let (entry, args) = (args.entry.as_deref(), args.args.as_slice());
     execution::run(Execution { program: &program, entry, args, config: &settings.config, destination }).await
 }
 
+/// A job that should go on from a savepoint must not begin anew without a word.
+fn refuse_restore(config: &Configuration) -> Result<()> {
+    match config.get(&options::RESTORE_PATH)? {
+        Some(path) => bail!(
+            "Starting from a savepoint or checkpoint ({path}) is not supported yet by this version: run the job without -s (execution.state-recovery.path)"
+        ),
+        None => Ok(()),
+    }
+}
+
 /// The program runs its jobs itself; its exit code is ours.
 async fn local(config: &Configuration, program: &UnpackedProgram, args: &[String]) -> Result<()> {
+    let mut config = config.clone();
+    // The program reads no Hadoop configuration of its own; without one it still reads local files.
+    for (key, value) in Hadoop::find(&config)?.map(|hadoop| hadoop.properties()).unwrap_or_default() {
+        config.set(format!("flink.hadoop.{key}"), value);
+    }
     let mut command = Command::new(&program.program);
-    command.args(args).env(LOCAL_CONFIG_ENV, serde_json::to_string(config)?);
+    command.args(args).env(LOCAL_CONFIG_ENV, serde_json::to_string(&config)?);
     let status =
         command.status().await.with_context(|| format!("Cannot start {}", program.program.display()))?;
     match (ProgramExit::from(status), status.signal()) {
@@ -69,6 +83,7 @@ pub async fn run_application(args: &ProgramArgs) -> Result<()> {
         return Err(anyhow!("Expected deployment.target=yarn-application but actual one was {actual}")
             .context("Couldn't deploy Yarn Application Cluster."));
     }
+    refuse_restore(&settings.config)?;
     let jar = jar::check(&args.jar, args.entry.as_deref())?;
     let deployment = Deployment::prepare(&settings.config, Kind::Application, Some(&jar)).await;
     let deployment = deployment.context(Kind::Application.failed())?;
@@ -82,9 +97,9 @@ pub async fn run_application(args: &ProgramArgs) -> Result<()> {
             return Err(AlreadyTold(interrupted.0).into());
         }
     };
-    // A program that was quicker than this client has ended well: there is nothing left to point to.
-    if !report.state.is_terminal() {
-        wait::rest_address(&report)?;
+    // A program that was quicker than this client has left nothing to point to.
+    if report.state.is_terminal() {
+        return wait::not_failed(&report);
     }
-    Ok(())
+    wait::rest_address(&report).map(|_| ())
 }

@@ -65,9 +65,13 @@ async fn start(settings: &Settings, args: &SessionArgs) -> Result<()> {
         return Ok(());
     }
     let running = Running { yarn: deployment.yarn, id, address };
-    match repl::run(&running, true).await? {
+    match repl::run(&running).await? {
         End::Stop => stop(settings, &running, &session.path).await,
-        End::Detached => Ok(()),
+        End::Interrupted(code) => {
+            // Who started the session takes it along.
+            stop(settings, &running, &session.path).await?;
+            Err(AlreadyTold(code).into())
+        }
         End::Gone => gone(&running, &session.path).await,
     }
 }
@@ -76,9 +80,10 @@ async fn attach(settings: &Settings, id: &str) -> Result<()> {
     let running = cluster::running(settings, id).await?;
     let path = properties::location(&settings.config)?;
     console::line(format!("JobManager Web Interface: http://{}", running.address));
-    match repl::run(&running, false).await? {
+    match repl::run(&running).await? {
         End::Stop => stop(settings, &running, &path).await,
-        End::Detached => Ok(()),
+        // Who only looked in leaves it as it is.
+        End::Interrupted(code) => Err(AlreadyTold(code).into()),
         End::Gone => gone(&running, &path).await,
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::console;
 use crate::user::hadoop_user;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use kvick_core::config::{Configuration, options};
 use kvick_filesystem::{Context, FileSystems, FsPath};
 use kvick_yarn::client::YarnClient;
-use kvick_yarn::conf::HadoopConf;
+use kvick_yarn::conf::{ConfError, HadoopConf};
+use kvick_yarn::credentials::{Credentials, RM_DELEGATION_TOKEN};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,11 +50,23 @@ impl Hadoop {
         Ok(Hadoop { conf, user, files: FileSystems::new(context) })
     }
 
+    /// The same; `None` where there is no Hadoop around us.
+    ///
+    /// # Errors
+    /// A configuration that is there and malformed.
+    pub fn find(config: &Configuration) -> Result<Option<Hadoop>> {
+        match Hadoop::load(config) {
+            Err(error) if matches!(error.downcast_ref(), Some(ConfError::NoDirectory)) => Ok(None),
+            loaded => loaded.map(Some),
+        }
+    }
+
     /// A client of the ResourceManager.
     ///
     /// # Errors
     /// The configuration names no address.
     pub fn yarn(&self) -> Result<YarnClient> {
+        self.check_security()?;
         let targets = self.conf.resource_manager_addresses()?;
         if let Some(address) = targets.first() {
             let logger = "org.apache.hadoop.yarn.client.DefaultNoHARMFailoverProxyProvider";
@@ -63,6 +76,20 @@ impl Hadoop {
             );
         }
         Ok(YarnClient::connect(&self.conf, &self.user, PATIENCE)?)
+    }
+
+    fn check_security(&self) -> Result<()> {
+        let has_token = || {
+            Ok::<_, anyhow::Error>(
+                Credentials::from_environment()?.token_of_kind(RM_DELEGATION_TOKEN).is_some(),
+            )
+        };
+        if self.conf.is_secure() && !has_token()? {
+            bail!(
+                "Hadoop security with Kerberos is enabled but there are no delegation tokens. This version does not log in to Kerberos by itself yet: provide tokens in the file that HADOOP_TOKEN_FILE_LOCATION names."
+            );
+        }
+        Ok(())
     }
 
     /// The root of the file system that paths without scheme belong to (`fs.defaultFS`).

@@ -17,9 +17,10 @@ use kvick_core::application_spec::{ApplicationMode, ApplicationSpec, ExecutorPro
 use kvick_core::config::{Configuration, PortRange, options};
 use kvick_core::job::{Artifact, JobSubmission};
 use kvick_filesystem::CreateOptions;
-use kvick_yarn::client::YarnClient;
+use kvick_yarn::client::{ClientError, YarnClient};
 use kvick_yarn::ids::ApplicationId;
 use kvick_yarn::records::{ApplicationReport, NodeState};
+use kvick_yarn::rpc::RpcError;
 use launch::Submission;
 use resources::Resources;
 use sizes::Sizes;
@@ -236,8 +237,18 @@ async fn offer(yarn: &YarnClient, hadoop: &Hadoop) -> Result<Offer> {
     let (application, nodes, queues) =
         tokio::join!(yarn.new_application(), yarn.nodes(&running), yarn.queues());
     let minimum_mb = hadoop.conf.get_u64("yarn.scheduler.minimum-allocation-mb", 1024)?;
-    let unreachable = "The YARN ResourceManager does not answer. Is it running, and is HADOOP_CONF_DIR (or YARN_CONF_DIR) that of this cluster?";
-    Ok(Offer { maximum: application.context(unreachable)?.1, nodes: nodes?, queues: queues?, minimum_mb })
+    let maximum = application.map_err(unreachable)?.1;
+    Ok(Offer { maximum, nodes: nodes?, queues: queues?, minimum_mb })
+}
+
+/// What to look at when the ResourceManager does not answer.
+fn unreachable(error: ClientError) -> anyhow::Error {
+    let away = error.rpc().is_some_and(RpcError::is_transport);
+    let error = anyhow::Error::new(error);
+    match away {
+        true => error.context("The YARN ResourceManager does not answer. Is it running, and is HADOOP_CONF_DIR (or YARN_CONF_DIR) that of this cluster?"),
+        false => error,
+    }
 }
 
 /// The configuration as the containers see it: sizes as derived, nothing bound to this machine, a free REST port.

@@ -11,9 +11,12 @@ use kvick_core::launch::{EXECUTOR_PROGRAM, MASTER_PROGRAM};
 use kvick_filesystem::cache::{CachedFile, Upload, UploadOptions};
 use kvick_filesystem::staging::Staging;
 use kvick_filesystem::{FileStatus, FileSystem, FsPath};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// How often an upload is tried that met another one.
+const UPLOAD_ATTEMPTS: u32 = 5;
 
 /// Files by the name that they have in a container.
 pub type Files = BTreeMap<String, LocalFile>;
@@ -22,7 +25,7 @@ pub type Files = BTreeMap<String, LocalFile>;
 pub struct Resources {
     /// The staging directory.
     pub staging: Staging,
-    /// What was found or put there.
+    /// What was found or put in the cache, each content once.
     pub cached: Vec<CachedFile>,
     /// For the application master's container.
     pub master: Files,
@@ -86,6 +89,20 @@ pub async fn provide_jar(hadoop: &Hadoop, config: &Configuration, jar: &Path) ->
     Ok(artifact(cached))
 }
 
+/// The jar where it is.
+///
+/// # Errors
+/// It cannot be read.
+pub fn local_jar(jar: &Path) -> Result<Artifact> {
+    let content = std::fs::read(jar).with_context(|| format!("Cannot read {}", jar.display()))?;
+    Ok(Artifact {
+        name: file_name(jar)?,
+        uri: format!("file://{}", jar.display()),
+        sha256: kvick_jar::sha256_hex(&content),
+        size: content.len() as u64,
+    })
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The engine's own: the same for everybody.
@@ -113,13 +130,17 @@ impl Wanted {
                 local.display()
             );
         }
-        let name = file_name(&local)?;
-        // The programs are known to the containers by their own names, wherever they came from.
-        let name = if kind == Kind::Engine { key.to_string() } else { name };
-        self.uploads.push(Upload { local, name });
+        self.uploads.push(Upload { local, name: name_in_cache(key) });
         self.keys.push((key.to_string(), kind));
         Ok(())
     }
+}
+
+/// YARN makes only one link for one source, so two shipped files with the same content must not be one in the cache: the
+/// whole key is its name there. A leading dot is the cache's own.
+fn name_in_cache(key: &str) -> String {
+    let name = key.replace('/', "__");
+    if name.starts_with('.') { format!("_{name}") } else { name }
 }
 
 fn file_name(path: &Path) -> Result<String> {
@@ -212,9 +233,19 @@ async fn upload(staging: &Staging, config: &Configuration, wanted: &Wanted) -> R
     let replication =
         u32::try_from(config.get(&options::YARN_FILE_REPLICATION)?).ok().filter(|copies| *copies > 0);
     let progress = Progress::new(wanted.uploads.iter().map(|upload| upload.name.as_str()));
-    let upload_options = UploadOptions { replication, ..UploadOptions::default() };
+    let mut upload_options = UploadOptions { replication, ..UploadOptions::default() };
     let report = |step| progress.report(step);
-    let cached = staging.cache().put(&wanted.uploads, &upload_options, &report).await;
+    let mut attempts = 1;
+    let cached = loop {
+        match staging.cache().put(&wanted.uploads, &upload_options, &report).await {
+            // Another submission marks the same entry as used in this moment, or two files of ours are one entry.
+            Err(error) if error.is_not_found() && attempts < UPLOAD_ATTEMPTS => {
+                attempts += 1;
+                upload_options.parallel = 1;
+            }
+            cached => break cached,
+        }
+    };
     progress.finish();
     Ok(cached?)
 }
@@ -242,7 +273,8 @@ async fn assemble(
     }
     resources.master.remove(EXECUTOR_PROGRAM);
     resources.executor.remove(MASTER_PROGRAM);
-    resources.cached = cached;
+    let mut seen = BTreeSet::new();
+    resources.cached = cached.into_iter().filter(|file| seen.insert(file.sha256.clone())).collect();
     Ok(resources)
 }
 

@@ -8,11 +8,11 @@ use kvick_yarn::records::{ApplicationReport, ApplicationState, FinalStatus};
 use std::time::{Duration, Instant};
 
 /// Between two looks while an application normally starts.
-const QUICK: Duration = Duration::from_millis(100);
+const QUICK: Duration = Duration::from_millis(50);
 /// Between two looks when it takes longer.
 const SLOW: Duration = Duration::from_millis(250);
 /// How long the quick looks go on.
-const QUICK_FOR: Duration = Duration::from_secs(10);
+const QUICK_FOR: Duration = Duration::from_secs(5);
 /// How often it is said that it takes long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -65,6 +65,28 @@ fn switched(report: &ApplicationReport) -> String {
 pub fn logs_hint(id: ApplicationId) -> String {
     format!(
         "If log aggregation is enabled on your cluster, use this command to further investigate the issue:\nyarn logs -applicationId {id}"
+    )
+}
+
+/// Whether an application that has ended already, has ended well; one that runs has not failed yet.
+///
+/// # Errors
+/// It has failed or was killed; the message says why and how to find out more.
+pub fn not_failed(report: &ApplicationReport) -> Result<()> {
+    if !report.state.is_terminal() || report.final_status == FinalStatus::Succeeded {
+        return Ok(());
+    }
+    Err(ended(report))
+}
+
+/// How an application ended, and how to find out more.
+pub fn ended(report: &ApplicationReport) -> anyhow::Error {
+    anyhow!(
+        "The application {} has ended with final status {}.\nDiagnostics from YARN: {}\n{}",
+        report.id,
+        report.final_status,
+        report.diagnostics.trim(),
+        logs_hint(report.id)
     )
 }
 

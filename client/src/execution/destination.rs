@@ -2,13 +2,16 @@
 
 use super::Accepted;
 use super::interrupt::Cleanup;
+use crate::cluster::{Cluster, Running};
 use crate::console;
 use crate::deploy::{Deployment, Hadoop, Kind, resources, wait};
 use crate::rest::RestClient;
 use anyhow::{Context, Result, anyhow};
 use kvick_core::application_spec::ApplicationMode;
 use kvick_core::config::Configuration;
+use kvick_core::ids::JobId;
 use kvick_core::job::{Artifact, JobSubmission};
+use kvick_yarn::ids::ApplicationId;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -22,6 +25,8 @@ pub enum Destination {
     Cluster {
         /// The cluster.
         rest: RestClient,
+        /// The application that it is, where it is one.
+        watch: Option<Watch>,
         /// The jar, once it is uploaded.
         jar: Option<Artifact>,
     },
@@ -64,7 +69,46 @@ impl Preparation {
     }
 }
 
+/// An application on YARN whose end would explain why its jobs are not heard of any more.
+#[derive(Clone)]
+pub enum Watch {
+    /// Deployed by us.
+    Own(Arc<Deployment>, ApplicationId),
+    /// Found.
+    Found(Arc<Running>),
+}
+
+impl Watch {
+    /// The application.
+    pub fn application(&self) -> ApplicationId {
+        match self {
+            Watch::Own(_, id) => *id,
+            Watch::Found(running) => running.id,
+        }
+    }
+
+    /// Says how the application ended, if it has.
+    pub async fn explain(&self, job: JobId, error: anyhow::Error) -> anyhow::Error {
+        let report = match self {
+            Watch::Own(deployment, id) => deployment.yarn.report(*id).await,
+            Watch::Found(running) => running.yarn.report(running.id).await,
+        };
+        match report {
+            Ok(report) if report.state.is_terminal() => {
+                wait::ended(&report).context(format!("Job failed (JobID: {job})"))
+            }
+            _ => error,
+        }
+    }
+}
+
 impl Destination {
+    /// A cluster that runs.
+    pub fn cluster(cluster: Cluster) -> Destination {
+        let watch = cluster.application.map(|running| Watch::Found(Arc::new(running)));
+        Destination::Cluster { rest: cluster.rest, watch, jar: None }
+    }
+
     /// The jar where the cluster finds it.
     ///
     /// # Errors
@@ -77,8 +121,11 @@ impl Destination {
             }
             Destination::Cluster { jar: Some(artifact), .. } => Ok(artifact.clone()),
             Destination::Cluster { jar, .. } => {
-                let hadoop = Hadoop::load(config)?;
-                let artifact = resources::provide_jar(&hadoop, config, path).await?;
+                let artifact = match Hadoop::find(config)? {
+                    Some(hadoop) => resources::provide_jar(&hadoop, config, path).await?,
+                    // Without Hadoop the cluster is on this machine, or shares its disks.
+                    None => resources::local_jar(path)?,
+                };
                 *jar = Some(artifact.clone());
                 Ok(artifact)
             }
@@ -97,18 +144,18 @@ impl Destination {
         cleanup: &Cleanup,
     ) -> Result<Accepted> {
         let job_id = job.job_id;
-        let rest = match self {
+        let (rest, watch) = match self {
             Destination::PerJob(preparation) => {
                 let deployment = preparation.ready().await?;
-                let address = deploy_job(&deployment, job, detached, cleanup).await?;
-                RestClient::new(&address, config)?
+                let (id, address) = deploy_job(&deployment, job, detached, cleanup).await?;
+                (RestClient::new(&address, config)?, Some(Watch::Own(deployment, id)))
             }
-            Destination::Cluster { rest, .. } => {
+            Destination::Cluster { rest, watch, .. } => {
                 rest.submit(&job).await.context("Failed to execute job.")?;
-                rest.clone()
+                (rest.clone(), watch.clone())
             }
         };
-        Ok(Accepted { job_id, rest })
+        Ok(Accepted { job_id, rest, watch })
     }
 }
 
@@ -117,7 +164,7 @@ async fn deploy_job(
     job: JobSubmission,
     detached: bool,
     cleanup: &Cleanup,
-) -> Result<String> {
+) -> Result<(ApplicationId, String)> {
     let id = deployment.new_id().await.context(Kind::PerJob.failed())?;
     cleanup.abandon(Arc::clone(deployment), id);
     let mode = ApplicationMode::PerJob { submission: Some(Box::new(job)), detached };
@@ -125,6 +172,11 @@ async fn deploy_job(
     cleanup.forget();
     if detached {
         console::info(console::DESCRIPTOR, crate::commands::detached_text(&id.to_string()));
+        if report.state.is_terminal() {
+            // The job was quicker than this client, which has no more to ask of it.
+            wait::not_failed(&report)?;
+            return Ok((id, format!("{}:{}", report.host, report.rpc_port)));
+        }
     }
-    wait::rest_address(&report)
+    Ok((id, wait::rest_address(&report)?))
 }

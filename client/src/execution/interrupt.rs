@@ -4,6 +4,7 @@
 use super::Accepted;
 use crate::deploy::Deployment;
 use crate::rest::RestClient;
+use kvick_core::config::{ConfigError, Configuration, options};
 use kvick_core::ids::JobId;
 use kvick_yarn::ids::ApplicationId;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +14,6 @@ use tokio::task::JoinHandle;
 
 /// How long the cancelling of a job is waited for when the client ends.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
-/// Between two heartbeats of a client.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long a client may be silent.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The client was told to end; the exit code says by which signal.
 pub struct Interrupted(pub u8);
@@ -95,16 +92,34 @@ impl Drop for Heartbeats {
     }
 }
 
-/// Tells the job's master that its client is there.
-pub fn heartbeats(accepted: &Accepted) -> Heartbeats {
-    let (rest, job) = (accepted.rest.clone(), accepted.job_id);
-    Heartbeats(tokio::spawn(async move {
-        loop {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let until = now + HEARTBEAT_TIMEOUT;
-            // One that is lost is made up for by the next.
-            let _ = rest.heartbeat(job, u64::try_from(until.as_millis()).unwrap_or(u64::MAX)).await;
-            tokio::time::sleep(HEARTBEAT).await;
-        }
-    }))
+/// How often a client says that it is there, and how long its word holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Heartbeat {
+    interval: Duration,
+    timeout: Duration,
+}
+
+impl Heartbeat {
+    /// From the configuration.
+    ///
+    /// # Errors
+    /// Values that are none.
+    pub fn from_config(config: &Configuration) -> Result<Heartbeat, ConfigError> {
+        let interval = config.get(&options::CLIENT_HEARTBEAT)?;
+        Ok(Heartbeat { interval, timeout: config.get(&options::CLIENT_HEARTBEAT_TIMEOUT)? })
+    }
+
+    /// Tells the job's master, until what is returned is dropped.
+    pub fn begin(self, accepted: &Accepted) -> Heartbeats {
+        let (rest, job) = (accepted.rest.clone(), accepted.job_id);
+        Heartbeats(tokio::spawn(async move {
+            loop {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let until = u64::try_from((now + self.timeout).as_millis()).unwrap_or(u64::MAX);
+                // One that is lost is made up for by the next.
+                let _ = rest.heartbeat(job, until).await;
+                tokio::time::sleep(self.interval).await;
+            }
+        }))
+    }
 }

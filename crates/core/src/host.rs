@@ -16,6 +16,10 @@ use std::collections::BTreeMap;
 /// The environment variable that tells a program its role and where its host listens.
 pub const HOST_ENV: &str = "KVICK_HOST";
 
+/// The environment variable that configures a program which runs its jobs in its own process (`flink run -t local`): the
+/// effective configuration as a JSON object.
+pub const LOCAL_CONFIG_ENV: &str = "KVICK_LOCAL_CONFIG";
+
 /// The longest frame that either side accepts, in bytes.
 pub const MAX_FRAME: usize = 256 * 1024 * 1024;
 

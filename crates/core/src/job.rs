@@ -1,6 +1,6 @@
 //! What is submitted, and what comes back: the program, the submission, job states and results.
 
-use crate::accumulator::Accumulators;
+use crate::accumulator::{Accumulator, Accumulators, INTERNAL_PREFIX};
 use crate::config::Configuration;
 use crate::failure::Failure;
 use crate::graph::JobGraph;
@@ -121,4 +121,58 @@ pub struct JobResult {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+impl JobResult {
+    /// The lines that a client prints about a job that finished, as Flink's does.
+    pub fn finished_lines(&self) -> String {
+        let mut text = format!(
+            "Program execution finished\nJob with JobID {} has finished.\nJob Runtime: {} ms\n",
+            self.job_id, self.net_runtime_ms
+        );
+        let mut shown_ones = self.accumulators.iter().filter(|(n, _)| !n.starts_with(INTERNAL_PREFIX)).peekable();
+        if shown_ones.peek().is_some() {
+            text.push_str("Accumulator Results: \n");
+            for (name, value) in shown_ones {
+                text.push_str(&format!("- {name} ({}){}\n", value.java_type(), shown(value)));
+            }
+            text.push('\n');
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// Collections show how many elements they have, everything else its value.
+fn shown(value: &Accumulator) -> String {
+    match value {
+        Accumulator::LongCounter(n) | Accumulator::LongMinimum(n) | Accumulator::LongMaximum(n) => {
+            format!(": {n}")
+        }
+        Accumulator::DoubleCounter(n) => format!(": {n}"),
+        Accumulator::List(values) => format!(" [{} elements]", values.len()),
+        Accumulator::Histogram(counts) => format!(" [{} elements]", counts.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_job_with_and_without_accumulators() {
+        let mut result = JobResult {
+            job_id: JobId(7),
+            state: JobState::Finished,
+            net_runtime_ms: 762,
+            accumulators: Accumulators::new(),
+            failure: None,
+        };
+        let plain = "Program execution finished\nJob with JobID 00000000000000000000000000000007 has finished.\nJob Runtime: 762 ms\n\n";
+        assert_eq!(result.finished_lines(), plain);
+        result.accumulators.insert("rows".into(), Accumulator::LongCounter(1000));
+        result.accumulators.insert("seen".into(), Accumulator::List(vec!["a".into(), "b".into()]));
+        let expected = "Job Runtime: 762 ms\nAccumulator Results: \n- rows (java.lang.Long): 1000\n- seen (java.util.ArrayList) [2 elements]\n\n\n";
+        assert!(result.finished_lines().ends_with(expected), "{}", result.finished_lines());
+    }
 }

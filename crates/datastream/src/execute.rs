@@ -2,10 +2,11 @@
 
 use crate::session::{Link, Session, session};
 use crate::stream::DataStream;
+use kvick_core::accumulator::Accumulator;
 use kvick_core::config::Configuration;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::graph::GraphError;
-use kvick_core::host::{FromProgram, ToProgram};
+use kvick_core::host::{FromProgram, HOST_ENV, LOCAL_CONFIG_ENV, ToProgram};
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobState};
 use kvick_runtime::element::Data;
@@ -13,13 +14,13 @@ use kvick_runtime::embedded::{self, CancelHandle};
 use kvick_runtime::hash::stable_hash;
 use kvick_runtime::host_link::HostError;
 use kvick_runtime::program::Program;
-use kvick_runtime::sinks::CollectSink;
+use kvick_runtime::sinks::{CollectSink, collect_accumulator};
 use kvick_runtime::stdio::StandardOutput;
 use kvick_runtime::task::JobInfo;
 use kvick_runtime::worker;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -77,6 +78,12 @@ pub enum JobError {
     /// The program lost its host.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// A record that was collected cannot be read back.
+    #[error("a record that was collected cannot be read back: {0}")]
+    Collected(serde_json::Error),
+    /// Nobody waited for the job, so its records did not come back.
+    #[error("the job was submitted detached: its records cannot be collected; run it attached or write to a sink")]
+    NotCollected,
     /// Something that works only where the job runs in the program's own process.
     #[error(
         "{0} is not supported when a program is run by the flink command or on a cluster; write to a sink instead"
@@ -89,9 +96,18 @@ pub enum JobError {
 
 impl fmt::Debug for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        match self {
+            // Whoever spawned this program tells the causes; twice would be once too often.
+            JobError::Failed { job_id, .. } if std::env::var_os(HOST_ENV).is_some() => {
+                write!(f, "job {job_id} failed")
+            }
+            _ => fmt::Display::fmt(self, f),
+        }
     }
 }
+
+/// Keys of Flink's configuration that are meant for Hadoop's, without this prefix.
+const HADOOP_PREFIX: &str = "flink.hadoop.";
 
 /// A job that was started and not waited for.
 pub struct JobClient {
@@ -137,7 +153,7 @@ fn lost(job_id: JobId) -> JobResult {
     JobResult { job_id, state: JobState::Failed, net_runtime_ms: 0, accumulators: BTreeMap::new(), failure }
 }
 
-/// The result of a job that finished; an error for any other end.
+/// The result of a job that finished, or whose end nobody waits for; an error for any other end.
 fn ended(result: JobResult) -> Result<JobResult, JobError> {
     let job_id = result.job_id;
     match result.state {
@@ -158,7 +174,7 @@ pub(crate) fn execute(program: Program, config: &Configuration) -> Result<JobRes
     match &session.link {
         Link::Embedded => {
             drop(session);
-            ended(embedded::run(embedded_job(&program, config)?, program, &CancelHandle::default()))
+            ended(run_embedded(embedded_job(&program, config)?, program))
         }
         Link::Hosted { .. } => {
             submit(&mut session, ordinal, &program, true)?;
@@ -185,6 +201,19 @@ pub(crate) fn execute_async(program: Program, config: &Configuration) -> Result<
     }
 }
 
+/// Runs a job in this process. Under `flink run -t local` it says what the command says of a job elsewhere.
+fn run_embedded(job: JobInfo, program: Program) -> JobResult {
+    let told = std::env::var_os(LOCAL_CONFIG_ENV).is_some();
+    if told {
+        println!("Job has been submitted with JobID {}", job.job_id);
+    }
+    let result = embedded::run(job, program, &CancelHandle::default());
+    if told && result.state == JobState::Finished {
+        print!("{}", result.finished_lines());
+    }
+    result
+}
+
 fn start_embedded(job: JobInfo, program: Program) -> Result<JobClient, JobError> {
     let (job_id, cancel) = (job.job_id, CancelHandle::default());
     let shared = cancel.clone();
@@ -196,10 +225,11 @@ fn start_embedded(job: JobInfo, program: Program) -> Result<JobClient, JobError>
 fn embedded_job(program: &Program, config: &Configuration) -> Result<JobInfo, JobError> {
     let mut effective = config.clone();
     effective.overlay(&program.graph.config);
+    let hadoop = effective.below(HADOOP_PREFIX).map(|(k, v)| (k.to_string(), v.to_string())).collect();
     Ok(JobInfo {
         job_id: random_job_id(),
         name: program.graph.name.clone(),
-        files: kvick_runtime::task::file_systems(&BTreeMap::new(), "", &effective),
+        files: kvick_runtime::task::file_systems(&hadoop, "", &effective),
         config: Arc::new(effective),
         tmp_dirs: vec![std::env::temp_dir().display().to_string()],
         stdout: StandardOutput::current()?,
@@ -267,14 +297,10 @@ fn work(
 }
 
 pub(crate) fn execute_and_collect<T: Data>(stream: &DataStream<T>, name: &str) -> Result<Vec<T>, JobError> {
-    if !matches!(session().link, Link::Embedded) {
-        return Err(JobError::EmbeddedOnly("execute_and_collect"));
-    }
-    let (sender, receiver) = mpsc::channel();
-    let sender = Mutex::new(sender);
-    let make =
-        move || CollectSink::new(sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone());
-    stream.sink_to("Collect", make);
-    stream.env.execute(name)?;
-    Ok(receiver.try_iter().collect())
+    stream.sink_to("Collect", CollectSink::default);
+    let result = stream.env.execute(name)?;
+    let Some(Accumulator::List(records)) = result.accumulators.get(&collect_accumulator()) else {
+        return Err(JobError::NotCollected);
+    };
+    records.iter().map(|text| serde_json::from_str(text).map_err(JobError::Collected)).collect()
 }

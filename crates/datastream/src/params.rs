@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// A parameter that is missing or cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A parameter that is missing or cannot be read. `Debug` is as readable as `Display`, because that is what a `main()` that
+/// returns the error prints.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParamError {
     /// A required parameter is missing.
     #[error("the parameter --{0} is missing")]
@@ -22,6 +23,12 @@ pub enum ParamError {
     /// An argument that belongs to no parameter.
     #[error("cannot understand the argument \"{0}\": parameters are written --name value")]
     Stray(String),
+}
+
+impl std::fmt::Debug for ParamError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// Parameters by name.

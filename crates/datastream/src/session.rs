@@ -2,7 +2,7 @@
 
 use crate::environment::Shared;
 use kvick_core::config::Configuration;
-use kvick_core::host::{Role, ToProgram, WorkerSpec};
+use kvick_core::host::{LOCAL_CONFIG_ENV, Role, ToProgram, WorkerSpec};
 use kvick_runtime::host_link::{self, HostError, HostLink, HostReader};
 use kvick_runtime::stdio::StandardOutput;
 use std::collections::BTreeMap;
@@ -43,15 +43,22 @@ pub(crate) fn session() -> MutexGuard<'static, Session> {
 
 fn start() -> Result<Session, HostError> {
     match host_link::from_environment()? {
-        None => Ok(Session {
-            link: Link::Embedded,
-            config: Configuration::default(),
-            once: BTreeMap::new(),
-            executed: 0,
-        }),
+        None => {
+            let config = local_config();
+            Ok(Session { link: Link::Embedded, config, once: BTreeMap::new(), executed: 0 })
+        }
         Some((Role::Worker, path)) => start_worker(&path),
         Some((_, path)) => start_hosted(&path),
     }
+}
+
+/// What `flink run -t local` configured; nothing for a program that a person started.
+fn local_config() -> Configuration {
+    let Ok(text) = std::env::var(LOCAL_CONFIG_ENV) else { return Configuration::default() };
+    serde_json::from_str(&text).unwrap_or_else(|error| {
+        eprintln!("Error: {LOCAL_CONFIG_ENV} is no JSON object of keys and values: {error}");
+        std::process::exit(1);
+    })
 }
 
 fn start_hosted(path: &str) -> Result<Session, HostError> {

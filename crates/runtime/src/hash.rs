@@ -73,7 +73,7 @@ macro_rules! words {
     };
 }
 
-impl<'a> ser::Serializer for &'a mut KeyHasher {
+impl ser::Serializer for &mut KeyHasher {
     type Ok = ();
     type Error = Refused;
     type SerializeSeq = Self;
@@ -211,7 +211,7 @@ impl<'a> ser::Serializer for &'a mut KeyHasher {
 
 macro_rules! compound {
     ($($trait:ident::$method:ident($($name:ident)?);)*) => {
-        $(impl<'a> ser::$trait for &'a mut KeyHasher {
+        $(impl ser::$trait for &mut KeyHasher {
             type Ok = ();
             type Error = Refused;
 
@@ -237,7 +237,7 @@ compound! {
     SerializeStructVariant::serialize_field(key);
 }
 
-impl<'a> ser::SerializeMap for &'a mut KeyHasher {
+impl ser::SerializeMap for &mut KeyHasher {
     type Ok = ();
     type Error = Refused;
 

@@ -52,9 +52,9 @@ pub fn channel_credit(config: &Configuration, channels: usize) -> u32 {
     exclusive.saturating_add(floating.div_ceil(channels.max(1) as u32)).max(1)
 }
 
-/// `worker.host-loss-timeout`: how long a worker goes on without whoever spawned it; 60 s.
+/// `worker.host-loss-timeout`: how long a worker goes on without whoever spawned it; at once by default: a task executor outlives its application master, and a worker without its task executor would go on unseen.
 pub fn host_loss_timeout(config: &Configuration) -> Duration {
-    duration(config, "worker.host-loss-timeout", Duration::from_secs(60))
+    duration(config, "worker.host-loss-timeout", Duration::ZERO)
 }
 
 /// Whether a key is set to `true`.

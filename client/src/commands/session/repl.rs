@@ -19,14 +19,14 @@ const UNREACHABLE: Duration = Duration::from_secs(15);
 pub enum End {
     /// The session shall end.
     Stop,
-    /// The session goes on without us.
-    Detached,
+    /// We were interrupted, with this exit code.
+    Interrupted(u8),
     /// The application has ended.
     Gone,
 }
 
-/// Holds the dialogue until it ends. `owner`: an interrupt ends the session too.
-pub async fn run(running: &Running, owner: bool) -> Result<End> {
+/// Holds the dialogue until it ends.
+pub async fn run(running: &Running) -> Result<End> {
     let mut lines = stdin_lines();
     let mut looks = tokio::time::interval(LOOK);
     let mut heard = Instant::now();
@@ -37,7 +37,7 @@ pub async fn run(running: &Running, owner: bool) -> Result<End> {
                     return Ok(End::Stop);
                 }
             }
-            _ = execution::signalled() => return Ok(if owner { End::Stop } else { End::Detached }),
+            interrupted = execution::signalled() => return Ok(End::Interrupted(interrupted.0)),
             _ = looks.tick() => match running.yarn.report(running.id).await {
                 Ok(report) => {
                     heard = Instant::now();

@@ -5,7 +5,9 @@ use super::ids;
 use super::node::{Chaining, Erased, Node, NodeKind, StreamGraph};
 use crate::execute::JobError;
 use kvick_core::config::Configuration;
-use kvick_core::graph::{Exchange, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
+use kvick_core::graph::{
+    Exchange, GraphError, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode,
+};
 use kvick_core::ids::VertexId;
 use kvick_runtime::exchange::writer::OutputPort;
 use kvick_runtime::key_group::default_max_parallelism;
@@ -36,6 +38,11 @@ pub(crate) fn generate(graph: StreamGraph, name: &str, defaults: &Defaults) -> R
     job.config.set("parallelism.default", defaults.parallelism.to_string());
     job.config
         .set("execution.runtime-mode", if plan.mode == RuntimeMode::Batch { "BATCH" } else { "STREAMING" });
+    // A worker must build the same graph whatever its cluster configures.
+    if let Some(max_parallelism) = defaults.max_parallelism {
+        job.config.set("pipeline.max-parallelism", max_parallelism.to_string());
+    }
+    job.config.set("pipeline.operator-chaining.enabled", defaults.chaining.to_string());
     if plan.mode == RuntimeMode::Batch {
         // Nobody waits for a result before the end: only full buffers are worth sending.
         job.config.set("execution.buffer-timeout.interval", "-1");
@@ -78,11 +85,13 @@ impl Plan {
             node.max_parallelism.or(defaults.max_parallelism).unwrap_or_else(|| default_max_parallelism(*p))
         };
         let bounded = bounded(nodes);
+        let ids = ids_of(nodes);
+        check_ids(nodes, &ids)?;
         let mut plan = Plan {
             mode: mode(nodes, defaults)?,
             max_parallelism: nodes.iter().zip(&parallelism).map(maximum).collect(),
             groups: groups(nodes),
-            ids: ids_of(nodes),
+            ids,
             head: (0..nodes.len()).collect(),
             heads: Vec::new(),
             chained: vec![Vec::new(); nodes.len()],
@@ -187,6 +196,18 @@ impl Plan {
         };
         self.cuts.iter().map(edge).collect()
     }
+}
+
+/// Chained operators have no vertex of their own, but their state is found by their ids all the same.
+fn check_ids(nodes: &[Node], ids: &[VertexId]) -> Result<(), GraphError> {
+    let mut seen: BTreeMap<VertexId, usize> = BTreeMap::new();
+    for (index, id) in ids.iter().enumerate() {
+        if let Some(first) = seen.insert(*id, index) {
+            let (first, second) = (nodes[first].display_name(), nodes[index].display_name());
+            return Err(GraphError::DuplicateVertex { id: *id, first, second });
+        }
+    }
+    Ok(())
 }
 
 fn mode(nodes: &[Node], defaults: &Defaults) -> Result<RuntimeMode, JobError> {

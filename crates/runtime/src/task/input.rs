@@ -6,7 +6,7 @@ use crate::codec;
 use crate::element::{Batch, Data, Event};
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::gate::{Gate, Packet};
-use crate::operator::{BoxStage, earlier};
+use crate::operator::BoxStage;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
@@ -172,14 +172,15 @@ impl Task for InputTask {
         let mut alignment = Alignment::new(gate.channels());
         let mut due = self.head.tick(Instant::now())?;
         loop {
-            if let Some((channel, packet)) = gate.next(due, &context.control, &context.counters)? {
-                if self.packet(gate, channel, packet, &mut alignment, context)? {
-                    break;
-                }
+            let next = gate.next(due, &context.control, &context.counters)?;
+            if let Some((channel, packet)) = next
+                && self.packet(gate, channel, packet, &mut alignment, context)?
+            {
+                break;
             }
             let now = Instant::now();
             // A batch may have set an earlier deadline than the one known, so ask after each one.
-            due = earlier(None, self.head.tick(now)?);
+            due = self.head.tick(now)?;
         }
         self.head.end()
     }

@@ -61,20 +61,16 @@ impl<S: Source> Task for SourceTask<S> {
     }
 
     fn run(&mut self, context: &mut TaskContext, _gate: Option<&Arc<Gate>>) -> TaskResult {
-        let mut due = None;
         loop {
             context.control.check()?;
             let polled = self.source.poll(&mut self.output)?;
             self.output.flush()?;
             let now = Instant::now();
-            if due.is_none_or(|due| due <= now) {
-                due = self.output.next().tick(now)?;
-            }
+            // What was just emitted may have set an earlier deadline than any known before.
+            let due = self.output.next().tick(now)?;
             match polled {
                 Poll::More => {}
                 Poll::Wait(span) => {
-                    // What this poll buffered may be due before the next one.
-                    due = self.output.next().tick(now)?;
                     let until_due = due.map_or(span, |due| due.saturating_duration_since(now));
                     context.control.sleep(span.min(until_due));
                     context.counters.idle(now.elapsed());

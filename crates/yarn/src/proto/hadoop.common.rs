@@ -89,8 +89,6 @@ pub struct RequestHeader {
     #[prost(uint64, required, tag = "3")]
     pub client_protocol_version: u64,
 }
-// ---- Security ----
-
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Token {
     #[prost(bytes = "bytes", required, tag = "1")]
@@ -144,10 +142,7 @@ pub struct CancelDelegationTokenRequest {
     pub token: Token,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CancelDelegationTokenResponse {
-}
-// ---- RPC envelope: RpcHeader, ProtobufRpcEngine2, IpcConnectionContext ----
-
+pub struct CancelDelegationTokenResponse {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RpcKind {

@@ -1,11 +1,15 @@
-//! A job whose function panics at its seventh record.
+//! A job whose function panics at its seventh record, some two seconds after it began.
 
 use kvick::prelude::*;
+use std::time::Duration;
 
-fn main() -> kvick::Result<()> {
+fn main() -> Result<(), BoxError> {
     let env = StreamExecutionEnvironment::get_execution_environment();
-    env.from_sequence(1, 1_000_000)
-        .map(|n| if n == 7 { panic!("the user's function gives up at record {n}") } else { n })
+    env.from_sequence(1, 1000)
+        .map(|n| {
+            std::thread::sleep(Duration::from_millis(300));
+            if n == 7 { panic!("the user's function gives up at record {n}") } else { n }
+        })
         .print();
     env.execute("panics")?;
     Ok(())

@@ -1,0 +1,167 @@
+//! Jobs run in this process, as `cargo run` runs them.
+
+#![allow(clippy::unwrap_used)]
+
+use kvick::prelude::*;
+use kvick::{Accumulator, JobState};
+use std::collections::BTreeSet;
+
+fn environment(parallelism: u32) -> StreamExecutionEnvironment {
+    let env = StreamExecutionEnvironment::get_execution_environment();
+    env.set_parallelism(parallelism);
+    env
+}
+
+fn sorted<T: Ord>(mut records: Vec<T>) -> Vec<T> {
+    records.sort();
+    records
+}
+
+#[test]
+fn records_keep_their_order_through_a_chain_and_all_arrive_through_every_exchange() {
+    let all: Vec<i64> = (1..=10_000).collect();
+    let env = environment(1);
+    let chained = env.from_collection(all.clone()).map(|n| n * 2).filter(|n| n % 4 == 0).map(|n| n / 2);
+    let collected = chained.execute_and_collect("order").unwrap();
+    assert!(collected == (1..=5000).map(|n| n * 2).collect::<Vec<i64>>());
+
+    type Exchange = fn(&DataStream<i64>) -> DataStream<i64>;
+    let exchanges: [Exchange; 6] = [
+        DataStream::rebalance,
+        DataStream::rescale,
+        DataStream::shuffle,
+        DataStream::global,
+        |s| s.partition_custom(|n, channels| *n as usize % channels),
+        |s| s.key_by(|n| *n).as_stream(),
+    ];
+    for exchange in exchanges {
+        let env = environment(3);
+        let stream = exchange(&env.from_sequence(1, 10_000)).map(|n| n).set_parallelism(4);
+        assert!(sorted(stream.execute_and_collect("exchange").unwrap()) == all);
+    }
+    let env = environment(2);
+    let everywhere = env.from_sequence(1, 100).broadcast().map(|n| n).set_parallelism(3);
+    assert_eq!(everywhere.execute_and_collect("broadcast").unwrap().len(), 300);
+}
+
+#[test]
+fn aggregations_emit_updates_in_streaming_mode_and_totals_in_batch_mode() {
+    let records =
+        || vec![("a", 3_u64), ("b", 1), ("a", 5), ("a", 4)].into_iter().map(|(k, n)| (Str::from(k), n));
+    type Aggregate = fn(&DataStream<(Str, u64)>) -> DataStream<(Str, u64)>;
+    let cases: [(Aggregate, [u64; 3], u64); 5] = [
+        (|s| s.key_by(|r| r.0.clone()).sum(|r| &mut r.1), [3, 8, 12], 12),
+        (|s| s.key_by(|r| r.0.clone()).max(|r| &mut r.1), [3, 5, 5], 5),
+        (|s| s.key_by(|r| r.0.clone()).min(|r| &mut r.1), [3, 3, 3], 3),
+        (|s| s.key_by(|r| r.0.clone()).max_by(|r| r.1), [3, 5, 5], 5),
+        (|s| s.key_by(|r| r.0.clone()).reduce(|a, b| (a.0, a.1 * b.1)), [3, 15, 60], 60),
+    ];
+    for (aggregate, updates, total) in cases {
+        let env = environment(2);
+        let results = aggregate(&env.from_collection(records())).execute_and_collect("updates").unwrap();
+        let of_a: Vec<u64> = results.iter().filter(|r| r.0 == "a").map(|r| r.1).collect();
+        assert_eq!(of_a, updates);
+        let env = environment(2);
+        env.set_runtime_mode(RuntimeMode::Batch);
+        let results = aggregate(&env.from_collection(records())).execute_and_collect("totals").unwrap();
+        assert_eq!(sorted(results), [(Str::from("a"), total), (Str::from("b"), 1)]);
+    }
+}
+
+#[test]
+fn a_union_has_the_records_of_all_its_streams_and_a_stream_may_have_several_consumers() {
+    let env = environment(2);
+    let one = env.from_collection(vec![1_i64, 2]);
+    let other = env.from_sequence(3, 4);
+    let both = one.union(&[&other]).map(|n| n * 10);
+    let squared = one.map(|n| n * n);
+    let all = both.union(&[&squared]).execute_and_collect("union").unwrap();
+    assert_eq!(sorted(all), [1, 4, 10, 20, 30, 40]);
+}
+
+fn threads() -> BTreeSet<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_panic_fails_the_job_with_its_message_and_place_and_leaves_no_thread() {
+    let env = environment(2);
+    env.from_sequence(1, 1_000_000)
+        .map(|n| if n == 700_000 { panic!("cannot take {n}") } else { n })
+        .name("unlucky")
+        .rebalance()
+        .map(|n| n)
+        .name("leak-check")
+        .filter(|_| false)
+        .print();
+    let error = env.execute("panics").unwrap_err().to_string();
+    assert!(error.contains("cannot take 700000") && error.contains("embedded.rs:"), "{error}");
+    assert!(error.contains("unlucky"), "{error}");
+    let left: Vec<String> = threads().into_iter().filter(|name| name.contains("-leak-check")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn an_error_keeps_its_causes() {
+    let env = environment(1);
+    let numbers = env.from_collection(vec!["1".to_string(), "x".to_string()]);
+    numbers.try_map(|text| Ok(text.parse::<i64>()?)).print();
+    let error = format!("{:?}", env.execute("errors").unwrap_err());
+    assert!(error.contains("Caused by: invalid digit found in string"), "{error}");
+    let env = environment(1);
+    env.read_text_file("/there/is/no/such/file").print();
+    let error = env.execute("missing").unwrap_err().to_string();
+    assert!(error.contains("/there/is/no/such/file"), "{error}");
+}
+
+#[test]
+fn a_job_that_never_ends_can_be_cancelled() {
+    let env = environment(2);
+    env.socket_text_stream("127.0.0.1", 1, "\n", -1).rebalance().map(|line| line).print();
+    let client = env.execute_async("endless").unwrap();
+    client.cancel().unwrap();
+    let ended = client.wait().unwrap_err();
+    assert!(matches!(ended, JobError::Canceled { .. }), "{ended}");
+}
+
+#[derive(Clone, Default)]
+struct CountLines(Option<std::sync::Arc<std::sync::Mutex<Accumulator>>>);
+
+impl ProcessFunction<i64, i64> for CountLines {
+    fn open(&mut self, context: &mut RuntimeContext, _: &mut Process) -> Result<(), BoxError> {
+        self.0 = Some(context.accumulators.get("lines", Accumulator::LongCounter(0)));
+        Ok(())
+    }
+
+    fn process(&mut self, record: i64, _: &mut Process, out: &mut Collector<i64>) -> Result<(), BoxError> {
+        if let Some(count) = &self.0 {
+            count.lock().unwrap().merge(&Accumulator::LongCounter(1));
+        }
+        out.push(record);
+        Ok(())
+    }
+}
+
+#[test]
+fn accumulators_of_all_subtasks_come_back_merged() {
+    let env = environment(3);
+    env.from_sequence(1, 1000).process(CountLines::default()).filter(|_| false).print();
+    let result = env.execute("accumulators").unwrap();
+    assert_eq!(result.state, JobState::Finished);
+    assert_eq!(result.accumulators.get("lines"), Some(&Accumulator::LongCounter(1000)));
+}
+
+#[test]
+fn mistakes_in_the_graph_are_named() {
+    let env = environment(2);
+    env.from_sequence(1, 2).map(|n| n).uid("same").rebalance().map(|n| n).uid("same").print();
+    assert!(env.execute("uids").unwrap_err().to_string().contains("uid must be unique"));
+    let env = environment(2);
+    env.from_sequence(1, 2).forward().map(|n| n).set_parallelism(1).print();
+    assert!(env.execute("forward").unwrap_err().to_string().contains("same parallelism"));
+    let env = environment(1);
+    env.set_runtime_mode(RuntimeMode::Batch);
+    env.socket_text_stream("127.0.0.1", 1, "\n", 0).print();
+    assert!(env.execute("batch").unwrap_err().to_string().contains("Socket Stream"));
+}

@@ -1,0 +1,26 @@
+//! What several tests expect in the same words.
+
+use crate::command::Ran;
+use serde_json::Value;
+
+/// Asserts the values of some text fields of YARN's record of an application.
+#[track_caller]
+pub fn application_has(application: &Value, expected: &[(&str, &str)]) {
+    for (key, value) in expected {
+        assert_eq!(application[key].as_str(), Some(*value), "{key} in {application:#}");
+    }
+}
+
+/// Asserts that a command told the end of the job that it told the submission of.
+#[track_caller]
+pub fn job_finished(ran: &Ran) {
+    let has = |wanted: &str| ran.out.lines().any(|line| line == wanted);
+    assert!(has("Program execution finished"), "{}", ran.out);
+    assert!(has(&format!("Job with JobID {} has finished.", ran.job())), "{}", ran.out);
+    assert!(ran.out.lines().any(is_runtime), "{}", ran.out);
+}
+
+fn is_runtime(line: &str) -> bool {
+    let number = line.strip_prefix("Job Runtime: ").and_then(|rest| rest.strip_suffix(" ms"));
+    number.is_some_and(|digits| digits.parse::<u64>().is_ok())
+}

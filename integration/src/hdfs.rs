@@ -1,0 +1,58 @@
+//! Files on HDFS that a test makes.
+
+use crate::command::{Ran, fs};
+use std::io::Write;
+
+/// A directory on HDFS of a test's own, deleted when the test is over.
+pub struct HdfsDir(String);
+
+impl HdfsDir {
+    /// A directory that nothing else uses; it comes into being with the first file in it.
+    pub fn new(name: &str) -> HdfsDir {
+        let dir = format!("kvick-test-{}-{name}", std::process::id());
+        HdfsDir(uri(&dir))
+    }
+
+    /// A path in it, with scheme and authority.
+    pub fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.0)
+    }
+
+    /// Writes a file; answers its path.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[track_caller]
+    pub fn put(&self, name: &str, content: &str) -> String {
+        let mut local = tempfile::NamedTempFile::new().expect("no temporary file");
+        local.write_all(content.as_bytes()).expect("the temporary file cannot be written");
+        let path = self.path(name);
+        fs(&["put", &local.path().display().to_string(), &path]).ok();
+        path
+    }
+
+    /// The text of a file, or of all files in a directory.
+    #[track_caller]
+    pub fn read(&self, name: &str) -> String {
+        fs(&["cat", &self.path(name)]).ok().out
+    }
+}
+
+impl Drop for HdfsDir {
+    fn drop(&mut self) {
+        fs(&["rm", &self.0]);
+    }
+}
+
+/// A path with the scheme and authority of `fs.defaultFS`.
+#[track_caller]
+pub fn uri(path: &str) -> String {
+    fs(&["uri", path]).ok().out.trim().to_string()
+}
+
+/// The directories of applications in the user's staging directory, one line each.
+pub fn staging() -> Vec<String> {
+    let Ran { code, out, .. } = fs(&["ls", ".flink"]);
+    let lines = if code == 0 { out } else { String::new() };
+    lines.lines().filter(|line| line.contains("application_")).map(str::to_string).collect()
+}

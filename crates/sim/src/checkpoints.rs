@@ -217,7 +217,7 @@ impl World {
         self.sequence += 1;
         let new_file = self.sequence;
         let Some(task) = self.task_at(place) else { return };
-        if task.stopped_in.is_some() {
+        if task.stopped_in.is_some() || task.aborted.contains(&order.checkpoint) {
             return;
         }
         if declines || task.newest > order.checkpoint {
@@ -271,7 +271,7 @@ impl World {
             }
             CheckpointCommand::Abort { checkpoint } => {
                 task.written.remove(checkpoint);
-                task.newest = task.newest.max(*checkpoint);
+                task.aborted.insert(*checkpoint);
                 if task.stopped_in == Some(*checkpoint) {
                     task.stopped_in = None;
                 }

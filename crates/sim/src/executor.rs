@@ -1,7 +1,7 @@
 //! A model of a task executor: its workers and the tasks that live in them.
 
 use kvick_core::ids::{ExecutionId, JobId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A container with a task executor in it.
 #[derive(Debug, Default)]
@@ -36,8 +36,10 @@ pub struct ModelTask {
     pub stopped_in: Option<u64>,
     /// The checkpoint for which it waited is complete.
     pub released: bool,
-    /// The newest checkpoint of which it took a snapshot, or was told that there will be none.
+    /// The newest checkpoint of which it took a snapshot.
     pub newest: u64,
+    /// Checkpoints of which it was told that they will not be; their barriers may still come.
+    pub aborted: BTreeSet<u64>,
     /// Its state: local files by number.
     pub files: Vec<u64>,
     /// Where each of them lies in shared storage, by the checkpoint for which it was written or referred to.

@@ -136,7 +136,8 @@ pub enum CheckpointCommand {
         checkpoint: u64,
     },
     /// To all that should have taken part: it will not come to be. Forget it and go on, also after a
-    /// [`SnapshotKind::Stop`] that did not drain.
+    /// [`SnapshotKind::Stop`] that did not drain. Its barriers may come later than this: they are to be passed on, but no
+    /// snapshot is taken for them, and nothing stops.
     Abort {
         /// Which.
         checkpoint: u64,

@@ -8,8 +8,10 @@ mod checkpoints;
 mod executor;
 mod invariant;
 mod job;
+mod outcome;
 mod random;
 mod storage;
 mod world;
 
-pub use world::{Outcome, Violation, run};
+pub use outcome::{Outcome, Violation};
+pub use world::run;

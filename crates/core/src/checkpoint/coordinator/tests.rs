@@ -553,3 +553,23 @@ fn a_claimed_checkpoint_is_the_jobs_own_and_another_is_not_touched() {
         assert_eq!(it.discarded(), removed, "{claim:?}");
     }
 }
+
+#[test]
+fn a_later_master_goes_on_where_the_earlier_one_was() {
+    let mut old = Dialogue::new(CheckpointSettings { retained: 2, ..settings() });
+    old.complete(1_000, 1);
+    old.complete(2_000, 2);
+    old.complete(3_000, 3);
+    let left = old.it.completed().to_vec();
+    assert_eq!(left.iter().map(CompletedCheckpoint::id).collect::<Vec<_>>(), [2, 3]);
+
+    let mut it = Dialogue::before_start(settings());
+    let surplus = it.it.recover(left, 9);
+    assert_eq!(surplus.iter().map(CompletedCheckpoint::id).collect::<Vec<_>>(), [2]);
+    it.run();
+    it.say(|c, fx| c.announce(fx));
+    assert_eq!(it.told(), [&CheckpointCommand::Complete { checkpoint: 3 }]);
+    it.tick(1_000);
+    let (_, order) = it.orders()[0];
+    assert_eq!((order.checkpoint, order.base), (9, Some(3)), "numbers never come again");
+}

@@ -1,0 +1,49 @@
+//! What a schedule came to: what happened in it, or what does not hold.
+
+/// What does not hold, and in which schedule.
+#[derive(Debug)]
+pub struct Violation {
+    /// The seed that shows it again.
+    pub seed: u64,
+    /// The simulated time in milliseconds.
+    pub at: u64,
+    /// What.
+    pub what: String,
+}
+
+/// What a schedule that holds came to.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Outcome {
+    /// Jobs that finished.
+    pub finished: u32,
+    /// Jobs that failed or were cancelled.
+    pub ended_otherwise: u32,
+    /// Faults that happened.
+    pub faults: u32,
+    /// Checkpoints that were completed.
+    pub checkpoints: u32,
+    /// Tasks that were deployed with state.
+    pub restored: u32,
+    /// Requests for a checkpoint or savepoint that were granted.
+    pub granted: u32,
+    /// Jobs that were stopped with a savepoint.
+    pub stopped: u32,
+    /// Files that were removed one by one, because no checkpoint referred to them any more.
+    pub removed: u32,
+    /// Events handled.
+    pub steps: usize,
+}
+
+impl std::ops::AddAssign for Outcome {
+    fn add_assign(&mut self, more: Outcome) {
+        self.finished += more.finished;
+        self.ended_otherwise += more.ended_otherwise;
+        self.faults += more.faults;
+        self.checkpoints += more.checkpoints;
+        self.restored += more.restored;
+        self.granted += more.granted;
+        self.stopped += more.stopped;
+        self.removed += more.removed;
+        self.steps += more.steps;
+    }
+}

@@ -222,3 +222,57 @@ impl CheckpointReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{KeyGroups, KeyedData, KeyedState, StateFile, StateHandle, TaskRestore};
+    use crate::executor::{FromExecutor, ToExecutor};
+    use crate::ids::JobId;
+    use crate::task::TaskDeployment;
+
+    fn state() -> BTreeMap<VertexId, SubtaskState> {
+        let file = StateFile::Shared("hdfs:///c/shared/1".into());
+        let handle = StateHandle::File { file, offset: 3, length: u64::MAX, checksum: u64::MAX };
+        let keyed = KeyedState {
+            kind: "rocksdb/1".into(),
+            key_groups: KeyGroups { start: 0, end: 64 },
+            data: KeyedData::Files { files: BTreeMap::from([("000012.sst".to_string(), handle)]) },
+        };
+        BTreeMap::from([(VertexId(7), SubtaskState { keyed: vec![keyed], ..SubtaskState::default() })])
+    }
+
+    #[test]
+    fn every_message_about_checkpoints_survives_the_wire() {
+        let (job_id, execution) = (JobId(1), ExecutionId { vertex: VertexId(7), subtask: 1, attempt: 2 });
+        let snapshot = TaskSnapshot { operators: state(), finished: false };
+        let metrics = SnapshotMetrics { sync_ms: 4, unaligned: true, ..SnapshotMetrics::default() };
+        let report = CheckpointReport::Acknowledged { execution, checkpoint: 9, snapshot, metrics };
+        let said = FromExecutor::Checkpoint { job_id, report };
+        let text = serde_json::to_vec(&said).unwrap();
+        assert_eq!(serde_json::from_slice::<FromExecutor>(&text).unwrap(), said);
+
+        let order = TriggerCheckpoint {
+            checkpoint: 9,
+            timestamp: Millis(5),
+            kind: SnapshotKind::Stop { format: SavepointFormat::Native, drain: true },
+            base: Some(8),
+            alignment: BarrierAlignment::AlignedFor { timeout: Millis(10) },
+            target: SnapshotTarget::Inline { max_bytes: 1 },
+        };
+        let restore = TaskRestore { checkpoint: 8, directory: None, finished: false, operators: state() };
+        let (inputs, outputs) = (Vec::new(), Vec::new());
+        let deployment = TaskDeployment { execution, inputs, outputs, restore: Some(restore) };
+        for order in [
+            ToExecutor::Checkpoint {
+                job_id,
+                executions: vec![execution],
+                command: CheckpointCommand::Trigger(order),
+            },
+            ToExecutor::Deploy { job_id, tasks: vec![deployment] },
+        ] {
+            let text = serde_json::to_vec(&order).unwrap();
+            assert_eq!(serde_json::from_slice::<ToExecutor>(&text).unwrap(), order);
+        }
+    }
+}

@@ -130,7 +130,8 @@ impl JobResult {
             "Program execution finished\nJob with JobID {} has finished.\nJob Runtime: {} ms\n",
             self.job_id, self.net_runtime_ms
         );
-        let mut shown_ones = self.accumulators.iter().filter(|(n, _)| !n.starts_with(INTERNAL_PREFIX)).peekable();
+        let mut shown_ones =
+            self.accumulators.iter().filter(|(n, _)| !n.starts_with(INTERNAL_PREFIX)).peekable();
         if shown_ones.peek().is_some() {
             text.push_str("Accumulator Results: \n");
             for (name, value) in shown_ones {

@@ -1,7 +1,7 @@
 //! The cluster as the shell holds it: the master machine, and beside it what only the shell knows — connections, the
 //! executors' own figures, and who waits for what.
 //!
-//! Everything here belongs to the driver's one task. Others reach it through a [`ClusterHandle`].
+//! Everything here belongs to the driver's one task. Others reach it through a [`ClusterHandle`](crate::handle::ClusterHandle).
 
 use crate::settings::Settings;
 use kvick_core::executor::{ExecutorInfo, ExecutorMetrics, LogFile, ToExecutor};

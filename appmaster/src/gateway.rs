@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// The service, ready to be mounted beside REST.
 pub fn service(cluster: ClusterHandle) -> MasterGatewayServer<Gateway> {
@@ -78,7 +78,8 @@ async fn listen(cluster: ClusterHandle, executor: ExecutorId, serial: u64, mut i
             },
             Ok(None) => break,
             Err(status) => {
-                warn!(%executor, "connection: {}", status.message());
+                // The driver warns if that executor is still wanted; one that was sent home just goes.
+                debug!(%executor, "connection: {}", status.message());
                 break;
             }
         }

@@ -82,7 +82,9 @@ pub enum JobError {
     #[error("a record that was collected cannot be read back: {0}")]
     Collected(serde_json::Error),
     /// Nobody waited for the job, so its records did not come back.
-    #[error("the job was submitted detached: its records cannot be collected; run it attached or write to a sink")]
+    #[error(
+        "the job was submitted detached: its records cannot be collected; run it attached or write to a sink"
+    )]
     NotCollected,
     /// Something that works only where the job runs in the program's own process.
     #[error(

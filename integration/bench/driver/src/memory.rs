@@ -24,22 +24,20 @@ fn children(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
-fn note(pid: u32, peaks: &mut BTreeMap<u32, f64>) {
-    if let Some(peak) = status(pid, "VmHWM") {
-        peaks.insert(pid, peak);
-    }
-    children(pid).into_iter().for_each(|child| note(child, peaks));
+/// The sum of the peaks so far of a living process and of those that it started and that still live.
+fn held(pid: u32) -> f64 {
+    status(pid, "VmHWM").unwrap_or_default() + children(pid).into_iter().map(held).sum::<f64>()
 }
 
-/// Runs a command that must succeed; also answers the sum of the peaks of it and of every process it started, in MB.
+/// Runs a command that must succeed; also answers the most that it and the processes it started held at a time, in MB.
 pub fn peak_while(command: &mut Command) -> Result<(Ran, f64)> {
     let begin = Instant::now();
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (out, err) = (reader(stdout), reader(stderr));
-    let mut peaks = BTreeMap::new();
+    let mut peak = 0.0_f64;
     let status = loop {
-        note(child.id(), &mut peaks);
+        peak = peak.max(held(child.id()));
         if let Some(status) = child.try_wait()? {
             break status;
         }
@@ -49,7 +47,7 @@ pub fn peak_while(command: &mut Command) -> Result<(Ran, f64)> {
     let text = |thread: std::thread::JoinHandle<String>| thread.join().unwrap_or_default();
     let ran = Ran { code: status.code().unwrap_or(-1), out: text(out), err: text(err), took };
     ensure!(ran.code == 0, "{command:?} ended with code {}:\n{}{}", ran.code, ran.out, ran.err);
-    Ok((ran, peaks.values().sum()))
+    Ok((ran, peak))
 }
 
 fn reader(stream: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {

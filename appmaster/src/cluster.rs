@@ -1,9 +1,8 @@
 //! The cluster as the shell holds it: the master machine, and beside it what only the shell knows — connections, the
 //! executors' own figures, and who waits for what.
 //!
-//! Everything here belongs to the driver's one task. Others reach it through a [`ClusterHandle`].
+//! Everything here belongs to the driver's one task. Others reach it through a [`ClusterHandle`](crate::handle::ClusterHandle).
 
-use crate::driver::Input;
 use crate::settings::Settings;
 use kvick_core::executor::{ExecutorInfo, ExecutorMetrics, LogFile, ToExecutor};
 use kvick_core::ids::{ExecutorId, JobId};
@@ -98,43 +97,6 @@ impl Cluster {
             self.result_waiters.entry(job).or_default().push(sender);
         }
         Some(receiver)
-    }
-}
-
-/// A question or order that the driver's task answers.
-pub type Request = Box<dyn FnOnce(&mut Cluster, Millis) + Send>;
-
-/// Access to the cluster from other tasks. Cheap to clone.
-#[derive(Clone)]
-pub struct ClusterHandle {
-    inbox: mpsc::UnboundedSender<Input>,
-    /// What the process was told at its start.
-    pub settings: Arc<Settings>,
-}
-
-impl ClusterHandle {
-    /// A handle on the driver behind this inbox.
-    pub fn new(inbox: mpsc::UnboundedSender<Input>, settings: Arc<Settings>) -> ClusterHandle {
-        ClusterHandle { inbox, settings }
-    }
-
-    /// Runs a closure in the driver's task and returns its answer; `None` once the driver has ended. Effects that the
-    /// closure causes belong into [`Cluster::effects`]; they are performed when it returns.
-    pub async fn ask<R: Send + 'static>(
-        &self,
-        question: impl FnOnce(&mut Cluster, Millis) -> R + Send + 'static,
-    ) -> Option<R> {
-        let (sender, receiver) = oneshot::channel();
-        self.send(Input::Request(Box::new(move |cluster, now| {
-            let _ = sender.send(question(cluster, now));
-        })));
-        receiver.await.ok()
-    }
-
-    /// Puts an input into the driver's inbox.
-    pub fn send(&self, input: Input) {
-        // A driver that has ended needs no more inputs.
-        let _ = self.inbox.send(input);
     }
 }
 

@@ -3,9 +3,9 @@
 //! It never awaits a performer: whatever takes time answers with another input.
 
 use crate::clock::now;
-use crate::cluster::{Cluster, Connection, LogAnswer, Request};
+use crate::cluster::{Cluster, Connection, LogAnswer};
+use crate::input::Input;
 use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
-use kvick_core::failure::Failure;
 use kvick_core::ids::ExecutorId;
 use kvick_core::job::JobResult;
 use kvick_core::master::{Effect, FinalStatus};
@@ -14,33 +14,6 @@ use kvick_rpc::generated::v1::Frame;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
-
-/// What the driver reacts to, beside the clock.
-pub enum Input {
-    /// A task executor has connected and introduced itself.
-    Connected {
-        /// What it offers.
-        info: Box<ExecutorInfo>,
-        /// Tells this connection from others of the same executor.
-        serial: u64,
-        /// Frames for it.
-        frames: mpsc::UnboundedSender<Frame>,
-    },
-    /// It said something.
-    Executor(ExecutorId, FromExecutor),
-    /// Its connection broke.
-    Disconnected(ExecutorId, u64),
-    /// A container was allocated and is being started.
-    ContainerStarting(ExecutorId),
-    /// A container has ended, or could not be started.
-    ContainerEnded(ExecutorId, Failure),
-    /// The program of an application-mode application has ended.
-    ProgramEnded(Option<Failure>),
-    /// YARN wants the application to end.
-    ShutdownRequested(String),
-    /// Something to ask or do.
-    Request(Request),
-}
 
 /// What has containers started and given back. Its methods only note what is wanted; they do not wait.
 pub trait ResourceDriver: Send {

@@ -1,27 +1,15 @@
-//! The application master: dispatcher, resource manager and job masters of one YARN application, and its REST API.
+//! The application master's program.
 //!
 //! `main` reads top to bottom: settings or exit, log, bind, register, drive until the end, clean up, unregister.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod clock;
-mod cluster;
-mod driver;
-mod end;
-mod filesystems;
-mod gateway;
-mod launch;
-mod program;
-mod rest;
-mod server;
-mod settings;
-mod start;
-mod yarn_driver;
-
 use anyhow::{Context, Result};
-use cluster::{Cluster, ClusterHandle};
+use kvick_appmaster::cluster::Cluster;
+use kvick_appmaster::handle::ClusterHandle;
+use kvick_appmaster::settings::Settings;
+use kvick_appmaster::{clock, driver, end, server, start, yarn_driver};
 use kvick_core::master::Master;
-use settings::Settings;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::mpsc;

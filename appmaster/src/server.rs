@@ -1,6 +1,6 @@
 //! The one port of the application master: REST for people and clients, gRPC for task executors.
 
-use crate::cluster::ClusterHandle;
+use crate::handle::ClusterHandle;
 use crate::{gateway, rest};
 use anyhow::{Context, Result, bail};
 use kvick_core::config::options;

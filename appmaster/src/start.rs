@@ -1,7 +1,8 @@
 //! What the application begins with: nothing in a session, the job in per-job mode, the program in application mode.
 
-use crate::cluster::{Cluster, ClusterHandle};
-use crate::driver::Input;
+use crate::cluster::Cluster;
+use crate::handle::ClusterHandle;
+use crate::input::Input;
 use crate::program::{ProgramOptions, run_program};
 use crate::{clock, filesystems};
 use anyhow::{Context, Result};

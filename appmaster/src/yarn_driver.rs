@@ -2,8 +2,9 @@
 //!
 //! One task owns the bookkeeping; starting a container happens beside it. What it learns goes to the driver's inbox.
 
-use crate::cluster::ClusterHandle;
-use crate::driver::{Input, ResourceDriver};
+use crate::driver::ResourceDriver;
+use crate::handle::ClusterHandle;
+use crate::input::Input;
 use crate::launch::executor_context;
 use crate::settings::Settings;
 use anyhow::{Context, Result};

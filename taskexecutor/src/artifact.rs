@@ -1,11 +1,13 @@
 //! Job programs on this node: the jar from the working directory or the cache on the file system, unpacked once.
 
 use anyhow::{Context, Result, bail};
+use futures::StreamExt;
 use kvick_core::job::{Artifact, ProgramSpec};
 use kvick_filesystem::FileSystems;
 use kvick_jar::Jar;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
 /// Where programs are kept, and how missing jars are fetched.
@@ -51,18 +53,29 @@ impl ProgramStore {
     }
 
     async fn fetch(&self, jar: &Artifact, to: &Path) -> Result<()> {
-        let (fs, path) = self.filesystems.locate(&jar.uri)?;
-        let bytes = fs.read(&path).await?;
-        let digest = kvick_jar::sha256_hex(&bytes);
-        if digest != jar.sha256 {
-            bail!("its SHA-256 is {digest}, but {} was submitted", jar.sha256);
-        }
         if let Some(dir) = to.parent() {
             tokio::fs::create_dir_all(dir).await?;
         }
-        let partial = to.with_extension(format!("{}.part", std::process::id()));
-        tokio::fs::write(&partial, &bytes).await?;
+        let partial = to.with_extension("part");
+        self.download(&jar.uri, &partial).await?;
+        let found = kvick_jar::sha256_of(std::fs::File::open(&partial)?)?;
+        if found != jar.sha256 {
+            bail!("its SHA-256 is {found}, but {} was submitted", jar.sha256);
+        }
         tokio::fs::rename(&partial, to).await?;
+        Ok(())
+    }
+
+    /// Copies a file piece by piece: what a task executor once had in memory it would keep.
+    async fn download(&self, uri: &str, to: &Path) -> Result<()> {
+        let (fs, path) = self.filesystems.locate(uri)?;
+        let reader = fs.open(&path).await?;
+        let mut pieces = reader.stream(0..reader.length());
+        let mut file = tokio::fs::File::create(to).await?;
+        while let Some(piece) = pieces.next().await {
+            file.write_all(&piece?).await?;
+        }
+        file.flush().await?;
         Ok(())
     }
 }

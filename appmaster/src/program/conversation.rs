@@ -1,7 +1,7 @@
 //! What is said to a program in the role of an application: its jobs are submitted, and it is told how they end.
 
 use super::{ProgramOptions, random_job_id};
-use crate::cluster::ClusterHandle;
+use crate::handle::ClusterHandle;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use kvick_core::config::Configuration;

@@ -7,7 +7,7 @@
 mod conversation;
 mod process;
 
-use crate::cluster::ClusterHandle;
+use crate::handle::ClusterHandle;
 use conversation::Conversation;
 use kvick_core::config::Configuration;
 use kvick_core::failure::{Failure, FailureKind};

@@ -26,7 +26,7 @@ mod web;
 
 pub use error::RestError;
 
-use crate::cluster::ClusterHandle;
+use crate::handle::ClusterHandle;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Request};

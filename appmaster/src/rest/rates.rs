@@ -3,7 +3,8 @@
 //! One task takes samples of all running tasks; a rate is the difference between a task's latest counters and its oldest
 //! sample that is not too old.
 
-use crate::cluster::{Cluster, ClusterHandle};
+use crate::cluster::Cluster;
+use crate::handle::ClusterHandle;
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
 use kvick_core::jobmaster::Execution;
 use kvick_core::task::TaskMetrics;

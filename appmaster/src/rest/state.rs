@@ -5,7 +5,8 @@
 use super::error::RestError;
 use super::jar_store::JarStore;
 use super::rates::{self, Samples};
-use crate::cluster::{Cluster, ClusterHandle};
+use crate::cluster::Cluster;
+use crate::handle::ClusterHandle;
 use kvick_core::graph::JobVertex;
 use kvick_core::ids::{ExecutorId, JobId, VertexId};
 use kvick_core::jobmaster::{Execution, JobMaster};

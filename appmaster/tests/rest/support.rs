@@ -2,8 +2,10 @@
 //! task executors would say is said by the test.
 
 use crate::clock::now;
-use crate::cluster::{Cluster, ClusterHandle};
-use crate::driver::{Input, ResourceDriver};
+use crate::cluster::Cluster;
+use crate::driver::ResourceDriver;
+use crate::handle::ClusterHandle;
+use crate::input::Input;
 use crate::settings::Settings;
 use axum::Router;
 use axum::body::Body;

@@ -21,6 +21,9 @@ pub enum Accumulator {
     Histogram(BTreeMap<i64, u64>),
 }
 
+/// Accumulators whose names begin so are the engine's own and not shown.
+pub const INTERNAL_PREFIX: &str = "$internal.";
+
 /// Accumulators by name.
 pub type Accumulators = BTreeMap<String, Accumulator>;
 

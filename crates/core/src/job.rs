@@ -1,6 +1,6 @@
 //! What is submitted, and what comes back: the program, the submission, job states and results.
 
-use crate::accumulator::{Accumulator, Accumulators};
+use crate::accumulator::{Accumulator, Accumulators, INTERNAL_PREFIX};
 use crate::config::Configuration;
 use crate::failure::Failure;
 use crate::graph::JobGraph;
@@ -130,9 +130,11 @@ impl JobResult {
             "Program execution finished\nJob with JobID {} has finished.\nJob Runtime: {} ms\n",
             self.job_id, self.net_runtime_ms
         );
-        if !self.accumulators.is_empty() {
+        let mut shown_ones =
+            self.accumulators.iter().filter(|(n, _)| !n.starts_with(INTERNAL_PREFIX)).peekable();
+        if shown_ones.peek().is_some() {
             text.push_str("Accumulator Results: \n");
-            for (name, value) in &self.accumulators {
+            for (name, value) in shown_ones {
                 text.push_str(&format!("- {name} ({}){}\n", value.java_type(), shown(value)));
             }
             text.push('\n');

@@ -2,6 +2,7 @@
 
 use crate::session::{Link, Session, session};
 use crate::stream::DataStream;
+use kvick_core::accumulator::Accumulator;
 use kvick_core::config::Configuration;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::graph::GraphError;
@@ -13,13 +14,13 @@ use kvick_runtime::embedded::{self, CancelHandle};
 use kvick_runtime::hash::stable_hash;
 use kvick_runtime::host_link::HostError;
 use kvick_runtime::program::Program;
-use kvick_runtime::sinks::CollectSink;
+use kvick_runtime::sinks::{CollectSink, collect_accumulator};
 use kvick_runtime::stdio::StandardOutput;
 use kvick_runtime::task::JobInfo;
 use kvick_runtime::worker;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -77,6 +78,14 @@ pub enum JobError {
     /// The program lost its host.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// A record that was collected cannot be read back.
+    #[error("a record that was collected cannot be read back: {0}")]
+    Collected(serde_json::Error),
+    /// Nobody waited for the job, so its records did not come back.
+    #[error(
+        "the job was submitted detached: its records cannot be collected; run it attached or write to a sink"
+    )]
+    NotCollected,
     /// Something that works only where the job runs in the program's own process.
     #[error(
         "{0} is not supported when a program is run by the flink command or on a cluster; write to a sink instead"
@@ -290,14 +299,10 @@ fn work(
 }
 
 pub(crate) fn execute_and_collect<T: Data>(stream: &DataStream<T>, name: &str) -> Result<Vec<T>, JobError> {
-    if !matches!(session().link, Link::Embedded) {
-        return Err(JobError::EmbeddedOnly("execute_and_collect"));
-    }
-    let (sender, receiver) = mpsc::channel();
-    let sender = Mutex::new(sender);
-    let make =
-        move || CollectSink::new(sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone());
-    stream.sink_to("Collect", make);
-    stream.env.execute(name)?;
-    Ok(receiver.try_iter().collect())
+    stream.sink_to("Collect", CollectSink::default);
+    let result = stream.env.execute(name)?;
+    let Some(Accumulator::List(records)) = result.accumulators.get(&collect_accumulator()) else {
+        return Err(JobError::NotCollected);
+    };
+    records.iter().map(|text| serde_json::from_str(text).map_err(JobError::Collected)).collect()
 }

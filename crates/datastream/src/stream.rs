@@ -276,11 +276,11 @@ impl<T: Data> DataStream<T> {
         self.sink_to("file-sink", move || TextFileSink::new(directory.clone()))
     }
 
-    /// Runs the job and returns the records of this stream. Works where the job runs in this very process, so not on a
-    /// cluster (yet).
+    /// Runs the job and returns the records of this stream, wherever the job ran. They travel with the job's result and must
+    /// fit in memory; records of one subtask are in order.
     ///
     /// # Errors
-    /// The job failed, or the program does not run embedded.
+    /// The job failed, or was submitted detached.
     pub fn execute_and_collect(&self, name: &str) -> Result<Vec<T>, JobError> {
         crate::execute::execute_and_collect(self, name)
     }

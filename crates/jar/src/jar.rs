@@ -1,14 +1,16 @@
 //! Reading a jar: what it holds, which program is meant, and unpacking it.
 
+use crate::ENGINE_VERSION;
+use crate::digest::{CopyFault, copy_hashing, sha256_of};
 use crate::error::JarError;
 use crate::glibc::running_glibc;
 use crate::manifest::{Entry, Manifest};
-use crate::{ENGINE_VERSION, sha256_hex};
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tempfile::{NamedTempFile, TempPath};
 use zip::ZipArchive;
 
 /// The manifest's path in a jar.
@@ -122,52 +124,71 @@ impl Jar {
     /// If something in the jar is damaged, or the directory cannot be written.
     pub fn unpack(&self, selected: &Selected, dir: &Path) -> Result<PathBuf, JarError> {
         let program = dir.join(&selected.entry.entry);
-        if fs::read(&program).is_ok_and(|bytes| sha256_hex(&bytes) == selected.entry.sha256) {
+        if File::open(&program).and_then(sha256_of).is_ok_and(|found| found == selected.entry.sha256) {
             return Ok(program);
         }
         let mut archive = open_archive(&self.path)?;
         for name in self.names.iter().filter(|name| is_extra_file(name)) {
-            let bytes = self.read(&mut archive, name)?;
-            self.place(dir, name, &bytes, 0o644)?;
+            self.place(&mut archive, name, dir, name, 0o644)?.keep(self, dir)?;
         }
-        let bytes = self.read(&mut archive, &selected.entry.path)?;
-        if sha256_hex(&bytes) != selected.entry.sha256 {
+        let placed = self.place(&mut archive, &selected.entry.path, dir, &selected.entry.entry, 0o755)?;
+        if placed.sha256 != selected.entry.sha256 {
             let why = "its SHA-256 is not the one that the manifest states";
             return Err(self.corrupt(&selected.entry.path, why));
         }
-        self.place(dir, &selected.entry.entry, &bytes, 0o755)?;
+        placed.keep(self, dir)?;
         Ok(program)
     }
 
-    fn read(&self, archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Vec<u8>, JarError> {
-        let mut file = archive.by_name(name).map_err(|error| self.corrupt(name, &error.to_string()))?;
-        if file.enclosed_name().is_none() {
+    /// Writes a file of the jar under a temporary name, piece by piece.
+    fn place(
+        &self,
+        archive: &mut ZipArchive<BufReader<File>>,
+        name: &str,
+        dir: &Path,
+        to: &str,
+        mode: u32,
+    ) -> Result<Placed, JarError> {
+        let mut entry = archive.by_name(name).map_err(|error| self.corrupt(name, &error.to_string()))?;
+        if entry.enclosed_name().is_none() {
             return Err(self.corrupt(name, "its name leads out of the directory that it is unpacked into"));
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| self.corrupt(name, &error.to_string()))?;
-        Ok(bytes)
+        let to = dir.join(to);
+        let parent = to.parent().unwrap_or(dir);
+        let create = || -> io::Result<NamedTempFile> {
+            fs::create_dir_all(parent)?;
+            let file = NamedTempFile::new_in(parent)?;
+            file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+            Ok(file)
+        };
+        let mut file = create().map_err(|source| self.unpack_failed(dir, source))?;
+        let sha256 = copy_hashing(&mut entry, &mut file).map_err(|fault| match fault {
+            CopyFault::Read(error) => self.corrupt(name, &error.to_string()),
+            CopyFault::Write(source) => self.unpack_failed(dir, source),
+        })?;
+        // Closed before it gets its name: a program that is open for writing cannot be run.
+        Ok(Placed { file: file.into_temp_path(), to, sha256 })
     }
 
-    /// Writes a file under a temporary name and renames it: whoever sees it sees it whole.
-    fn place(&self, dir: &Path, name: &str, bytes: &[u8], mode: u32) -> Result<(), JarError> {
-        let to = dir.join(name);
-        let write = || -> io::Result<()> {
-            let parent = to.parent().unwrap_or(dir);
-            fs::create_dir_all(parent)?;
-            let mut file = tempfile::NamedTempFile::new_in(parent)?;
-            io::Write::write_all(&mut file, bytes)?;
-            file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-            // Closed before it gets its name: a program that is open for writing cannot be run.
-            file.into_temp_path().persist(&to)?;
-            Ok(())
-        };
-        let (path, dir) = (self.path.clone(), dir.to_path_buf());
-        write().map_err(|source| JarError::Unpack { path, dir, source })
+    fn unpack_failed(&self, dir: &Path, source: io::Error) -> JarError {
+        JarError::Unpack { path: self.path.clone(), dir: dir.to_path_buf(), source }
     }
 
     fn corrupt(&self, entry: &str, why: &str) -> JarError {
         JarError::Corrupt { path: self.path.clone(), entry: entry.to_string(), why: why.to_string() }
+    }
+}
+
+/// A file that was unpacked and has not got its name yet: whoever sees it under its name sees it whole.
+struct Placed {
+    file: TempPath,
+    to: PathBuf,
+    sha256: String,
+}
+
+impl Placed {
+    fn keep(self, jar: &Jar, dir: &Path) -> Result<(), JarError> {
+        self.file.persist(&self.to).map_err(|error| jar.unpack_failed(dir, error.error))
     }
 }
 

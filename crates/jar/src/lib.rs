@@ -5,20 +5,19 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod digest;
 mod error;
 mod glibc;
 mod jar;
 mod manifest;
 mod pack;
 
+pub use digest::{sha256_hex, sha256_of};
 pub use error::JarError;
 pub use glibc::{GlibcVersion, needed_glibc, running_glibc};
 pub use jar::{Jar, Selected};
 pub use manifest::{Entry, Manifest};
 pub use pack::{PackEntry, PackSpec, pack};
-
-use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 
 /// The target triple that this machine runs.
 pub const HOST_TARGET: &str = concat_target();
@@ -28,13 +27,4 @@ pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const fn concat_target() -> &'static str {
     if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" }
-}
-
-/// SHA-256 of some bytes, as 64 hexadecimal digits.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing into a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -126,6 +126,12 @@ impl<T> Output<T> {
         }
     }
 
+    /// Emits a record: [`Output::push`] by the name that Flink's `Collector` has for it.
+    #[inline]
+    pub fn collect(&mut self, record: T) {
+        self.push(record);
+    }
+
     /// The event time of the records that follow.
     #[inline]
     pub fn set_timestamp(&mut self, timestamp: Option<i64>) {

@@ -1,26 +1,52 @@
-//! Hands records to the program itself, in the same process.
+//! Hands records to the program itself, wherever its tasks run: through an accumulator, when the input has ended.
 
 use super::Sink;
 use crate::element::{Batch, Data};
-use crate::error::TaskResult;
-use std::sync::mpsc::Sender;
+use crate::error::{TaskError, TaskResult};
+use crate::task::{AccumulatorRegistry, TaskContext, lock};
+use kvick_core::accumulator::{Accumulator, INTERNAL_PREFIX};
+use std::marker::PhantomData;
+use std::sync::Arc;
 
-/// Sends every record to a channel of the program.
-pub struct CollectSink<T> {
-    records: Sender<T>,
+/// The name of the accumulator that carries collected records.
+pub fn collect_accumulator() -> String {
+    format!("{INTERNAL_PREFIX}collect")
 }
 
-impl<T> CollectSink<T> {
-    /// A sink that sends to this channel.
-    pub fn new(records: Sender<T>) -> Self {
-        CollectSink { records }
+/// Keeps every record, as JSON, and gives all of them to the job's result. For results that fit in memory.
+pub struct CollectSink<T> {
+    records: Vec<String>,
+    accumulators: Option<Arc<AccumulatorRegistry>>,
+    types: PhantomData<fn(T)>,
+}
+
+impl<T> Default for CollectSink<T> {
+    fn default() -> Self {
+        CollectSink { records: Vec::new(), accumulators: None, types: PhantomData }
     }
 }
 
 impl<T: Data> Sink<T> for CollectSink<T> {
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        self.accumulators = Some(Arc::clone(&context.accumulators));
+        Ok(())
+    }
+
     fn write(&mut self, batch: &mut Batch<T>) -> TaskResult {
-        // A program that no longer listens wants no more records.
-        batch.records.drain(..).for_each(|record| drop(self.records.send(record)));
+        for record in batch.records.drain(..) {
+            let text = serde_json::to_string(&record)
+                .map_err(|error| TaskError::failed(format!("a record cannot be collected: {error}")))?;
+            self.records.push(text);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> TaskResult {
+        let Some(accumulators) = &self.accumulators else { return Ok(()) };
+        let all = accumulators.get(&collect_accumulator(), Accumulator::List(Vec::new()));
+        if let Accumulator::List(values) = &mut *lock(&all) {
+            values.append(&mut self.records);
+        }
         Ok(())
     }
 }

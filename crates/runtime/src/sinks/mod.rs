@@ -4,7 +4,7 @@ mod collect;
 mod print;
 mod text_file;
 
-pub use collect::CollectSink;
+pub use collect::{CollectSink, collect_accumulator};
 pub use print::{PrintSink, PrintTarget};
 pub use text_file::TextFileSink;
 

@@ -1,0 +1,39 @@
+//! What reaches the driver: everything that happens around the machines, and what others ask of them.
+
+use crate::cluster::Cluster;
+use kvick_core::executor::{ExecutorInfo, FromExecutor};
+use kvick_core::failure::Failure;
+use kvick_core::ids::ExecutorId;
+use kvick_core::time::Millis;
+use kvick_rpc::generated::v1::Frame;
+use tokio::sync::mpsc;
+
+/// A question or order that the driver's task answers.
+pub type Request = Box<dyn FnOnce(&mut Cluster, Millis) + Send>;
+
+/// What the driver reacts to, beside the clock.
+pub enum Input {
+    /// A task executor has connected and introduced itself.
+    Connected {
+        /// What it offers.
+        info: Box<ExecutorInfo>,
+        /// Tells this connection from others of the same executor.
+        serial: u64,
+        /// Frames for it.
+        frames: mpsc::UnboundedSender<Frame>,
+    },
+    /// It said something.
+    Executor(ExecutorId, FromExecutor),
+    /// Its connection broke.
+    Disconnected(ExecutorId, u64),
+    /// A container was allocated and is being started.
+    ContainerStarting(ExecutorId),
+    /// A container has ended, or could not be started.
+    ContainerEnded(ExecutorId, Failure),
+    /// The program of an application-mode application has ended.
+    ProgramEnded(Option<Failure>),
+    /// YARN wants the application to end.
+    ShutdownRequested(String),
+    /// Something to ask or do.
+    Request(Request),
+}

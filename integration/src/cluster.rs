@@ -66,11 +66,12 @@ pub fn ended(id: &str) -> Value {
     })
 }
 
-/// Kills an application, and waits until it is gone.
+/// Kills an application, waits until it is gone, and clears away what it cannot clear away itself.
 pub fn kill(id: &str) {
     let url = format!("{}?user.name={}", rm(&format!("apps/{id}/state")), user());
     let _ = request("PUT", &url, Some("{\"state\":\"KILLED\"}"));
     ended(id);
+    fs(&["rm", &format!(".flink/{id}")]);
 }
 
 /// The user as whom everything runs.

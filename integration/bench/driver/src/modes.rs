@@ -22,6 +22,7 @@ struct Figures {
 
 impl Figures {
     fn take(&mut self, command: &mut Command) -> Result<()> {
+        crate::submission::shift_phase();
         let begin = crate::submission::now();
         let (ran, peak) = peak_while(command)?;
         let submission = Submission::since(begin, &ran)?;

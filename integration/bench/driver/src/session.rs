@@ -34,6 +34,7 @@ pub struct Session(pub String);
 impl Session {
     /// Starts one; also answers how long its command took, ms.
     pub fn start(system: &System, arguments: &str) -> Result<(Session, f64)> {
+        crate::submission::shift_phase();
         let ran = system.session(arguments)?;
         Ok((Session(ran.application()), ran.took.as_secs_f64() * 1000.0))
     }

@@ -5,7 +5,8 @@ use kvick_integration::cluster::ended;
 use kvick_integration::command::Ran;
 use serde_json::Value;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What became of a submission.
 pub struct Submission {
@@ -20,8 +21,19 @@ pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0)
 }
 
+/// Waits for a part of a node's heartbeat interval (1 s), another one each time and all equally often. Nodes hand out
+/// containers when they send a heartbeat; without this each submission would begin where in the interval the one before
+/// ended, and how long it waits for the next heartbeat would be that one's doing.
+pub fn shift_phase() {
+    static SUBMISSIONS: AtomicU64 = AtomicU64::new(0);
+    // Multiples of the golden ratio are spread evenly whatever their number.
+    let part = (SUBMISSIONS.fetch_add(1, Ordering::Relaxed) as f64 * 0.618_033_988_75).fract();
+    std::thread::sleep(Duration::from_secs_f64(part));
+}
+
 /// Runs a command that submits an application, and waits for that application's end.
 pub fn submit(command: &mut Command) -> Result<Submission> {
+    shift_phase();
     let begin = now();
     let ran = crate::system::succeeded(command)?;
     Submission::since(begin, &ran)

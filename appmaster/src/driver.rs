@@ -139,6 +139,8 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
         Effect::Send { executor, message } => send(cluster, &executor, &message),
         Effect::JobStateChanged { job, state } => info!(%job, "job is now {state:?}"),
         Effect::JobEnded { result } => job_ended(cluster, *result),
+        // No checkpoint is triggered (MasterSettings::checkpoints), so nothing is to be made durable.
+        Effect::Checkpoint { job, effect } => warn!(%job, "checkpoints are not supported yet: {effect:?}"),
         Effect::JobForgotten { job } => {
             cluster.results.remove(&job);
         }

@@ -69,6 +69,8 @@ impl Settings {
             ApplicationMode::Application { .. } => MasterMode::Application,
         };
         Ok(MasterSettings {
+            // The workers of this version do not take part in checkpoints.
+            checkpoints: false,
             mode,
             resources: ResourceSettings::from_config(&self.config, self.spec.executor.slots)?,
             heartbeat_interval: self.config.get(&options::HEARTBEAT_INTERVAL)?.into(),

@@ -127,6 +127,9 @@ impl Supervisor {
             ToExecutor::StartWorker { program, spec } => self.prepare(program, spec),
             ToExecutor::Deploy { job_id, tasks } => self.tell(job_id, ToProgram::Deploy { tasks }),
             ToExecutor::Cancel { job_id, executions } => self.tell(job_id, ToProgram::Cancel { executions }),
+            ToExecutor::Checkpoint { job_id, executions, command } => {
+                self.tell(job_id, ToProgram::Checkpoint { executions, command });
+            }
             ToExecutor::StopWorker { job_id } => self.stop_worker(job_id),
             ToExecutor::ListLogs { request } => {
                 let files = logs::list(&self.settings.log_dir);
@@ -253,6 +256,9 @@ impl Supervisor {
                 self.say(FromExecutor::WorkerLost { job_id: job, failure });
             }
             FromProgram::Task { report } => self.say(FromExecutor::Task { job_id: job, report }),
+            FromProgram::Checkpoint { report } => {
+                self.say(FromExecutor::Checkpoint { job_id: job, report });
+            }
             FromProgram::Metrics { tasks, accumulators } => {
                 self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
             }

@@ -76,9 +76,10 @@ impl From<SubmitError> for RestError {
         let status = match error {
             SubmitError::Duplicate(_) => StatusCode::CONFLICT,
             SubmitError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-            SubmitError::Graph(_) | SubmitError::TooManySlots { .. } | SubmitError::Config(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            SubmitError::Graph(_)
+            | SubmitError::TooManySlots { .. }
+            | SubmitError::Config(_)
+            | SubmitError::Restore(_) => StatusCode::BAD_REQUEST,
         };
         RestError::new(status, error.to_string())
     }

@@ -215,6 +215,7 @@ fn settings(dir: &TempDir, mut config: Configuration) -> Settings {
 
 fn master_settings(mode: MasterMode) -> MasterSettings {
     MasterSettings {
+        checkpoints: false,
         mode,
         resources: ResourceSettings {
             slots_per_executor: 2,

@@ -107,6 +107,7 @@ pub fn deployments(graph: &JobGraph) -> Vec<TaskDeployment> {
     for vertex in &graph.vertices {
         for subtask in 0..vertex.parallelism {
             all.push(TaskDeployment {
+                restore: None,
                 execution: attempt(vertex, subtask),
                 inputs: graph.inputs(vertex.id).filter_map(|edge| input(graph, edge, subtask)).collect(),
                 outputs: graph.outputs(vertex.id).filter_map(|edge| output(graph, edge, subtask)).collect(),

@@ -97,6 +97,7 @@ impl World {
     fn new(seed: u64, trace: bool) -> World {
         let mut random = Random::new(seed);
         let settings = MasterSettings {
+            checkpoints: true,
             mode: MasterMode::Session,
             resources: ResourceSettings {
                 slots_per_executor: random.between(1, 3) as u32,

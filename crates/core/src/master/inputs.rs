@@ -1,7 +1,7 @@
 //! The master's inputs.
 
 use super::{Effect, FinalStatus, Master, SubmitError};
-use crate::checkpoint::RestoreSource;
+use crate::checkpoint::{CheckpointSettings, RestoreSource};
 use crate::executor::{FromExecutor, ToExecutor};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{ExecutorId, JobId};
@@ -36,7 +36,10 @@ impl Master {
     ) -> Result<(), SubmitError> {
         let id = submission.job_id;
         self.check(&submission)?;
-        let settings = JobSettings::from_config(&submission.graph.config, &submission.config)?;
+        let mut settings = JobSettings::from_config(&submission.graph.config, &submission.config)?;
+        if !self.settings.checkpoints {
+            settings.checkpoints = CheckpointSettings::default();
+        }
         let mut job = JobMaster::new(now, submission, settings);
         if let Some(source) = source {
             job.start_from(source)?;

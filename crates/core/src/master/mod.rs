@@ -32,6 +32,8 @@ pub struct MasterSettings {
     pub heartbeat_interval: Millis,
     /// `jobstore.expiration-time`: how long an ended job is shown.
     pub job_expiration: Millis,
+    /// Whether workers take part in checkpoints. If not, none is ever triggered, whatever a job configures.
+    pub checkpoints: bool,
     /// How long an ended per-job application waits for its attached client to fetch the result.
     pub result_wait: Millis,
 }

@@ -2,6 +2,7 @@
 
 mod model;
 mod schedules;
+mod updates;
 
 use super::machine::{Call, Ending, Failure, Machine, Outcome, Output};
 use super::*;

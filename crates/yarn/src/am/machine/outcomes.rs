@@ -75,6 +75,7 @@ impl Machine {
         self.response_id = 0;
         self.asks.forgotten();
         self.containers.resend();
+        self.updates.resend();
         self.blacklist_sent.clear();
     }
 
@@ -100,6 +101,7 @@ impl Machine {
         }
         self.request = None;
         self.containers.resend();
+        self.updates.resend();
         self.blacklist_sent.clear();
         self.outputs.push(Output::Event(AmEvent::RequestRejected { priorities, reason }));
     }
@@ -127,6 +129,8 @@ impl Machine {
             self.granted(now, container);
         }
         self.asks.told();
+        let answers = self.updates.answered(&response);
+        self.outputs.extend(answers.into_iter().map(|(id, answer)| Output::Updated(id, answer)));
         for status in response.completed_container_statuses.iter().filter_map(ContainerStatus::from_wire) {
             self.completed(status);
         }
@@ -185,6 +189,9 @@ impl Machine {
     }
 
     fn completed(&mut self, status: ContainerStatus) {
+        if let Some(refused) = self.updates.ended(status.id) {
+            self.outputs.push(Output::Updated(status.id, Err(refused)));
+        }
         let Some(end) = self.containers.end(status.id) else {
             return;
         };

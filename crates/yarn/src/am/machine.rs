@@ -31,7 +31,8 @@ pub(crate) enum Call {
     Finish(pb::FinishApplicationMasterRequest),
 }
 
-/// What became of a call.
+/// What became of a call. Only one lives at a time, so that its size is of no account.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     Registered(pb::RegisterApplicationMasterResponse),
@@ -111,6 +112,8 @@ pub(crate) struct Machine {
     blacklist_sent: BTreeSet<String>,
     progress: f32,
     tracking_url: Option<String>,
+    /// The newest token that came; the ResourceManager repeats it until a connection has used it.
+    am_rm_token: Option<Token>,
     ending: Option<Ending>,
     outputs: Vec<Output>,
 }
@@ -139,6 +142,7 @@ impl Machine {
             blacklist_sent: BTreeSet::new(),
             progress: 0.0,
             tracking_url: None,
+            am_rm_token: None,
             ending: None,
             outputs: Vec::new(),
         }

@@ -1,6 +1,7 @@
 //! The machine by hand, one rule at a time; `schedules` is the machine against a model of the ResourceManager.
 
 mod model;
+mod rollover;
 mod schedules;
 mod updates;
 

@@ -3,6 +3,7 @@
 
 use super::{Failure, Machine, Outcome, Output, Phase};
 use crate::am::AmEvent;
+use crate::credentials::Token;
 use crate::ids::NodeId;
 use crate::proto::yarn as pb;
 use crate::records::{Container, ContainerStatus, NodeReport};
@@ -120,9 +121,7 @@ impl Machine {
         }
         self.request = None;
         self.response_id = response.response_id();
-        if let Some(token) = &response.am_rm_token {
-            self.outputs.push(Output::AmRmToken(token.into()));
-        }
+        self.take_am_rm_token(&response);
         self.take_nm_tokens(&response.nm_tokens);
         self.take_previous(&response.containers_from_previous_attempts);
         for container in response.allocated_containers.iter().filter_map(Container::from_wire) {
@@ -135,6 +134,14 @@ impl Machine {
             self.completed(status);
         }
         self.take_news(&response);
+    }
+
+    fn take_am_rm_token(&mut self, response: &pb::AllocateResponse) {
+        let token = response.am_rm_token.as_ref().map(Token::from);
+        if token.is_some() && token != self.am_rm_token {
+            self.outputs.extend(token.clone().map(Output::AmRmToken));
+            self.am_rm_token = token;
+        }
     }
 
     fn take_nm_tokens(&mut self, tokens: &[pb::NmToken]) {

@@ -1,6 +1,6 @@
 //! The ResourceManager's client protocol, and what failing looks like.
 
-use crate::support::{PATIENCE, conf, shell, wait, yarn};
+use crate::support::{PATIENCE, active, conf, shell, wait, yarn};
 use anyhow::{Context, ensure};
 use kvick_yarn::client::{
     YarnClient, cancel_hdfs_delegation_token, hdfs_delegation_tokens, renew_hdfs_delegation_token,
@@ -138,7 +138,7 @@ pub async fn profiles_labels_and_permissions() -> anyhow::Result<()> {
 /// A configuration with two ResourceManagers, the first of which is the given address.
 fn two(first: &str) -> anyhow::Result<kvick_yarn::conf::HadoopConf> {
     let mut conf = conf()?;
-    let real = conf.resource_manager_addresses()?[0].to_string();
+    let real = active(&conf)?.to_string();
     conf.set("yarn.resourcemanager.ha.enabled", "true");
     conf.set("yarn.resourcemanager.ha.rm-ids", "rm1,rm2");
     conf.set("yarn.resourcemanager.address.rm1", first);
@@ -156,6 +156,7 @@ pub async fn dead_addresses_are_passed_over() -> anyhow::Result<()> {
 
 pub async fn giving_up_is_timely() -> anyhow::Result<()> {
     let mut conf = conf()?;
+    conf.set("yarn.resourcemanager.ha.enabled", "false");
     conf.set("yarn.resourcemanager.address", "127.0.0.1:1");
     let yarn = YarnClient::connect(&conf, &current_user(), Duration::from_secs(2))?;
     let begun = Instant::now();
@@ -170,7 +171,9 @@ pub async fn giving_up_is_timely() -> anyhow::Result<()> {
 
 pub async fn a_web_port_is_no_rpc_port() -> anyhow::Result<()> {
     let mut conf = conf()?;
-    conf.set("yarn.resourcemanager.address", conf.web_addresses()?[0].to_string());
+    let web = conf.web_addresses()?[0].to_string();
+    conf.set("yarn.resourcemanager.ha.enabled", "false");
+    conf.set("yarn.resourcemanager.address", web);
     let yarn = YarnClient::connect(&conf, &current_user(), Duration::from_secs(2))?;
     let error = yarn.metrics().await.err().context("a web server answered")?.to_string();
     ensure!(error.contains("closed the connection"), "{error}");
@@ -195,7 +198,9 @@ async fn renew_and_cancel(conf: &kvick_yarn::conf::HadoopConf) -> anyhow::Result
 pub async fn delegation_tokens() -> anyhow::Result<()> {
     let conf = conf()?;
     let token = yarn()?.delegation_token("yarn", &conf).await?;
-    ensure!(token.service == conf.resource_manager_addresses()?[0].to_string(), "{token:?}");
+    let addresses = conf.resource_manager_addresses()?;
+    let services: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    ensure!(token.service == services.join(","), "{token:?}");
     let mut credentials = Credentials::new();
     credentials.add_token(token.service.clone(), token);
     let by_token = YarnClient::with_credentials(&conf, "nobody", &credentials, PATIENCE)?;

@@ -1,6 +1,8 @@
 //! Tests against a real cluster: `KVICK_LIVE=1 HADOOP_CONF_DIR=… cargo test -p kvick-yarn --test live [NAME…]`.
 //! Without `KVICK_LIVE=1` every one of them says that it was skipped. `restart` also needs
-//! `KVICK_RESTART_RM`, a command that restarts the ResourceManager, and is skipped without.
+//! `KVICK_RESTART_RM`, a command that restarts the ResourceManager, and is skipped without. On a cluster with two
+//! ResourceManagers the command can as well make the other one active (`yarn rmadmin -transitionToStandby rm1 &&
+//! yarn rmadmin -transitionToActive rm2`): to a master both are the same.
 
 mod changes;
 mod client;
@@ -55,7 +57,9 @@ fn lacking(name: &str) -> Option<&'static str> {
         return Some("needs a cluster, KVICK_LIVE=1 and HADOOP_CONF_DIR");
     }
     let restarts = name == "restart" && std::env::var_os("KVICK_RESTART_RM").is_none();
-    restarts.then_some("needs KVICK_RESTART_RM, a command that restarts the ResourceManager")
+    restarts.then_some(
+        "needs KVICK_RESTART_RM, a command that restarts the ResourceManager or has another one take over",
+    )
 }
 
 /// Whether a test passed or could not be run.

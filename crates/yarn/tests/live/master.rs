@@ -1,6 +1,6 @@
 //! The master's protocol and the NodeManagers', by masters that run in this process (unmanaged).
 
-use crate::support::{PATIENCE, conf, shell, unmanaged, unmanaged_keeping, wait, yarn};
+use crate::support::{PATIENCE, active, conf, shell, unmanaged, unmanaged_keeping, wait, yarn};
 use anyhow::{Context, bail, ensure};
 use kvick_yarn::am::{AmClient, AmConfig, AmError, AmEvent, AmEvents, NodeHint, Wanted};
 use kvick_yarn::credentials::{AM_RM_TOKEN, Credentials, Token};
@@ -107,7 +107,7 @@ pub async fn containers_from_grant_to_end() -> anyhow::Result<()> {
 async fn check_protection(credentials: &Credentials) -> anyhow::Result<()> {
     let conf = conf()?;
     let token = credentials.token_of_kind(AM_RM_TOKEN).context("no token")?.clone();
-    let address = &conf.resource_manager_addresses()?[0];
+    let address = &active(&conf)?;
     let by_token = yarn()?.delegation_token("yarn", &conf).await?;
     let protocol = "org.apache.hadoop.yarn.api.ApplicationClientProtocolPB";
     let connection =

@@ -1,6 +1,6 @@
 //! The ResourceManager's client protocol, and what failing looks like.
 
-use crate::support::{PATIENCE, active, conf, shell, wait, yarn};
+use crate::support::{PATIENCE, active, conf, listening, shell, wait, yarn};
 use anyhow::{Context, ensure};
 use kvick_yarn::client::{
     YarnClient, cancel_hdfs_delegation_token, hdfs_delegation_tokens, renew_hdfs_delegation_token,
@@ -171,7 +171,7 @@ pub async fn giving_up_is_timely() -> anyhow::Result<()> {
 
 pub async fn a_web_port_is_no_rpc_port() -> anyhow::Result<()> {
     let mut conf = conf()?;
-    let web = conf.web_addresses()?[0].to_string();
+    let web = listening(conf.web_addresses()?)?.to_string();
     conf.set("yarn.resourcemanager.ha.enabled", "false");
     conf.set("yarn.resourcemanager.address", web);
     let yarn = YarnClient::connect(&conf, &current_user(), Duration::from_secs(2))?;

@@ -21,8 +21,13 @@ pub fn yarn() -> anyhow::Result<YarnClient> {
 
 /// The ResourceManager that is active: a standby does not listen.
 pub fn active(conf: &HadoopConf) -> anyhow::Result<Address> {
+    listening(conf.resource_manager_addresses()?)
+}
+
+/// The first of these addresses at which someone listens.
+pub fn listening(addresses: Vec<Address>) -> anyhow::Result<Address> {
     let listens = |one: &Address| std::net::TcpStream::connect((one.host.as_str(), one.port)).is_ok();
-    conf.resource_manager_addresses()?.into_iter().find(listens).context("no ResourceManager listens")
+    addresses.into_iter().find(listens).context("nobody listens")
 }
 
 /// A launch of one shell command.

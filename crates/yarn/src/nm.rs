@@ -1,6 +1,8 @@
 //! NodeManagers for masters (`ContainerManagementProtocol`): start, stop and look at containers.
 //! Owns one client per node and the nodes' tokens; knows nothing of why a container is started.
 
+mod changes;
+
 use crate::credentials::Token;
 use crate::ids::{ContainerId, NodeId};
 use crate::proto::yarn as pb;

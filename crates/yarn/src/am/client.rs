@@ -2,16 +2,18 @@
 //! Owns the connection to the scheduler and the NodeManagers' tokens; decides nothing.
 
 use super::machine::{Call, Ending, Failure, Machine, Outcome, Output};
-use super::{AmConfig, AmEvent, Wanted};
+use super::updates::Updated;
+use super::{AmConfig, AmEvent, ContainerUpdate, UpdateRefused, Wanted};
 use crate::conf::{ConfError, HadoopConf};
 use crate::credentials::{AM_RM_TOKEN, Credentials, Token};
 use crate::ids::ContainerId;
 use crate::nm::NmTokens;
 use crate::proto::yarn as pb;
-use crate::records::{FinalStatus, Resource};
+use crate::records::{Container, FinalStatus, Resource};
 use crate::rpc::{Identity, RpcClient, RpcError};
 use futures::future::{BoxFuture, FutureExt, OptionFuture};
 use prost::Message;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -64,6 +66,7 @@ pub type AmEvents = mpsc::UnboundedReceiver<AmEvent>;
 enum Request {
     Want(Wanted),
     Release(ContainerId),
+    Update(Box<Container>, ContainerUpdate, oneshot::Sender<Updated>),
     Blacklist(Vec<String>, Vec<String>),
     Progress(f32),
     TrackingUrl(String),
@@ -108,6 +111,7 @@ impl AmClient {
             tokens: tokens.clone(),
             registered: Some(registered),
             finishing: Vec::new(),
+            updating: HashMap::new(),
             failures: 0,
         };
         tokio::spawn(shell.run(inbox));
@@ -139,6 +143,23 @@ impl AmClient {
     /// Gives a container back, started or not. Lower what is wanted first unless it is to be replaced.
     pub fn release(&self, id: ContainerId) {
         self.send(Request::Release(id));
+    }
+
+    /// Asks for a change to a held container's resource and waits for the answer: the container as it then is, which its
+    /// NodeManager must be told of ([`NmClients::update`](crate::nm::NmClients::update)) for the change to take effect.
+    /// An increase is answered only once the node has room.
+    ///
+    /// # Errors
+    /// When the ResourceManager refuses it, another change is asked for meanwhile, or the container or attempt ends.
+    pub async fn update_container(
+        &self,
+        container: &Container,
+        update: ContainerUpdate,
+    ) -> Result<Container, UpdateRefused> {
+        let (done, answer) = oneshot::channel();
+        self.send(Request::Update(Box::new(container.clone()), update, done));
+        let over = || UpdateRefused { container: container.id, reason: "this attempt is over".to_owned() };
+        answer.await.unwrap_or_else(|_| Err(over()))
     }
 
     /// Hosts to take no containers of, and those to take them of again.
@@ -183,6 +204,7 @@ struct Shell {
     tokens: Arc<NmTokens>,
     registered: Option<oneshot::Sender<Result<Registration, AmError>>>,
     finishing: Vec<oneshot::Sender<Result<(), AmError>>>,
+    updating: HashMap<ContainerId, oneshot::Sender<Updated>>,
     /// Failed calls in a row.
     failures: u32,
 }
@@ -223,6 +245,12 @@ impl Shell {
         match request {
             Request::Want(wanted) => self.machine.set_wanted(now, wanted),
             Request::Release(id) => self.machine.release(now, id),
+            Request::Update(container, update, done) => {
+                self.machine.update(&container, &update);
+                // The refusal of a former change is for whoever asked for that one.
+                self.pass_on();
+                self.updating.insert(container.id, done);
+            }
             Request::Blacklist(additions, removals) => self.machine.blacklist(additions, &removals),
             Request::Progress(progress) => self.machine.set_progress(progress),
             Request::TrackingUrl(url) => self.machine.set_tracking_url(url),
@@ -238,6 +266,11 @@ impl Shell {
             match output {
                 Output::Registered(response) => self.answer_registration(Ok(registration(&response))),
                 Output::AmRmToken(token) => self.roll(token),
+                Output::Updated(id, answer) => {
+                    if let Some(waiting) = self.updating.remove(&id) {
+                        let _ = waiting.send(answer);
+                    }
+                }
                 Output::Finished => self.answer_finishing(&Ok(())),
                 Output::Event(event) => self.tell(event),
             }

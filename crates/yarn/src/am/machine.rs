@@ -9,11 +9,12 @@ mod outcomes;
 
 use super::asks::Asks;
 use super::containers::Containers;
+use super::updates::{ContainerUpdate, Updated, Updates};
 use super::{AmConfig, AmEvent, Wanted};
 use crate::credentials::Token;
 use crate::ids::ContainerId;
 use crate::proto::yarn as pb;
-use crate::records::FinalStatus;
+use crate::records::{Container, FinalStatus};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub(crate) enum Call {
     Finish(pb::FinishApplicationMasterRequest),
 }
 
-/// What became of a call.
+/// What became of a call. Only one lives at a time, so that its size is of no account.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     Registered(pb::RegisterApplicationMasterResponse),
@@ -64,6 +66,8 @@ pub(crate) enum Output {
     Registered(Box<pb::RegisterApplicationMasterResponse>),
     /// Use this token for new connections.
     AmRmToken(Token),
+    /// What became of a change to a container.
+    Updated(ContainerId, Updated),
     /// Unregistered.
     Finished,
 }
@@ -103,10 +107,13 @@ pub(crate) struct Machine {
     last_progress_of_asks: Duration,
     asks: Asks,
     containers: Containers,
+    updates: Updates,
     blacklist: BTreeSet<String>,
     blacklist_sent: BTreeSet<String>,
     progress: f32,
     tracking_url: Option<String>,
+    /// The newest token that came; the ResourceManager repeats it until a connection has used it.
+    am_rm_token: Option<Token>,
     ending: Option<Ending>,
     outputs: Vec<Output>,
 }
@@ -130,10 +137,12 @@ impl Machine {
             last_progress_of_asks: now,
             asks: Asks::default(),
             containers: Containers::default(),
+            updates: Updates::default(),
             blacklist: BTreeSet::new(),
             blacklist_sent: BTreeSet::new(),
             progress: 0.0,
             tracking_url: None,
+            am_rm_token: None,
             ending: None,
             outputs: Vec::new(),
         }
@@ -154,6 +163,12 @@ impl Machine {
         if let Some(priority) = self.containers.release(now, id) {
             self.asks.drop_one(priority);
         }
+    }
+
+    /// Asks for a change to a held container.
+    pub fn update(&mut self, container: &Container, update: &ContainerUpdate) {
+        let former = self.updates.ask(container, update);
+        self.outputs.extend(former.map(|refused| Output::Updated(container.id, Err(refused))));
     }
 
     /// Hosts to take no containers of, or to take them of again.
@@ -243,6 +258,7 @@ impl Machine {
     fn has_news(&self) -> bool {
         self.asks.needs_telling()
             || self.containers.has_unsent()
+            || self.updates.has_unsent()
             || self.blacklist != self.blacklist_sent
             || self.tracking_url.is_some()
     }
@@ -286,6 +302,7 @@ impl Machine {
             blacklist_request: self.blacklist_request(),
             response_id: Some(self.response_id),
             progress: Some(self.progress),
+            update_requests: self.updates.take_unsent(),
             tracking_url: self.tracking_url.take(),
         };
         self.blacklist_sent.clone_from(&self.blacklist);

@@ -1,13 +1,18 @@
 //! What a master does (`ApplicationMasterProtocol`): register, keep the ResourceManager informed of what is wanted, be told
 //! what is granted and what has ended, finish. `machine` decides (pure: events and the time in, calls and events out),
 //! [`AmClient`] performs. Knows nothing of what runs in the containers.
+//!
+//! Containers are asked for by resource requests; scheduling requests (placement constraints) and opportunistic
+//! containers are not supported.
 
 mod asks;
 mod client;
 mod containers;
 mod machine;
+mod updates;
 
 pub use client::{AmClient, AmError, AmEvents, Registration};
+pub use updates::{ContainerUpdate, UpdateRefused};
 
 use crate::credentials::Token;
 use crate::ids::NodeId;

@@ -1,7 +1,9 @@
 //! The machine by hand, one rule at a time; `schedules` is the machine against a model of the ResourceManager.
 
 mod model;
+mod rollover;
 mod schedules;
+mod updates;
 
 use super::machine::{Call, Ending, Failure, Machine, Outcome, Output};
 use super::*;

@@ -1,11 +1,16 @@
 //! The ResourceManager for clients (`ApplicationClientProtocol`): submit, watch, kill, look around.
 //! Owns the calls and their loops; knows nothing of what a submission contains.
+//!
+//! Of the protocol's calls two kinds are left out: reservations of capacity ahead of time, and node attributes, which
+//! only placement constraints (scheduling requests) could use.
 
+mod changes;
+mod cluster;
 mod error;
 mod tokens;
 
 pub use error::{ClientError, Result};
-pub use tokens::hdfs_delegation_tokens;
+pub use tokens::{cancel_hdfs_delegation_token, hdfs_delegation_tokens, renew_hdfs_delegation_token};
 
 use crate::conf::HadoopConf;
 use crate::credentials::{Credentials, RM_DELEGATION_TOKEN};
@@ -225,68 +230,28 @@ impl YarnClient {
         Ok(answer.containers.iter().filter_map(ContainerReport::from_wire).collect())
     }
 
-    /// Ends an attempt as failed; YARN starts the next one if there may be one.
+    /// One attempt.
     ///
     /// # Errors
-    /// When the call fails.
-    pub async fn fail_attempt(&self, id: ApplicationAttemptId) -> Result<()> {
-        let request = pb::FailApplicationAttemptRequest { application_attempt_id: Some(id.into()) };
-        let _: pb::FailApplicationAttemptResponse =
-            self.call("cannot fail the attempt", "failApplicationAttempt", &request).await?;
-        Ok(())
+    /// When it is unknown or the call fails.
+    pub async fn attempt(&self, id: ApplicationAttemptId) -> Result<AttemptReport> {
+        const ACT: &str = "cannot get the report of the attempt";
+        let request = pb::GetApplicationAttemptReportRequest { application_attempt_id: Some(id.into()) };
+        let answer: pb::GetApplicationAttemptReportResponse =
+            self.call(ACT, "getApplicationAttemptReport", &request).await?;
+        let report = answer.application_attempt_report.as_ref().and_then(AttemptReport::from_wire);
+        report.ok_or(ClientError::Incomplete { act: ACT, missing: "report" })
     }
 
-    /// Asks a container to end (SIGTERM), or ends it (SIGKILL) if `force`.
+    /// One live container.
     ///
     /// # Errors
-    /// When the call fails.
-    pub async fn signal_container(&self, id: ContainerId, force: bool) -> Result<()> {
-        let command = if force {
-            pb::SignalCommand::SignalForcefulShutdown
-        } else {
-            pb::SignalCommand::SignalGracefulShutdown
-        };
-        let request = pb::SignalContainerRequest { container_id: id.into(), command: command as i32 };
-        let _: pb::SignalContainerResponse =
-            self.call("cannot signal the container", "signalToContainer", &request).await?;
-        Ok(())
-    }
-
-    /// Names of the resource types that containers can have: `memory-mb`, `vcores` and the cluster's own.
-    ///
-    /// # Errors
-    /// When the call fails.
-    pub async fn resource_types(&self) -> Result<Vec<String>> {
-        let request = pb::GetResourceTypesRequest {};
-        let answer: pb::GetResourceTypesResponse =
-            self.call("cannot list the resource types", "getResourceTypeInfo", &request).await?;
-        Ok(answer.resource_types.into_iter().map(|one| one.name).collect())
-    }
-
-    /// Moves an application to another queue.
-    ///
-    /// # Errors
-    /// When the queue refuses it or the call fails.
-    pub async fn move_to_queue(&self, id: ApplicationId, queue: &str) -> Result<()> {
-        let request =
-            pb::MoveApplicationRequest { application_id: id.into(), target_queue: queue.to_owned() };
-        let _: pb::MoveApplicationResponse =
-            self.call("cannot move the application", "moveApplicationAcrossQueues", &request).await?;
-        Ok(())
-    }
-
-    /// Changes an application's priority; tells what it now is.
-    ///
-    /// # Errors
-    /// When the call fails.
-    pub async fn update_priority(&self, id: ApplicationId, priority: i32) -> Result<i32> {
-        let request = pb::UpdateApplicationPriorityRequest {
-            application_id: id.into(),
-            priority: pb::Priority { priority: Some(priority) },
-        };
-        let answer: pb::UpdateApplicationPriorityResponse = self
-            .call("cannot change the application's priority", "updateApplicationPriority", &request)
-            .await?;
-        Ok(answer.priority.map_or(priority, |priority| priority.priority()))
+    /// When it is unknown, as one that has ended is, or the call fails.
+    pub async fn container(&self, id: ContainerId) -> Result<ContainerReport> {
+        const ACT: &str = "cannot get the report of the container";
+        let request = pb::GetContainerReportRequest { container_id: Some(id.into()) };
+        let answer: pb::GetContainerReportResponse = self.call(ACT, "getContainerReport", &request).await?;
+        let report = answer.container_report.as_ref().and_then(ContainerReport::from_wire);
+        report.ok_or(ClientError::Incomplete { act: ACT, missing: "report" })
     }
 }

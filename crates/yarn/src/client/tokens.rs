@@ -1,12 +1,13 @@
 //! Delegation tokens of the ResourceManager and of HDFS, with the service names that Hadoop looks them up by.
-//! Owns these names; keeps and renews nothing.
+//! Owns these names; keeps nothing, and renews only what it is told to.
 
 use super::{ClientError, Result, YarnClient};
 use crate::conf::HadoopConf;
 use crate::credentials::Token;
 use crate::proto::common;
 use crate::rpc::{Address, Identity, RpcClient};
-use std::time::Duration;
+use prost::Message;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// Java name of HDFS's protocol, of which only delegation tokens are used here.
@@ -28,6 +29,28 @@ impl YarnClient {
             services.push(token_service(conf, address).await);
         }
         Ok(Token { service: services.join(","), ..Token::from(token) })
+    }
+
+    /// Renews a ResourceManager delegation token; tells until when it is now good. Only its renewer may do so.
+    ///
+    /// # Errors
+    /// When the ResourceManager refuses it or the call fails.
+    pub async fn renew_delegation_token(&self, token: &Token) -> Result<SystemTime> {
+        let request = common::RenewDelegationTokenRequest { token: token.into() };
+        let answer: common::RenewDelegationTokenResponse =
+            self.call("cannot renew the delegation token", "renewDelegationToken", &request).await?;
+        Ok(UNIX_EPOCH + Duration::from_millis(answer.new_expiry_time))
+    }
+
+    /// Makes a ResourceManager delegation token worthless. Only its owner and its renewer may do so.
+    ///
+    /// # Errors
+    /// When the ResourceManager refuses it or the call fails.
+    pub async fn cancel_delegation_token(&self, token: &Token) -> Result<()> {
+        let request = common::CancelDelegationTokenRequest { token: token.into() };
+        let _: common::CancelDelegationTokenResponse =
+            self.call("cannot cancel the delegation token", "cancelDelegationToken", &request).await?;
+        Ok(())
     }
 }
 
@@ -64,13 +87,10 @@ pub async fn hdfs_delegation_tokens(
     renewer: &str,
     patience: Duration,
 ) -> Result<Vec<Token>> {
-    let targets = conf.name_node_addresses(authority)?;
-    let rpc = RpcClient::new(HDFS_PROTOCOL, targets.clone(), identity(conf, user, None), conf.rpc_options()?);
+    let hdfs = Hdfs { conf, authority, user, patience };
     let request = common::GetDelegationTokenRequest { renewer: renewer.to_owned() };
-    let answer = rpc.call("getDelegationToken", &request, Instant::now() + patience).await;
     let act = "cannot get an HDFS delegation token";
-    let answer: common::GetDelegationTokenResponse =
-        answer.map_err(|source| ClientError::Call { act, source })?;
+    let answer: common::GetDelegationTokenResponse = hdfs.call(act, "getDelegationToken", &request).await?;
     let Some(token) = answer.token.as_ref().map(Token::from) else {
         return Ok(Vec::new());
     };
@@ -78,10 +98,71 @@ pub async fn hdfs_delegation_tokens(
         return Ok(vec![Token { service: format!("ha-hdfs:{authority}"), ..token }]);
     }
     let mut tokens = Vec::new();
-    for address in &targets {
+    for address in &conf.name_node_addresses(authority)? {
         tokens.push(Token { service: token_service(conf, address).await, ..token.clone() });
         tokens.push(Token { service: address.to_string(), ..token.clone() });
     }
     tokens.dedup_by(|a, b| a.service == b.service);
     Ok(tokens)
+}
+
+/// Renews an HDFS delegation token of the NameNodes behind `authority`; tells until when it is now good. Only its renewer,
+/// as whom `user` calls, may do so.
+///
+/// # Errors
+/// When the NameNode refuses it or the call fails.
+pub async fn renew_hdfs_delegation_token(
+    conf: &HadoopConf,
+    authority: &str,
+    user: &str,
+    token: &Token,
+    patience: Duration,
+) -> Result<SystemTime> {
+    let hdfs = Hdfs { conf, authority, user, patience };
+    let request = common::RenewDelegationTokenRequest { token: token.into() };
+    let act = "cannot renew the HDFS delegation token";
+    let answer: common::RenewDelegationTokenResponse =
+        hdfs.call(act, "renewDelegationToken", &request).await?;
+    Ok(UNIX_EPOCH + Duration::from_millis(answer.new_expiry_time))
+}
+
+/// Makes an HDFS delegation token of the NameNodes behind `authority` worthless. Only its owner and its renewer may do so.
+///
+/// # Errors
+/// When the NameNode refuses it or the call fails.
+pub async fn cancel_hdfs_delegation_token(
+    conf: &HadoopConf,
+    authority: &str,
+    user: &str,
+    token: &Token,
+    patience: Duration,
+) -> Result<()> {
+    let hdfs = Hdfs { conf, authority, user, patience };
+    let request = common::CancelDelegationTokenRequest { token: token.into() };
+    let act = "cannot cancel the HDFS delegation token";
+    let _: common::CancelDelegationTokenResponse = hdfs.call(act, "cancelDelegationToken", &request).await?;
+    Ok(())
+}
+
+/// The NameNodes behind an authority, as a user sees them.
+struct Hdfs<'a> {
+    conf: &'a HadoopConf,
+    authority: &'a str,
+    user: &'a str,
+    patience: Duration,
+}
+
+impl Hdfs<'_> {
+    async fn call<Q: Message, R: Message + Default>(
+        &self,
+        act: &'static str,
+        method: &str,
+        request: &Q,
+    ) -> Result<R> {
+        let targets = self.conf.name_node_addresses(self.authority)?;
+        let identity = identity(self.conf, self.user, None);
+        let rpc = RpcClient::new(HDFS_PROTOCOL, targets, identity, self.conf.rpc_options()?);
+        let answer = rpc.call(method, request, Instant::now() + self.patience).await;
+        answer.map_err(|source| ClientError::Call { act, source })
+    }
 }

@@ -288,10 +288,30 @@ pub struct ApplicationReport {
     pub unmanaged: ::core::option::Option<bool>,
     #[prost(message, optional, tag = "23")]
     pub priority: ::core::option::Option<Priority>,
+    #[prost(message, repeated, tag = "26")]
+    pub timeouts: ::prost::alloc::vec::Vec<ApplicationTimeoutEntry>,
     #[prost(int64, optional, tag = "27")]
     pub launch_time: ::core::option::Option<i64>,
     #[prost(int64, optional, tag = "28")]
     pub submit_time: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApplicationTimeoutReport {
+    #[prost(enumeration = "TimeoutType", required, tag = "1")]
+    pub r#type: i32,
+    /// ISO 8601, or "UNLIMITED"
+    #[prost(string, optional, tag = "2")]
+    pub expire_time: ::core::option::Option<::prost::alloc::string::String>,
+    /// Seconds; -1 without limit
+    #[prost(int64, optional, tag = "3")]
+    pub remaining_time: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApplicationTimeoutEntry {
+    #[prost(enumeration = "TimeoutType", optional, tag = "1")]
+    pub r#type: ::core::option::Option<i32>,
+    #[prost(message, optional, tag = "2")]
+    pub timeout: ::core::option::Option<ApplicationTimeoutReport>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetApplicationReportRequest {
@@ -534,6 +554,26 @@ pub struct ContainerReport {
     pub node_http_address: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetApplicationAttemptReportRequest {
+    #[prost(message, optional, tag = "1")]
+    pub application_attempt_id: ::core::option::Option<ApplicationAttemptId>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetApplicationAttemptReportResponse {
+    #[prost(message, optional, tag = "1")]
+    pub application_attempt_report: ::core::option::Option<ApplicationAttemptReport>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetContainerReportRequest {
+    #[prost(message, optional, tag = "1")]
+    pub container_id: ::core::option::Option<ContainerId>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetContainerReportResponse {
+    #[prost(message, optional, tag = "1")]
+    pub container_report: ::core::option::Option<ContainerReport>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetContainersRequest {
     #[prost(message, optional, tag = "1")]
     pub application_attempt_id: ::core::option::Option<ApplicationAttemptId>,
@@ -579,6 +619,115 @@ pub struct UpdateApplicationPriorityRequest {
 pub struct UpdateApplicationPriorityResponse {
     #[prost(message, optional, tag = "1")]
     pub priority: ::core::option::Option<Priority>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdatedApplicationTimeout {
+    #[prost(enumeration = "TimeoutType", optional, tag = "1")]
+    pub r#type: ::core::option::Option<i32>,
+    /// ISO 8601 as yyyy-MM-dd'T'HH:mm:ss.SSSZ
+    #[prost(string, optional, tag = "2")]
+    pub expire_time: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateApplicationTimeoutsRequest {
+    #[prost(message, required, tag = "1")]
+    pub application_id: ApplicationId,
+    #[prost(message, repeated, tag = "2")]
+    pub application_timeouts: ::prost::alloc::vec::Vec<UpdatedApplicationTimeout>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateApplicationTimeoutsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub application_timeouts: ::prost::alloc::vec::Vec<UpdatedApplicationTimeout>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueueUserAclInfo {
+    #[prost(string, optional, tag = "1")]
+    pub queue_name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(enumeration = "QueueAcl", repeated, packed = "false", tag = "2")]
+    pub user_acls: ::prost::alloc::vec::Vec<i32>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetQueueUserAclsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetQueueUserAclsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub queue_user_acls: ::prost::alloc::vec::Vec<QueueUserAclInfo>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NodeIdToLabels {
+    #[prost(message, optional, tag = "1")]
+    pub node_id: ::core::option::Option<NodeId>,
+    #[prost(string, repeated, tag = "2")]
+    pub node_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetNodesToLabelsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetNodesToLabelsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub nodes_to_labels: ::prost::alloc::vec::Vec<NodeIdToLabels>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LabelToNodeIds {
+    #[prost(string, optional, tag = "1")]
+    pub node_label: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "2")]
+    pub node_id: ::prost::alloc::vec::Vec<NodeId>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLabelsToNodesRequest {
+    #[prost(string, repeated, tag = "1")]
+    pub node_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetLabelsToNodesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub labels_to_nodes: ::prost::alloc::vec::Vec<LabelToNodeIds>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NodeLabel {
+    #[prost(string, optional, tag = "1")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, optional, tag = "2", default = "true")]
+    pub is_exclusive: ::core::option::Option<bool>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetClusterNodeLabelsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetClusterNodeLabelsResponse {
+    /// Field 1 has the names alone, for clients before 2.8.
+    #[prost(message, repeated, tag = "2")]
+    pub node_labels: ::prost::alloc::vec::Vec<NodeLabel>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResourceProfileEntry {
+    #[prost(string, required, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, required, tag = "2")]
+    pub resources: Resource,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResourceProfiles {
+    #[prost(message, repeated, tag = "1")]
+    pub resource_profiles_map: ::prost::alloc::vec::Vec<ResourceProfileEntry>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetResourceProfilesRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetResourceProfilesResponse {
+    #[prost(message, required, tag = "1")]
+    pub resource_profiles: ResourceProfiles,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetResourceProfileRequest {
+    #[prost(string, required, tag = "1")]
+    pub profile: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetResourceProfileResponse {
+    #[prost(message, required, tag = "1")]
+    pub resources: Resource,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetResourceTypesRequest {}
@@ -679,6 +828,33 @@ pub struct ResourceBlacklistRequest {
     pub removals: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateContainerRequest {
+    #[prost(int32, required, tag = "1")]
+    pub container_version: i32,
+    #[prost(message, required, tag = "2")]
+    pub container_id: ContainerId,
+    #[prost(enumeration = "ContainerUpdateType", required, tag = "3")]
+    pub update_type: i32,
+    #[prost(message, optional, tag = "4")]
+    pub capability: ::core::option::Option<Resource>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdatedContainer {
+    #[prost(enumeration = "ContainerUpdateType", required, tag = "1")]
+    pub update_type: i32,
+    #[prost(message, required, tag = "2")]
+    pub container: Container,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateContainerError {
+    #[prost(string, optional, tag = "1")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "2")]
+    pub update_request: ::core::option::Option<UpdateContainerRequest>,
+    #[prost(int32, optional, tag = "3")]
+    pub current_container_version: ::core::option::Option<i32>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AllocateRequest {
     #[prost(message, repeated, tag = "1")]
     pub ask: ::prost::alloc::vec::Vec<ResourceRequest>,
@@ -690,6 +866,8 @@ pub struct AllocateRequest {
     pub response_id: ::core::option::Option<i32>,
     #[prost(float, optional, tag = "5")]
     pub progress: ::core::option::Option<f32>,
+    #[prost(message, repeated, tag = "7")]
+    pub update_requests: ::prost::alloc::vec::Vec<UpdateContainerRequest>,
     #[prost(string, optional, tag = "11")]
     pub tracking_url: ::core::option::Option<::prost::alloc::string::String>,
 }
@@ -747,6 +925,10 @@ pub struct AllocateResponse {
     pub am_rm_token: ::core::option::Option<super::common::Token>,
     #[prost(message, optional, tag = "13")]
     pub application_priority: ::core::option::Option<Priority>,
+    #[prost(message, repeated, tag = "15")]
+    pub update_errors: ::prost::alloc::vec::Vec<UpdateContainerError>,
+    #[prost(message, repeated, tag = "16")]
+    pub updated_containers: ::prost::alloc::vec::Vec<UpdatedContainer>,
     #[prost(message, repeated, tag = "17")]
     pub containers_from_previous_attempts: ::prost::alloc::vec::Vec<Container>,
 }
@@ -816,6 +998,38 @@ pub struct GetContainerStatusesResponse {
     #[prost(message, repeated, tag = "2")]
     pub failed_requests: ::prost::alloc::vec::Vec<ContainerException>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ContainerUpdateRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub update_container_token: ::prost::alloc::vec::Vec<super::common::Token>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ContainerUpdateResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub succeeded_requests: ::prost::alloc::vec::Vec<ContainerId>,
+    #[prost(message, repeated, tag = "2")]
+    pub failed_requests: ::prost::alloc::vec::Vec<ContainerException>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResourceLocalizationRequest {
+    #[prost(message, optional, tag = "1")]
+    pub container_id: ::core::option::Option<ContainerId>,
+    #[prost(message, repeated, tag = "2")]
+    pub local_resources: ::prost::alloc::vec::Vec<StringLocalResource>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourceLocalizationResponse {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReInitializeContainerRequest {
+    #[prost(message, optional, tag = "1")]
+    pub container_id: ::core::option::Option<ContainerId>,
+    #[prost(message, optional, tag = "2")]
+    pub container_launch_context: ::core::option::Option<ContainerLaunchContext>,
+    #[prost(bool, optional, tag = "3", default = "true")]
+    pub auto_commit: ::core::option::Option<bool>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReInitializeContainerResponse {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AmRmTokenIdentifier {
     #[prost(message, optional, tag = "1")]
@@ -1113,6 +1327,32 @@ impl SignalCommand {
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
+pub enum QueueAcl {
+    QaclSubmitApplications = 1,
+    QaclAdministerQueue = 2,
+}
+impl QueueAcl {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::QaclSubmitApplications => "QACL_SUBMIT_APPLICATIONS",
+            Self::QaclAdministerQueue => "QACL_ADMINISTER_QUEUE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "QACL_SUBMIT_APPLICATIONS" => Some(Self::QaclSubmitApplications),
+            "QACL_ADMINISTER_QUEUE" => Some(Self::QaclAdministerQueue),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
 pub enum ContainerState {
     ContainerNew = 1,
     ContainerRunning = 2,
@@ -1136,6 +1376,38 @@ impl ContainerState {
             "CONTAINER_NEW" => Some(Self::ContainerNew),
             "CONTAINER_RUNNING" => Some(Self::ContainerRunning),
             "CONTAINER_COMPLETE" => Some(Self::ContainerComplete),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ContainerUpdateType {
+    IncreaseResource = 0,
+    DecreaseResource = 1,
+    PromoteExecutionType = 2,
+    DemoteExecutionType = 3,
+}
+impl ContainerUpdateType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::IncreaseResource => "INCREASE_RESOURCE",
+            Self::DecreaseResource => "DECREASE_RESOURCE",
+            Self::PromoteExecutionType => "PROMOTE_EXECUTION_TYPE",
+            Self::DemoteExecutionType => "DEMOTE_EXECUTION_TYPE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "INCREASE_RESOURCE" => Some(Self::IncreaseResource),
+            "DECREASE_RESOURCE" => Some(Self::DecreaseResource),
+            "PROMOTE_EXECUTION_TYPE" => Some(Self::PromoteExecutionType),
+            "DEMOTE_EXECUTION_TYPE" => Some(Self::DemoteExecutionType),
             _ => None,
         }
     }

@@ -199,6 +199,8 @@ pub struct ApplicationReport {
     pub usage: ResourceUsage,
     /// The master's token, for an unmanaged master while it may register.
     pub am_rm_token: Option<Token>,
+    /// How long it may still run; unlimited if `None`.
+    pub remaining_lifetime: Option<Duration>,
     /// What proves a client to the master (secure clusters).
     pub client_to_am_token: Option<Token>,
 }
@@ -226,10 +228,17 @@ impl ApplicationReport {
             tags: report.tags.clone(),
             priority: report.priority.as_ref().map_or(0, pb::Priority::priority),
             usage: report.resource_usage.as_ref().map(ResourceUsage::from).unwrap_or_default(),
+            remaining_lifetime: remaining_lifetime(&report.timeouts),
             am_rm_token: report.am_rm_token.as_ref().map(Token::from),
             client_to_am_token: report.client_to_am_token.as_ref().map(Token::from),
         })
     }
+}
+
+fn remaining_lifetime(timeouts: &[pb::ApplicationTimeoutEntry]) -> Option<Duration> {
+    let lifetime = timeouts.iter().find(|one| one.r#type() == pb::TimeoutType::TimeoutLifetime)?;
+    // Without a limit it is -1.
+    u64::try_from(lifetime.timeout.as_ref()?.remaining_time?).ok().map(Duration::from_secs)
 }
 
 impl From<&pb::ApplicationResourceUsage> for ResourceUsage {

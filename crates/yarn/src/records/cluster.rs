@@ -224,3 +224,37 @@ impl From<&pb::QueueInfo> for QueueInfo {
         }
     }
 }
+
+/// What a user may do in a queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueAcls {
+    /// Submit applications to it.
+    pub submit: bool,
+    /// Administer it: kill and move its applications.
+    pub administer: bool,
+}
+
+impl From<&pb::QueueUserAclInfo> for QueueAcls {
+    fn from(info: &pb::QueueUserAclInfo) -> Self {
+        let has = |acl: pb::QueueAcl| info.user_acls.contains(&(acl as i32));
+        Self {
+            submit: has(pb::QueueAcl::QaclSubmitApplications),
+            administer: has(pb::QueueAcl::QaclAdministerQueue),
+        }
+    }
+}
+
+/// A label that nodes can have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLabel {
+    /// Its name.
+    pub name: String,
+    /// Whether its nodes are kept from applications that do not ask for the label.
+    pub is_exclusive: bool,
+}
+
+impl From<&pb::NodeLabel> for NodeLabel {
+    fn from(label: &pb::NodeLabel) -> Self {
+        Self { name: label.name().to_owned(), is_exclusive: label.is_exclusive() }
+    }
+}

@@ -57,6 +57,8 @@ pub struct Container {
     pub priority: i32,
     /// What the NodeManager needs to start it.
     pub token: Option<Token>,
+    /// How often its resource has been changed.
+    pub version: i32,
 }
 
 impl Container {
@@ -69,6 +71,7 @@ impl Container {
             resource: from_wire(container.resource.as_ref()),
             priority: container.priority.as_ref().map_or(0, pb::Priority::priority),
             token: container.container_token.as_ref().map(Token::from),
+            version: container.version(),
         })
     }
 }
@@ -151,6 +154,29 @@ impl ContainerReport {
             exit_status: report.exit_status(),
             http_address: report.node_http_address().to_owned(),
         })
+    }
+}
+
+/// What a container's process is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// SIGQUIT, upon which a Java process writes its threads' stacks.
+    ThreadDump,
+    /// SIGTERM.
+    Graceful,
+    /// SIGKILL.
+    Forceful,
+}
+
+impl Signal {
+    /// Its number on the wire.
+    pub(crate) fn number(self) -> i32 {
+        let command = match self {
+            Self::ThreadDump => pb::SignalCommand::SignalOutputThreadDump,
+            Self::Graceful => pb::SignalCommand::SignalGracefulShutdown,
+            Self::Forceful => pb::SignalCommand::SignalForcefulShutdown,
+        };
+        command as i32
     }
 }
 

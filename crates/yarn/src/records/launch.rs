@@ -77,7 +77,7 @@ fn parse_url(text: &str) -> Result<pb::Url, LocalResourceError> {
 }
 
 impl LocalResource {
-    fn to_wire(&self) -> Result<pb::LocalResource, LocalResourceError> {
+    pub(crate) fn to_wire(&self) -> Result<pb::LocalResource, LocalResourceError> {
         let kind = match self.kind {
             LocalResourceType::File => pb::LocalResourceType::LocalResourceFile,
             LocalResourceType::Archive => pb::LocalResourceType::LocalResourceArchive,

@@ -68,6 +68,21 @@ impl From<&Resource> for pb::Resource {
     }
 }
 
+/// A type of resource that containers of the cluster can have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceType {
+    /// Its name, as `memory-mb` or `yarn.io/gpu`.
+    pub name: String,
+    /// What it is counted in, as `Mi`; empty for plain numbers.
+    pub units: String,
+}
+
+impl From<pb::ResourceTypeInfo> for ResourceType {
+    fn from(info: pb::ResourceTypeInfo) -> Self {
+        Self { units: info.units().to_owned(), name: info.name }
+    }
+}
+
 /// An optional resource from the wire; absent is nothing.
 pub(crate) fn from_wire(resource: Option<&pb::Resource>) -> Resource {
     resource.map(Resource::from).unwrap_or_default()

@@ -11,6 +11,10 @@ pub mod frame;
 mod handshake;
 mod identity;
 mod pumps;
+#[cfg(test)]
+pub(crate) mod server;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 pub use connection::{Connection, Options};

@@ -178,6 +178,12 @@ impl Session {
         &self.response
     }
 
+    /// What the server has to prove itself with.
+    #[cfg(test)]
+    pub(crate) fn expected(&self) -> &str {
+        &self.expected
+    }
+
     /// Checks the server's proof and gives the layers for what follows; `None` when messages go unprotected.
     ///
     /// # Errors

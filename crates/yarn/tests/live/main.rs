@@ -1,7 +1,10 @@
 //! Tests against a real cluster: `KVICK_LIVE=1 HADOOP_CONF_DIR=… cargo test -p kvick-yarn --test live [NAME…]`.
 //! Without `KVICK_LIVE=1` every one of them says that it was skipped. `restart` also needs
-//! `KVICK_RESTART_RM`, a command that restarts the ResourceManager, and is skipped without.
+//! `KVICK_RESTART_RM`, a command that restarts the ResourceManager, and is skipped without. On a cluster with two
+//! ResourceManagers the command can as well make the other one active (`yarn rmadmin -transitionToStandby rm1 &&
+//! yarn rmadmin -transitionToActive rm2`): to a master both are the same.
 
+mod changes;
 mod client;
 mod master;
 mod support;
@@ -14,6 +17,7 @@ type Test = (&'static str, fn() -> BoxFuture<'static, anyhow::Result<()>>);
 
 const TESTS: &[Test] = &[
     ("nodes_metrics_and_queues", || client::nodes_metrics_and_queues().boxed()),
+    ("profiles_labels_and_permissions", || client::profiles_labels_and_permissions().boxed()),
     ("submit_report_kill", || client::submit_report_kill().boxed()),
     ("bad_submissions_say_why", || client::bad_submissions_say_why().boxed()),
     ("dead_addresses_are_passed_over", || client::dead_addresses_are_passed_over().boxed()),
@@ -21,6 +25,8 @@ const TESTS: &[Test] = &[
     ("a_web_port_is_no_rpc_port", || client::a_web_port_is_no_rpc_port().boxed()),
     ("delegation_tokens", || client::delegation_tokens().boxed()),
     ("containers_from_grant_to_end", || master::containers_from_grant_to_end().boxed()),
+    ("containers_are_resized", || changes::containers_are_resized().boxed()),
+    ("running_containers_are_changed", || changes::running_containers_are_changed().boxed()),
     ("too_large_requests_are_rejected", || master::too_large_requests_are_rejected().boxed()),
     ("a_forged_token_is_refused", || master::a_forged_token_is_refused().boxed()),
     ("a_killed_attempt_is_over", || master::a_killed_attempt_is_over().boxed()),
@@ -51,7 +57,9 @@ fn lacking(name: &str) -> Option<&'static str> {
         return Some("needs a cluster, KVICK_LIVE=1 and HADOOP_CONF_DIR");
     }
     let restarts = name == "restart" && std::env::var_os("KVICK_RESTART_RM").is_none();
-    restarts.then_some("needs KVICK_RESTART_RM, a command that restarts the ResourceManager")
+    restarts.then_some(
+        "needs KVICK_RESTART_RM, a command that restarts the ResourceManager or has another one take over",
+    )
 }
 
 /// Whether a test passed or could not be run.

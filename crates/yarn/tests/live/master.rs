@@ -1,6 +1,6 @@
 //! The master's protocol and the NodeManagers', by masters that run in this process (unmanaged).
 
-use crate::support::{PATIENCE, conf, shell, unmanaged, unmanaged_keeping, wait, yarn};
+use crate::support::{PATIENCE, active, conf, shell, unmanaged, unmanaged_keeping, wait, yarn};
 use anyhow::{Context, bail, ensure};
 use kvick_yarn::am::{AmClient, AmConfig, AmError, AmEvent, AmEvents, NodeHint, Wanted};
 use kvick_yarn::credentials::{AM_RM_TOKEN, Credentials, Token};
@@ -9,13 +9,13 @@ use kvick_yarn::records::{Container, ContainerState, FinalStatus, NodeState, Res
 use kvick_yarn::rpc::{Connection, Identity, Options};
 use std::time::{Duration, Instant};
 
-async fn next(events: &mut AmEvents) -> anyhow::Result<AmEvent> {
+pub async fn next(events: &mut AmEvents) -> anyhow::Result<AmEvent> {
     let event =
         tokio::time::timeout(Duration::from_secs(60), events.recv()).await.context("no event in a minute")?;
     event.context("the heartbeats ended")
 }
 
-async fn grants(events: &mut AmEvents, count: usize) -> anyhow::Result<Vec<Container>> {
+pub async fn grants(events: &mut AmEvents, count: usize) -> anyhow::Result<Vec<Container>> {
     let mut granted = Vec::new();
     while granted.len() < count {
         match next(events).await? {
@@ -29,7 +29,7 @@ async fn grants(events: &mut AmEvents, count: usize) -> anyhow::Result<Vec<Conta
     Ok(granted)
 }
 
-async fn end_of(events: &mut AmEvents, container: &Container) -> anyhow::Result<i32> {
+pub async fn end_of(events: &mut AmEvents, container: &Container) -> anyhow::Result<i32> {
     loop {
         if let AmEvent::Completed(status) = next(events).await?
             && status.id == container.id
@@ -39,13 +39,13 @@ async fn end_of(events: &mut AmEvents, container: &Container) -> anyhow::Result<
     }
 }
 
-async fn wanted(count: u32) -> anyhow::Result<Wanted> {
+pub async fn wanted(count: u32) -> anyhow::Result<Wanted> {
     let nodes = yarn()?.nodes(&[NodeState::Running]).await?;
     let nodes = nodes.into_iter().map(|node| NodeHint { host: node.id.host, rack: node.rack }).collect();
     Ok(Wanted { priority: 3, resource: Resource::new(256, 1), count, nodes, label: None })
 }
 
-async fn register(credentials: &Credentials) -> Result<(AmClient, AmEvents), AmError> {
+pub async fn register(credentials: &Credentials) -> Result<(AmClient, AmEvents), AmError> {
     let config = AmConfig {
         host: "localhost".into(),
         idle_interval: Duration::from_millis(100),
@@ -107,7 +107,7 @@ pub async fn containers_from_grant_to_end() -> anyhow::Result<()> {
 async fn check_protection(credentials: &Credentials) -> anyhow::Result<()> {
     let conf = conf()?;
     let token = credentials.token_of_kind(AM_RM_TOKEN).context("no token")?.clone();
-    let address = &conf.resource_manager_addresses()?[0];
+    let address = &active(&conf)?;
     let by_token = yarn()?.delegation_token("yarn", &conf).await?;
     let protocol = "org.apache.hadoop.yarn.api.ApplicationClientProtocolPB";
     let connection =

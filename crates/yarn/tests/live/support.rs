@@ -6,7 +6,7 @@ use kvick_yarn::conf::HadoopConf;
 use kvick_yarn::credentials::{Credentials, Token};
 use kvick_yarn::ids::ApplicationId;
 use kvick_yarn::records::{ApplicationReport, LaunchContext, SubmissionContext};
-use kvick_yarn::rpc::current_user;
+use kvick_yarn::rpc::{Address, current_user};
 use std::time::{Duration, Instant};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,6 +17,17 @@ pub fn conf() -> anyhow::Result<HadoopConf> {
 
 pub fn yarn() -> anyhow::Result<YarnClient> {
     Ok(YarnClient::connect(&conf()?, &current_user(), PATIENCE)?)
+}
+
+/// The ResourceManager that is active: a standby does not listen.
+pub fn active(conf: &HadoopConf) -> anyhow::Result<Address> {
+    listening(conf.resource_manager_addresses()?)
+}
+
+/// The first of these addresses at which someone listens.
+pub fn listening(addresses: Vec<Address>) -> anyhow::Result<Address> {
+    let listens = |one: &Address| std::net::TcpStream::connect((one.host.as_str(), one.port)).is_ok();
+    addresses.into_iter().find(listens).context("nobody listens")
 }
 
 /// A launch of one shell command.

@@ -3,6 +3,7 @@
 
 use super::{Failure, Machine, Outcome, Output, Phase};
 use crate::am::AmEvent;
+use crate::credentials::Token;
 use crate::ids::NodeId;
 use crate::proto::yarn as pb;
 use crate::records::{Container, ContainerStatus, NodeReport};
@@ -75,6 +76,7 @@ impl Machine {
         self.response_id = 0;
         self.asks.forgotten();
         self.containers.resend();
+        self.updates.resend();
         self.blacklist_sent.clear();
     }
 
@@ -100,6 +102,7 @@ impl Machine {
         }
         self.request = None;
         self.containers.resend();
+        self.updates.resend();
         self.blacklist_sent.clear();
         self.outputs.push(Output::Event(AmEvent::RequestRejected { priorities, reason }));
     }
@@ -118,19 +121,27 @@ impl Machine {
         }
         self.request = None;
         self.response_id = response.response_id();
-        if let Some(token) = &response.am_rm_token {
-            self.outputs.push(Output::AmRmToken(token.into()));
-        }
+        self.take_am_rm_token(&response);
         self.take_nm_tokens(&response.nm_tokens);
         self.take_previous(&response.containers_from_previous_attempts);
         for container in response.allocated_containers.iter().filter_map(Container::from_wire) {
             self.granted(now, container);
         }
         self.asks.told();
+        let answers = self.updates.answered(&response);
+        self.outputs.extend(answers.into_iter().map(|(id, answer)| Output::Updated(id, answer)));
         for status in response.completed_container_statuses.iter().filter_map(ContainerStatus::from_wire) {
             self.completed(status);
         }
         self.take_news(&response);
+    }
+
+    fn take_am_rm_token(&mut self, response: &pb::AllocateResponse) {
+        let token = response.am_rm_token.as_ref().map(Token::from);
+        if token.is_some() && token != self.am_rm_token {
+            self.outputs.extend(token.clone().map(Output::AmRmToken));
+            self.am_rm_token = token;
+        }
     }
 
     fn take_nm_tokens(&mut self, tokens: &[pb::NmToken]) {
@@ -185,6 +196,9 @@ impl Machine {
     }
 
     fn completed(&mut self, status: ContainerStatus) {
+        if let Some(refused) = self.updates.ended(status.id) {
+            self.outputs.push(Output::Updated(status.id, Err(refused)));
+        }
         let Some(end) = self.containers.end(status.id) else {
             return;
         };

@@ -15,9 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How often an upload is tried that met another one.
-const UPLOAD_ATTEMPTS: u32 = 5;
-
 /// Files by the name that they have in a container.
 pub type Files = BTreeMap<String, LocalFile>;
 
@@ -233,19 +230,9 @@ async fn upload(staging: &Staging, config: &Configuration, wanted: &Wanted) -> R
     let replication =
         u32::try_from(config.get(&options::YARN_FILE_REPLICATION)?).ok().filter(|copies| *copies > 0);
     let progress = Progress::new(wanted.uploads.iter().map(|upload| upload.name.as_str()));
-    let mut upload_options = UploadOptions { replication, ..UploadOptions::default() };
+    let upload_options = UploadOptions { replication, ..UploadOptions::default() };
     let report = |step| progress.report(step);
-    let mut attempts = 1;
-    let cached = loop {
-        match staging.cache().put(&wanted.uploads, &upload_options, &report).await {
-            // Another submission marks the same entry as used in this moment, or two files of ours are one entry.
-            Err(error) if error.is_not_found() && attempts < UPLOAD_ATTEMPTS => {
-                attempts += 1;
-                upload_options.parallel = 1;
-            }
-            cached => break cached,
-        }
-    };
+    let cached = staging.cache().put(&wanted.uploads, &upload_options, &report).await;
     progress.finish();
     Ok(cached?)
 }

@@ -14,7 +14,6 @@ use kvick_core::job::{Artifact, JobSubmission};
 use kvick_yarn::ids::ApplicationId;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// Where jobs go.
@@ -46,10 +45,8 @@ impl Preparation {
     /// Begins at once.
     pub fn begin(config: &Configuration, jar: &Path) -> Preparation {
         let (config, jar) = (config.clone(), jar.to_path_buf());
-        let runtime = Handle::current();
-        // On a thread of its own: the upload's future cannot move between threads.
-        Preparation::Running(tokio::task::spawn_blocking(move || {
-            runtime.block_on(Deployment::prepare(&config, Kind::PerJob, Some(&jar)))
+        Preparation::Running(tokio::spawn(async move {
+            Deployment::prepare(&config, Kind::PerJob, Some(&jar)).await
         }))
     }
 

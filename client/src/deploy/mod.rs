@@ -5,6 +5,7 @@ pub mod hadoop;
 mod launch;
 mod progress;
 pub mod resources;
+mod ship;
 mod sizes;
 pub mod wait;
 

@@ -121,7 +121,7 @@ impl Destination {
                 let artifact = match Hadoop::find(config)? {
                     Some(hadoop) => resources::provide_jar(&hadoop, config, path).await?,
                     // Without Hadoop the cluster is on this machine, or shares its disks.
-                    None => resources::local_jar(path)?,
+                    None => resources::local_jar(path).await?,
                 };
                 *jar = Some(artifact.clone());
                 Ok(artifact)

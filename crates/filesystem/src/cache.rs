@@ -19,7 +19,7 @@ mod hash;
 mod tests;
 mod transfer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,6 +28,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::error::{FsError, Result};
 use crate::filesystem::{CreateOptions, FileSystem};
+use crate::local::LocalFileSystem;
 use crate::path::FsPath;
 use crate::staging::Staging;
 
@@ -172,6 +173,16 @@ impl UploadCache {
         }
         self.fs().write(&path, Bytes::new(), &CreateOptions::overwriting()).await
     }
+}
+
+/// The SHA-256 of a local file, as the cache writes it, and its length in bytes. The file is read in pieces.
+///
+/// # Errors
+/// It cannot be read.
+pub async fn content_of(local: &Path) -> Result<(String, u64)> {
+    let path = FsPath::local(local)?;
+    let length = LocalFileSystem::new().stat(&path).await?.length;
+    Ok((hash::of_file(&path).await?, length))
 }
 
 /// Whether somebody else made or removed the same file while it was being made.

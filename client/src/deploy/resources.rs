@@ -1,7 +1,7 @@
 //! The files of an application: which they are, bringing them into the upload cache, and what YARN must be told of them.
 
 use super::hadoop::Hadoop;
-use super::progress::Progress;
+use super::progress::{Progress, Screen};
 use super::ship;
 use crate::settings::files::home;
 use anyhow::{Context, Result, anyhow, bail};
@@ -56,7 +56,12 @@ fn under_default(hadoop: &Hadoop, text: &str) -> Result<FsPath> {
 ///
 /// # Errors
 /// A file that is not there, or a file system that does not take it.
-pub async fn provide(hadoop: &Hadoop, config: &Configuration, jar: Option<&Path>) -> Result<Resources> {
+pub async fn provide(
+    hadoop: &Hadoop,
+    config: &Configuration,
+    jar: Option<&Path>,
+    screen: &Screen,
+) -> Result<Resources> {
     let staging = staging(hadoop, config)?;
     let provided = ship::provided(hadoop, config).await?;
     let mut wanted = Wanted::default();
@@ -70,7 +75,7 @@ pub async fn provide(hadoop: &Hadoop, config: &Configuration, jar: Option<&Path>
     }
     let mut remote = ship::shipped(hadoop, config, &mut wanted).await?;
     remote.extend(provided);
-    let cached = upload(&staging, config, &wanted).await?;
+    let cached = upload(&staging, config, &wanted, screen).await?;
     assemble(staging, cached, &wanted, remote).await
 }
 
@@ -82,7 +87,8 @@ pub async fn provide_jar(hadoop: &Hadoop, config: &Configuration, jar: &Path) ->
     let staging = staging(hadoop, config)?;
     let mut wanted = Wanted::default();
     wanted.add(&file_name(jar)?, jar.to_path_buf(), Kind::Jar)?;
-    let cached = upload(&staging, config, &wanted).await?;
+    // The program waits for its job to be submitted.
+    let cached = upload(&staging, config, &wanted, &Screen::free()).await?;
     let cached = cached.first().ok_or_else(|| anyhow!("{} was not uploaded", jar.display()))?;
     Ok(artifact(cached))
 }
@@ -164,10 +170,15 @@ fn engine_program(name: &str) -> Result<PathBuf> {
     })
 }
 
-async fn upload(staging: &Staging, config: &Configuration, wanted: &Wanted) -> Result<Vec<CachedFile>> {
+async fn upload(
+    staging: &Staging,
+    config: &Configuration,
+    wanted: &Wanted,
+    screen: &Screen,
+) -> Result<Vec<CachedFile>> {
     let replication =
         u32::try_from(config.get(&options::YARN_FILE_REPLICATION)?).ok().filter(|copies| *copies > 0);
-    let progress = Progress::new(wanted.uploads.iter().map(|upload| upload.name.as_str()));
+    let progress = Progress::new(wanted.uploads.iter().map(|upload| upload.name.as_str()), screen);
     let upload_options = UploadOptions { replication, ..UploadOptions::default() };
     let report = |step| progress.report(step);
     let cached = staging.cache().put(&wanted.uploads, &upload_options, &report).await;

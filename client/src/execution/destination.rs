@@ -4,7 +4,7 @@ use super::Accepted;
 use super::interrupt::Cleanup;
 use crate::cluster::{Cluster, Running};
 use crate::console;
-use crate::deploy::{Deployment, Hadoop, Kind, resources, wait};
+use crate::deploy::{Deployment, Hadoop, Kind, Screen, resources, wait};
 use crate::rest::RestClient;
 use anyhow::{Context, Result, anyhow};
 use kvick_core::application_spec::ApplicationMode;
@@ -33,8 +33,8 @@ pub enum Destination {
 
 /// A deployment that is being prepared, or is ready.
 pub enum Preparation {
-    /// Under way.
-    Running(JoinHandle<Result<Deployment>>),
+    /// Under way; bars are drawn once the program waits for it.
+    Running(JoinHandle<Result<Deployment>>, Screen),
     /// Done.
     Ready(Arc<Deployment>),
     /// Failed; the error was handed out.
@@ -44,15 +44,16 @@ pub enum Preparation {
 impl Preparation {
     /// Begins at once.
     pub fn begin(config: &Configuration, jar: &Path) -> Preparation {
-        let (config, jar) = (config.clone(), jar.to_path_buf());
-        Preparation::Running(tokio::spawn(async move {
-            Deployment::prepare(&config, Kind::PerJob, Some(&jar)).await
-        }))
+        let (config, jar, screen) = (config.clone(), jar.to_path_buf(), Screen::shared());
+        let own = screen.clone();
+        let task = async move { Deployment::prepare(&config, Kind::PerJob, Some(&jar), &own).await };
+        Preparation::Running(tokio::spawn(task), screen)
     }
 
     async fn ready(&mut self) -> Result<Arc<Deployment>> {
         match std::mem::replace(self, Preparation::Failed) {
-            Preparation::Running(task) => {
+            Preparation::Running(task, screen) => {
+                screen.release();
                 let deployment = Arc::new(task.await?.context(Kind::PerJob.failed())?);
                 *self = Preparation::Ready(Arc::clone(&deployment));
                 Ok(deployment)

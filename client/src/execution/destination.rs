@@ -85,7 +85,7 @@ impl Watch {
         }
     }
 
-    /// Says how the application ended, if it has.
+    /// Says how the application ended, if it has, and removes what it left when it was ours.
     pub async fn explain(&self, job: JobId, error: anyhow::Error) -> anyhow::Error {
         let report = match self {
             Watch::Own(deployment, id) => deployment.yarn.report(*id).await,
@@ -93,6 +93,10 @@ impl Watch {
         };
         match report {
             Ok(report) if report.state.is_terminal() => {
+                if let Watch::Own(deployment, id) = self {
+                    // Its master ended without tidying up.
+                    deployment.unstage(*id).await;
+                }
                 wait::ended(&report).context(format!("Job failed (JobID: {job})"))
             }
             _ => error,

@@ -8,7 +8,7 @@
 mod place;
 mod shipping;
 
-use place::{Ended, Place, application_in, example, kill_master};
+use place::{Ended, HdfsDir, Place, application_in, example, kill_master};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 
@@ -109,8 +109,10 @@ fn the_resources_of_the_cluster_are_shown() {
 /// The program has nothing to add to what the client says.
 fn a_job_whose_master_dies_fails_in_one_voice() {
     let place = Place::new();
-    let mut client =
-        place.attached(&format!("run -m yarn-cluster {}", example("streaming/TopSpeedWindowing.jar")));
+    let hdfs = HdfsDir::new("dies");
+    let jar = example("streaming/TopSpeedWindowing.jar");
+    let line = format!("run -m yarn-cluster -Dyarn.staging-directory={} {jar}", hdfs.root);
+    let mut client = place.attached(&line);
     let mut stdout = BufReader::new(client.stdout.take().expect("a pipe"));
     let mut said = String::new();
     while !said.contains("Job has been submitted with JobID") {
@@ -124,6 +126,8 @@ fn a_job_whose_master_dies_fails_in_one_voice() {
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("The program finished with the following exception:"), "{}", ended.stderr);
     assert!(ended.stderr.contains(&format!("yarn logs -applicationId {id}")), "{}", ended.stderr);
+    let left = hdfs.files(".flink");
+    assert!(left.iter().all(|(path, _)| path.starts_with("cache/")), "{left:?}");
     // Nothing stands before the block: the program has ended quietly.
     assert!(ended.stderr.starts_with("\n-----"), "{}", ended.stderr);
 }

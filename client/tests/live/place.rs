@@ -6,6 +6,7 @@ use kvick_yarn::conf::HadoopConf;
 use kvick_yarn::ids::ApplicationId;
 use kvick_yarn::records::ApplicationReport;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -131,7 +132,7 @@ pub fn report(id: &str) -> ApplicationReport {
 }
 
 /// Kills an application from outside.
-pub fn kill(id: &str) {
+fn kill(id: &str) {
     let id: ApplicationId = id.parse().expect("an application id");
     wait(async { yarn().await.kill(id, "killed by a test").await.expect("it is killed") });
 }
@@ -158,7 +159,12 @@ pub struct Session<'a> {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
-        kill(&self.id);
+        let mut stopping = self.place.attached(&format!("yarn-session -id {}", self.id));
+        let told = stopping.stdin.take().is_some_and(|mut stdin| stdin.write_all(b"stop\n").is_ok());
+        let ended = stopping.wait_with_output();
+        if !told || !ended.is_ok_and(|output| output.status.success()) {
+            kill(&self.id);
+        }
     }
 }
 

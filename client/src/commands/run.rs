@@ -4,7 +4,7 @@ use super::AlreadyTold;
 use crate::args::ProgramArgs;
 use crate::cluster;
 use crate::console;
-use crate::deploy::{Deployment, Hadoop, Kind, wait};
+use crate::deploy::{Deployment, Hadoop, Kind, Screen, wait};
 use crate::execution::{self, Destination, Execution, Preparation};
 use crate::jar::{self, UnpackedProgram};
 use crate::settings::{Settings, Target};
@@ -85,7 +85,8 @@ pub async fn run_application(args: &ProgramArgs) -> Result<()> {
     }
     refuse_restore(&settings.config)?;
     let jar = jar::check(&args.jar, args.entry.as_deref())?;
-    let deployment = Deployment::prepare(&settings.config, Kind::Application, Some(&jar)).await;
+    let deployment =
+        Deployment::prepare(&settings.config, Kind::Application, Some(&jar), &Screen::free()).await;
     let deployment = deployment.context(Kind::Application.failed())?;
     let artifact = deployment.jar().cloned().ok_or_else(|| anyhow!("{} was not uploaded", jar.display()))?;
     let program = ProgramSpec { jar: artifact, entry: args.entry.clone(), args: args.args.clone() };

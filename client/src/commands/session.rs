@@ -7,7 +7,7 @@ use super::AlreadyTold;
 use crate::args::SessionArgs;
 use crate::cluster::{self, Running};
 use crate::console;
-use crate::deploy::{Deployment, Hadoop, Kind, wait};
+use crate::deploy::{Deployment, Hadoop, Kind, Screen, wait};
 use crate::execution;
 use crate::rest::RestClient;
 use crate::settings::{SessionProperties, Settings, properties};
@@ -38,7 +38,7 @@ pub async fn session(args: &SessionArgs) -> Result<()> {
 }
 
 async fn start(settings: &Settings, args: &SessionArgs) -> Result<()> {
-    let deployment = Deployment::prepare(&settings.config, Kind::Session, None).await;
+    let deployment = Deployment::prepare(&settings.config, Kind::Session, None, &Screen::free()).await;
     let deployment = deployment.context(Kind::Session.failed())?;
     let id = deployment.new_id().await?;
     let deployed = async {

@@ -223,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn a_label_is_what_the_configuration_says_and_a_negative_priority_is_none() {
+        let config: Configuration =
+            [("yarn.tags", "a, b,"), ("yarn.application.priority", "5")].into_iter().collect();
+        let label = Label::from_config(&config, "n").unwrap();
+        assert_eq!((label.tags, label.priority), (vec!["a".to_string(), "b".to_string()], Some(5)));
+        let label = Label::from_config(&Configuration::default(), "n").unwrap();
+        assert_eq!((label.name.as_str(), label.priority, label.queue.as_str()), ("n", None, "default"));
+    }
+
+    #[test]
     fn each_breach_has_its_text() {
         assert_eq!(
             checked(&[("yarn.application.queue", "nosuch")]).unwrap_err(),

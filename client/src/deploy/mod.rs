@@ -5,10 +5,12 @@ pub mod hadoop;
 mod launch;
 mod progress;
 pub mod resources;
+mod ship;
 mod sizes;
 pub mod wait;
 
 pub use hadoop::Hadoop;
+pub use progress::Screen;
 
 use crate::console;
 use anyhow::{Context, Result};
@@ -84,7 +86,12 @@ impl Deployment {
     ///
     /// # Errors
     /// Whatever would keep the application from running, found before anything is submitted.
-    pub async fn prepare(config: &Configuration, kind: Kind, jar: Option<&Path>) -> Result<Deployment> {
+    pub async fn prepare(
+        config: &Configuration,
+        kind: Kind,
+        jar: Option<&Path>,
+        screen: &Screen,
+    ) -> Result<Deployment> {
         let sizes = Sizes::from_config(config)?;
         let label = Label::from_config(config, kind.default_name())?;
         let hadoop = Hadoop::load(config)?;
@@ -93,7 +100,7 @@ impl Deployment {
         sizes.tell();
         checks::check(&sizes, &label, &offer)?;
         console::info(console::DESCRIPTOR, format!("Cluster specification: {sizes}"));
-        let resources = resources::provide(&hadoop, config, jar).await?;
+        let resources = resources::provide(&hadoop, config, jar, screen).await?;
         let config = effective(config, &sizes)?;
         Ok(Deployment { hadoop, yarn, kind, config, label, sizes, resources })
     }

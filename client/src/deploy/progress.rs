@@ -1,15 +1,42 @@
-//! How an upload goes: bars where a person watches, lines where a file is written, nothing for what was there already.
+//! How an upload goes: bars where a person watches and no program writes, lines where a file is written, nothing for what was there already.
 
 use crate::console;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kvick_filesystem::cache;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Whether the terminal is the client's alone. As long as the user's program may write to it, bars would erase its lines.
+#[derive(Debug, Clone)]
+pub struct Screen(Arc<AtomicBool>);
+
+impl Screen {
+    /// No program runs.
+    pub fn free() -> Screen {
+        Screen(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// A program runs.
+    pub fn shared() -> Screen {
+        Screen(Arc::new(AtomicBool::new(false)))
+    }
+
+    /// The program now waits for the client.
+    pub fn release(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_free(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// The bars of several uploads.
 pub struct Progress {
     names: Vec<String>,
+    screen: Screen,
     bars: Option<MultiProgress>,
     shown: Mutex<BTreeMap<usize, ProgressBar>>,
     told: Mutex<BTreeMap<usize, u64>>,
@@ -17,10 +44,11 @@ pub struct Progress {
 
 impl Progress {
     /// For uploads of these names.
-    pub fn new<'a>(names: impl Iterator<Item = &'a str>) -> Progress {
+    pub fn new<'a>(names: impl Iterator<Item = &'a str>, screen: &Screen) -> Progress {
         let watched = std::io::stderr().is_terminal();
         Progress {
             names: names.map(str::to_string).collect(),
+            screen: screen.clone(),
             bars: watched.then(MultiProgress::new),
             shown: Mutex::default(),
             told: Mutex::default(),
@@ -33,7 +61,8 @@ impl Progress {
             return;
         }
         match &self.bars {
-            Some(bars) => self.bar(bars, step).set_position(step.sent),
+            Some(bars) if self.screen.is_free() => self.bar(bars, step).set_position(step.sent),
+            Some(_) => {}
             None => self.tell_start(step),
         }
     }

@@ -1,22 +1,20 @@
 //! The files of an application: which they are, bringing them into the upload cache, and what YARN must be told of them.
 
 use super::hadoop::Hadoop;
-use super::progress::Progress;
+use super::progress::{Progress, Screen};
+use super::ship;
 use crate::settings::files::home;
 use anyhow::{Context, Result, anyhow, bail};
 use kvick_core::application_spec::{LocalFile, Visibility};
 use kvick_core::config::{Configuration, options};
 use kvick_core::job::Artifact;
 use kvick_core::launch::{EXECUTOR_PROGRAM, MASTER_PROGRAM};
-use kvick_filesystem::cache::{CachedFile, Upload, UploadOptions};
+use kvick_filesystem::cache::{self, CachedFile, Upload, UploadOptions};
 use kvick_filesystem::staging::Staging;
-use kvick_filesystem::{FileStatus, FileSystem, FsPath};
+use kvick_filesystem::{FileSystem, FsPath};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// How often an upload is tried that met another one.
-const UPLOAD_ATTEMPTS: u32 = 5;
 
 /// Files by the name that they have in a container.
 pub type Files = BTreeMap<String, LocalFile>;
@@ -58,9 +56,14 @@ fn under_default(hadoop: &Hadoop, text: &str) -> Result<FsPath> {
 ///
 /// # Errors
 /// A file that is not there, or a file system that does not take it.
-pub async fn provide(hadoop: &Hadoop, config: &Configuration, jar: Option<&Path>) -> Result<Resources> {
+pub async fn provide(
+    hadoop: &Hadoop,
+    config: &Configuration,
+    jar: Option<&Path>,
+    screen: &Screen,
+) -> Result<Resources> {
     let staging = staging(hadoop, config)?;
-    let provided = provided(hadoop, config).await?;
+    let provided = ship::provided(hadoop, config).await?;
     let mut wanted = Wanted::default();
     for program in [MASTER_PROGRAM, EXECUTOR_PROGRAM] {
         if !provided.contains_key(program) {
@@ -70,9 +73,9 @@ pub async fn provide(hadoop: &Hadoop, config: &Configuration, jar: Option<&Path>
     if let Some(jar) = jar {
         wanted.add(&file_name(jar)?, jar.to_path_buf(), Kind::Jar)?;
     }
-    let mut remote = shipped(hadoop, config, &mut wanted).await?;
+    let mut remote = ship::shipped(hadoop, config, &mut wanted).await?;
     remote.extend(provided);
-    let cached = upload(&staging, config, &wanted).await?;
+    let cached = upload(&staging, config, &wanted, screen).await?;
     assemble(staging, cached, &wanted, remote).await
 }
 
@@ -84,7 +87,8 @@ pub async fn provide_jar(hadoop: &Hadoop, config: &Configuration, jar: &Path) ->
     let staging = staging(hadoop, config)?;
     let mut wanted = Wanted::default();
     wanted.add(&file_name(jar)?, jar.to_path_buf(), Kind::Jar)?;
-    let cached = upload(&staging, config, &wanted).await?;
+    // The program waits for its job to be submitted.
+    let cached = upload(&staging, config, &wanted, &Screen::free()).await?;
     let cached = cached.first().ok_or_else(|| anyhow!("{} was not uploaded", jar.display()))?;
     Ok(artifact(cached))
 }
@@ -93,18 +97,15 @@ pub async fn provide_jar(hadoop: &Hadoop, config: &Configuration, jar: &Path) ->
 ///
 /// # Errors
 /// It cannot be read.
-pub fn local_jar(jar: &Path) -> Result<Artifact> {
-    let content = std::fs::read(jar).with_context(|| format!("Cannot read {}", jar.display()))?;
-    Ok(Artifact {
-        name: file_name(jar)?,
-        uri: format!("file://{}", jar.display()),
-        sha256: kvick_jar::sha256_hex(&content),
-        size: content.len() as u64,
-    })
+pub async fn local_jar(jar: &Path) -> Result<Artifact> {
+    let unreadable = || format!("Cannot read {}", jar.display());
+    let (sha256, size) = cache::content_of(jar).await.with_context(unreadable)?;
+    Ok(Artifact { name: file_name(jar)?, uri: format!("file://{}", jar.display()), sha256, size })
 }
 
+/// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// The engine's own: the same for everybody.
     Engine,
     /// The job's.
@@ -117,14 +118,18 @@ enum Kind {
 
 /// Local files to upload, with their names in containers.
 #[derive(Default)]
-struct Wanted {
+pub(super) struct Wanted {
     uploads: Vec<Upload>,
     keys: Vec<(String, Kind)>,
 }
 
 impl Wanted {
-    fn add(&mut self, key: &str, local: PathBuf, kind: Kind) -> Result<()> {
-        if self.keys.iter().any(|(known, _)| known == key) {
+    /// Another file.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub(super) fn add(&mut self, key: &str, local: PathBuf, kind: Kind) -> Result<()> {
+        if self.has(key) {
             bail!(
                 "Two files would have the name '{key}' in the containers, the second being {}",
                 local.display()
@@ -133,6 +138,11 @@ impl Wanted {
         self.uploads.push(Upload { local, name: name_in_cache(key) });
         self.keys.push((key.to_string(), kind));
         Ok(())
+    }
+
+    /// Whether a name is taken.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|(known, _)| known == key)
     }
 }
 
@@ -143,7 +153,8 @@ fn name_in_cache(key: &str) -> String {
     if name.starts_with('.') { format!("_{name}") } else { name }
 }
 
-fn file_name(path: &Path) -> Result<String> {
+/// The last name of a path.
+pub(super) fn file_name(path: &Path) -> Result<String> {
     let name = path.file_name().and_then(|name| name.to_str());
     name.map(str::to_string).ok_or_else(|| anyhow!("{} has no file name in UTF-8", path.display()))
 }
@@ -159,93 +170,18 @@ fn engine_program(name: &str) -> Result<PathBuf> {
     })
 }
 
-/// `yarn.ship-files` and `yarn.ship-archives`: local ones are to be uploaded, remote ones are used where they are.
-async fn shipped(hadoop: &Hadoop, config: &Configuration, wanted: &mut Wanted) -> Result<Files> {
-    let mut remote = Files::new();
-    let lists = [(&options::YARN_SHIP_FILES, Kind::File), (&options::YARN_SHIP_ARCHIVES, Kind::Archive)];
-    for (option, kind) in lists {
-        for text in config.get(option)?.unwrap_or_default() {
-            match local_path(&text) {
-                Some(path) => ship_local(&path, kind, wanted)?,
-                None => ship_remote(hadoop, &text, kind, &mut remote).await?,
-            }
-        }
-    }
-    Ok(remote)
-}
-
-fn local_path(text: &str) -> Option<PathBuf> {
-    match text.strip_prefix("file:") {
-        Some(path) => Some(PathBuf::from(format!("/{}", path.trim_start_matches('/')))),
-        None => (!text.contains("://")).then(|| PathBuf::from(text)),
-    }
-}
-
-/// A directory is shipped with all that is in it, under its own name.
-fn ship_local(path: &Path, kind: Kind, wanted: &mut Wanted) -> Result<()> {
-    let exists = path.try_exists().unwrap_or(false);
-    if !exists {
-        bail!("Ship file {} does not exist", path.display());
-    }
-    ship_entry(path, &file_name(path)?, kind, wanted)
-}
-
-fn ship_entry(path: &Path, key: &str, kind: Kind, wanted: &mut Wanted) -> Result<()> {
-    if !path.is_dir() {
-        return wanted.add(key, path.to_path_buf(), kind);
-    }
-    let failed = || format!("Cannot read the ship directory {}", path.display());
-    let entries: std::io::Result<Vec<_>> = std::fs::read_dir(path).with_context(failed)?.collect();
-    let mut entries: Vec<PathBuf> = entries.with_context(failed)?.iter().map(|entry| entry.path()).collect();
-    entries.sort();
-    for entry in entries {
-        ship_entry(&entry, &format!("{key}/{}", file_name(&entry)?), kind, wanted)?;
-    }
-    Ok(())
-}
-
-async fn ship_remote(hadoop: &Hadoop, text: &str, kind: Kind, remote: &mut Files) -> Result<()> {
-    let (fs, path) = hadoop.files.locate(text)?;
-    let status = fs.stat(&path).await.with_context(|| format!("Ship file {text} does not exist"))?;
-    let mut file = local_file(&status, Visibility::Application);
-    file.archive = kind == Kind::Archive;
-    remote.insert(path.name().to_string(), file);
-    Ok(())
-}
-
-/// The files of `yarn.provided.lib.dirs`, which are for everybody and need no upload.
-async fn provided(hadoop: &Hadoop, config: &Configuration) -> Result<Files> {
-    let mut files = Files::new();
-    for text in config.get(&options::YARN_PROVIDED_LIBS)?.unwrap_or_default() {
-        let (fs, path) = hadoop.files.locate(&text)?;
-        let entries = fs.list(&path).await.context("yarn.provided.lib.dirs")?;
-        for entry in entries.iter().filter(|entry| !entry.is_directory) {
-            let file = local_file(entry, Visibility::Public);
-            if files.insert(entry.path.name().to_string(), file).is_some() {
-                bail!("Two files with the same filename exist in the shared libs: {}", entry.path.name());
-            }
-        }
-    }
-    Ok(files)
-}
-
-async fn upload(staging: &Staging, config: &Configuration, wanted: &Wanted) -> Result<Vec<CachedFile>> {
+async fn upload(
+    staging: &Staging,
+    config: &Configuration,
+    wanted: &Wanted,
+    screen: &Screen,
+) -> Result<Vec<CachedFile>> {
     let replication =
         u32::try_from(config.get(&options::YARN_FILE_REPLICATION)?).ok().filter(|copies| *copies > 0);
-    let progress = Progress::new(wanted.uploads.iter().map(|upload| upload.name.as_str()));
-    let mut upload_options = UploadOptions { replication, ..UploadOptions::default() };
+    let progress = Progress::new(wanted.uploads.iter().map(|upload| upload.name.as_str()), screen);
+    let upload_options = UploadOptions { replication, ..UploadOptions::default() };
     let report = |step| progress.report(step);
-    let mut attempts = 1;
-    let cached = loop {
-        match staging.cache().put(&wanted.uploads, &upload_options, &report).await {
-            // Another submission marks the same entry as used in this moment, or two files of ours are one entry.
-            Err(error) if error.is_not_found() && attempts < UPLOAD_ATTEMPTS => {
-                attempts += 1;
-                upload_options.parallel = 1;
-            }
-            cached => break cached,
-        }
-    };
+    let cached = staging.cache().put(&wanted.uploads, &upload_options, &report).await;
     progress.finish();
     Ok(cached?)
 }
@@ -256,7 +192,10 @@ async fn assemble(
     wanted: &Wanted,
     remote: Files,
 ) -> Result<Resources> {
-    let public = is_public(staging.file_system(), &cached).await;
+    let public = match cached.first() {
+        Some(first) => is_public(staging.file_system(), &first.path).await,
+        None => false,
+    };
     let mut resources =
         Resources { staging, cached: Vec::new(), master: remote.clone(), executor: remote, jar: None };
     for (file, (key, kind)) in cached.iter().zip(&wanted.keys) {
@@ -308,28 +247,21 @@ fn artifact(file: &CachedFile) -> Artifact {
     }
 }
 
-fn local_file(status: &FileStatus, visibility: Visibility) -> LocalFile {
-    LocalFile {
-        uri: status.path.to_string(),
-        size: status.length,
-        timestamp: status.modification_time,
-        archive: false,
-        visibility,
-    }
+/// Whether YARN counts a file as public: everybody may read it, and enter every directory above it. What cannot be found
+/// out is taken as a no.
+async fn is_public(fs: &Arc<dyn FileSystem>, file: &FsPath) -> bool {
+    let readable = fs.stat(file).await.is_ok_and(|status| status.permission & 0o004 != 0);
+    readable && everybody_enters(fs, file.parent()).await
 }
 
-/// Whether everybody may read the cached files: YARN demands it of the file and of every directory above it. What cannot
-/// be found out is taken as a no.
-async fn is_public(fs: &Arc<dyn FileSystem>, cached: &[CachedFile]) -> bool {
-    let Some(first) = cached.first() else { return false };
-    let mut next = Some(first.path.clone());
-    let mut needed = 0o004;
+/// Whether everybody may enter a directory and all above it.
+pub(super) async fn everybody_enters(fs: &Arc<dyn FileSystem>, directory: Option<FsPath>) -> bool {
+    let mut next = directory;
     while let Some(path) = next {
         match fs.stat(&path).await {
-            Ok(status) if status.permission & needed == needed => next = path.parent(),
+            Ok(status) if status.permission & 0o001 != 0 => next = path.parent(),
             _ => return false,
         }
-        needed = 0o001;
     }
     true
 }

@@ -4,7 +4,7 @@ use super::Accepted;
 use super::interrupt::Cleanup;
 use crate::cluster::{Cluster, Running};
 use crate::console;
-use crate::deploy::{Deployment, Hadoop, Kind, resources, wait};
+use crate::deploy::{Deployment, Hadoop, Kind, Screen, resources, wait};
 use crate::rest::RestClient;
 use anyhow::{Context, Result, anyhow};
 use kvick_core::application_spec::ApplicationMode;
@@ -14,7 +14,6 @@ use kvick_core::job::{Artifact, JobSubmission};
 use kvick_yarn::ids::ApplicationId;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// Where jobs go.
@@ -34,8 +33,8 @@ pub enum Destination {
 
 /// A deployment that is being prepared, or is ready.
 pub enum Preparation {
-    /// Under way.
-    Running(JoinHandle<Result<Deployment>>),
+    /// Under way; bars are drawn once the program waits for it.
+    Running(JoinHandle<Result<Deployment>>, Screen),
     /// Done.
     Ready(Arc<Deployment>),
     /// Failed; the error was handed out.
@@ -45,17 +44,16 @@ pub enum Preparation {
 impl Preparation {
     /// Begins at once.
     pub fn begin(config: &Configuration, jar: &Path) -> Preparation {
-        let (config, jar) = (config.clone(), jar.to_path_buf());
-        let runtime = Handle::current();
-        // On a thread of its own: the upload's future cannot move between threads.
-        Preparation::Running(tokio::task::spawn_blocking(move || {
-            runtime.block_on(Deployment::prepare(&config, Kind::PerJob, Some(&jar)))
-        }))
+        let (config, jar, screen) = (config.clone(), jar.to_path_buf(), Screen::shared());
+        let own = screen.clone();
+        let task = async move { Deployment::prepare(&config, Kind::PerJob, Some(&jar), &own).await };
+        Preparation::Running(tokio::spawn(task), screen)
     }
 
     async fn ready(&mut self) -> Result<Arc<Deployment>> {
         match std::mem::replace(self, Preparation::Failed) {
-            Preparation::Running(task) => {
+            Preparation::Running(task, screen) => {
+                screen.release();
                 let deployment = Arc::new(task.await?.context(Kind::PerJob.failed())?);
                 *self = Preparation::Ready(Arc::clone(&deployment));
                 Ok(deployment)
@@ -87,7 +85,7 @@ impl Watch {
         }
     }
 
-    /// Says how the application ended, if it has.
+    /// Says how the application ended, if it has, and removes what it left when it was ours.
     pub async fn explain(&self, job: JobId, error: anyhow::Error) -> anyhow::Error {
         let report = match self {
             Watch::Own(deployment, id) => deployment.yarn.report(*id).await,
@@ -95,6 +93,10 @@ impl Watch {
         };
         match report {
             Ok(report) if report.state.is_terminal() => {
+                if let Watch::Own(deployment, id) = self {
+                    // Its master ended without tidying up.
+                    deployment.unstage(*id).await;
+                }
                 wait::ended(&report).context(format!("Job failed (JobID: {job})"))
             }
             _ => error,
@@ -124,7 +126,7 @@ impl Destination {
                 let artifact = match Hadoop::find(config)? {
                     Some(hadoop) => resources::provide_jar(&hadoop, config, path).await?,
                     // Without Hadoop the cluster is on this machine, or shares its disks.
-                    None => resources::local_jar(path)?,
+                    None => resources::local_jar(path).await?,
                 };
                 *jar = Some(artifact.clone());
                 Ok(artifact)

@@ -19,14 +19,16 @@ mod hash;
 mod tests;
 mod transfer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::error::{FsError, Result};
 use crate::filesystem::{CreateOptions, FileSystem};
+use crate::local::LocalFileSystem;
 use crate::path::FsPath;
 use crate::staging::Staging;
 
@@ -35,6 +37,9 @@ use transfer::Transfer;
 
 /// The record of an entry's last use.
 const USED: &str = ".used";
+
+/// How often a mark is made that rivals and clean-ups take away.
+const TOUCH_ATTEMPTS: u32 = 5;
 
 /// Where an application's directory says which entries it needs.
 const REFERENCES: &str = ".cache";
@@ -122,12 +127,24 @@ impl UploadCache {
         options: &UploadOptions,
         on_progress: OnProgress<'_>,
     ) -> Result<Vec<CachedFile>> {
-        let each = uploads.iter().enumerate().map(|(number, upload)| async move {
-            check_name(&upload.name)?;
-            let report = |step: Progress| on_progress(Progress { upload: number, ..step });
-            Transfer::prepare(self, upload, options).await?.run(&report).await
-        });
+        // Boxed, because the compiler cannot tell that the futures of a closure over references may change threads.
+        let mut each = Vec::with_capacity(uploads.len());
+        for (number, upload) in uploads.iter().enumerate() {
+            each.push(self.put_one(number, upload, options, on_progress).boxed());
+        }
         stream::iter(each).buffered(options.parallel.max(1)).try_collect().await
+    }
+
+    async fn put_one(
+        &self,
+        number: usize,
+        upload: &Upload,
+        options: &UploadOptions,
+        on_progress: OnProgress<'_>,
+    ) -> Result<CachedFile> {
+        check_name(&upload.name)?;
+        let report = |step: Progress| on_progress(Progress { upload: number, ..step });
+        Transfer::prepare(self, upload, options).await?.run(&report).await
     }
 
     /// Records that `application`, whose directory exists, needs these files until that directory is deleted.
@@ -136,14 +153,41 @@ impl UploadCache {
     /// The file system's.
     pub async fn refer(&self, application: &str, files: &[CachedFile]) -> Result<()> {
         let directory = self.staging.application_directory(application)?.join(REFERENCES);
-        let each = files.iter().map(|file| self.touch(directory.join(&file.sha256)));
+        let each: Vec<_> =
+            files.iter().map(|file| self.touch(directory.join(&file.sha256)).boxed()).collect();
         stream::iter(each).buffer_unordered(8).try_collect().await
     }
 
-    /// Makes an empty file anew: its modification time is now.
+    /// Makes an empty file anew: its modification time is now. A rival who does the same at the same moment takes the file
+    /// from under our hands; the mark that is there then is as new as ours would be.
     async fn touch(&self, path: FsPath) -> Result<()> {
+        for _ in 1..TOUCH_ATTEMPTS {
+            match self.fs().write(&path, Bytes::new(), &CreateOptions::overwriting()).await {
+                Err(error) if is_lost_race(&error) => {}
+                outcome => return outcome,
+            }
+            if self.fs().exists(&path).await? {
+                return Ok(());
+            }
+            // Somebody removed the mark as well: a clean-up that came between.
+        }
         self.fs().write(&path, Bytes::new(), &CreateOptions::overwriting()).await
     }
+}
+
+/// The SHA-256 of a local file, as the cache writes it, and its length in bytes. The file is read in pieces.
+///
+/// # Errors
+/// It cannot be read.
+pub async fn content_of(local: &Path) -> Result<(String, u64)> {
+    let path = FsPath::local(local)?;
+    let length = LocalFileSystem::new().stat(&path).await?.length;
+    Ok((hash::of_file(&path).await?, length))
+}
+
+/// Whether somebody else made or removed the same file while it was being made.
+fn is_lost_race(error: &FsError) -> bool {
+    error.is_not_found() || error.is_already_exists() || matches!(error, FsError::LeaseLost { .. })
 }
 
 /// A slash would lead out of the entry, a leading dot hide the file among the cache's own.

@@ -194,6 +194,33 @@ async fn the_cache_uploads_once_and_is_cleaned() {
     s.remove().await;
 }
 
+/// Each marks the same entry as used, and each upload but one finds that another has come first.
+#[tokio::test]
+async fn rivals_put_the_same_file_and_all_succeed() {
+    if !live() {
+        return;
+    }
+    let s = Scratch::new("cache-rivals").await;
+    let dir = tempfile::tempdir().unwrap();
+    let local = dir.path().join("job.jar");
+    std::fs::write(&local, vec![3; 300_000]).unwrap();
+    let staging = Staging::new(s.fs.clone(), Some(&s.root));
+    for round in 0..4 {
+        let rivals = (0..8).map(|_| {
+            let (cache, upload) = (staging.cache(), Upload { local: local.clone(), name: "job.jar".into() });
+            tokio::spawn(async move { cache.put(&[upload], &UploadOptions::default(), &|_| {}).await })
+        });
+        let outcomes = futures::future::join_all(rivals.collect::<Vec<_>>()).await;
+        let files: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap().unwrap().remove(0)).collect();
+        assert!(
+            files.iter().all(|file| file.path == files[0].path && file.length == 300_000),
+            "round {round}"
+        );
+        assert!(files.iter().all(|file| file.modification_time == files[0].modification_time));
+    }
+    s.remove().await;
+}
+
 fn blocking_scratch(test: &str) -> (blocking::FileSystem, FsPath) {
     let unique = format!("/tmp/kvick-live/{test}-{}-{}", std::process::id(), common::nanos());
     blocking::FileSystems::new(context(&namenode())).locate(&unique).unwrap()

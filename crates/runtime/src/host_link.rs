@@ -1,4 +1,8 @@
 //! The program's end of the socket to its host: frames of a 4-byte big-endian length and one JSON value.
+//!
+//! A program that a client or an application master runs has nobody left to speak for when its host ends the conversation:
+//! the host has told why, or was ended itself. Such a program ends then, with exit code 1 and without a word. A worker decides
+//! for itself how long its tasks go on.
 
 use crate::task::lock;
 use kvick_core::host::{FromProgram, HOST_ENV, MAX_FRAME, Role, ToProgram};
@@ -55,12 +59,14 @@ pub fn from_environment() -> Result<Option<(Role, String)>, HostError> {
 #[derive(Debug, Clone)]
 pub struct HostLink {
     writer: Arc<Mutex<UnixStream>>,
+    ends_with_host: bool,
 }
 
 /// The reading end of the connection to the host.
 #[derive(Debug)]
 pub struct HostReader {
     stream: UnixStream,
+    ends_with_host: bool,
 }
 
 /// Connects to a host and says hello.
@@ -71,9 +77,10 @@ pub fn connect(path: &str) -> Result<(HostLink, HostReader), HostError> {
     let failed = |source| HostError::Connect { path: path.to_string(), source };
     let stream = UnixStream::connect(path).map_err(failed)?;
     let writer = stream.try_clone().map_err(failed)?;
-    let link = HostLink { writer: Arc::new(Mutex::new(writer)) };
+    let ends_with_host = !matches!(from_environment()?, None | Some((Role::Worker, _)));
+    let link = HostLink { writer: Arc::new(Mutex::new(writer)), ends_with_host };
     link.send(&FromProgram::Hello { engine_version: kvick_core::ENGINE_VERSION.to_string() })?;
-    Ok((link, HostReader { stream }))
+    Ok((link, HostReader { stream, ends_with_host }))
 }
 
 impl HostLink {
@@ -88,7 +95,8 @@ impl HostLink {
         }
         let mut frame = (body.len() as u32).to_be_bytes().to_vec();
         frame.extend(body);
-        Ok(lock(&self.writer).write_all(&frame)?)
+        let sent = lock(&self.writer).write_all(&frame);
+        Ok(sent.map_err(|error| lost(error, self.ends_with_host))?)
     }
 }
 
@@ -99,13 +107,26 @@ impl HostReader {
     /// The host is gone, or sent something that is no message.
     pub fn receive(&mut self) -> Result<ToProgram, HostError> {
         let mut length = [0; 4];
-        self.stream.read_exact(&mut length)?;
+        self.read(&mut length)?;
         let length = u32::from_be_bytes(length) as usize;
         if length > MAX_FRAME {
             return Err(HostError::TooLong(length));
         }
         let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
+        self.read(&mut body)?;
         Ok(serde_json::from_slice(&body)?)
     }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.stream.read_exact(buffer).map_err(|error| lost(error, self.ends_with_host))
+    }
+}
+
+/// Gives the error back, or ends the process where that is all the host's end means.
+fn lost(error: io::Error, ends_with_host: bool) -> io::Error {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    if ends_with_host && matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) {
+        std::process::exit(1);
+    }
+    error
 }

@@ -4,7 +4,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
-use crate::local::LocalFileSystem;
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -56,6 +55,14 @@ async fn a_second_upload_of_the_same_content_sends_nothing() {
         first[1].sha256, "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
         "sha256 of 'x'"
     );
+}
+
+#[tokio::test]
+async fn the_content_of_a_file_is_named_without_any_cache() {
+    let f = fixture();
+    let upload = f.file("a.jar", b"x");
+    let cached = f.put(std::slice::from_ref(&upload)).await.remove(0);
+    assert_eq!(content_of(&upload.local).await.unwrap(), (cached.sha256, 1));
 }
 
 #[tokio::test]

@@ -1,74 +1,16 @@
-//! Sessions on a real YARN: `KVICK_LIVE=1 HADOOP_CONF_DIR=… cargo test -p kvick-client --test live`, with the engine's
-//! programs built beside `flink`. Without `KVICK_LIVE=1` every test says that it was skipped.
+//! The client on a real YARN: `KVICK_LIVE=1 KVICK_DIST=… cargo test -p kvick-client --test live` after
+//! `cluster.sh env`, with the engine's
+//! programs built beside `flink`, or with `KVICK_DIST`, the directory of a built distribution, whose programs are used then and
+//! whose examples some tests run. Without `KVICK_LIVE=1` every test says that it was skipped.
 
+#![allow(clippy::unwrap_used)]
+
+mod place;
+mod shipping;
+
+use place::{Ended, HdfsDir, Place, application_in, example, kill_master};
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use tempfile::TempDir;
-
-/// A user's surroundings: a configuration, and a directory where the session's properties file is left.
-struct Place {
-    dir: TempDir,
-}
-
-impl Place {
-    fn new() -> Place {
-        assert!(std::env::var_os("HADOOP_CONF_DIR").is_some(), "KVICK_LIVE is set, HADOOP_CONF_DIR is not");
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let config = "jobmanager.memory.process.size: 256m\ntaskmanager.memory.process.size: 512m\n";
-        fs::write(dir.path().join("config.yaml"), config).expect("a configuration");
-        Place { dir }
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flink"));
-        command.args(line.split_whitespace());
-        command.env("FLINK_CONF_DIR", self.dir.path()).env("TMPDIR", self.dir.path());
-        command
-    }
-
-    fn run(&self, line: &str) -> Ended {
-        Ended::of(self.command(line).output().expect("flink starts"))
-    }
-
-    fn attached(&self, line: &str) -> Child {
-        let mut command = self.command(line);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("flink starts")
-    }
-
-    fn properties(&self) -> Option<PathBuf> {
-        let entries = fs::read_dir(self.dir.path()).expect("a directory");
-        let mut paths = entries.map(|entry| entry.expect("an entry").path());
-        paths.find(|path| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".yarn-properties-"))
-        })
-    }
-}
-
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ended {
-    fn of(output: Output) -> Ended {
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-    }
-
-    fn application(&self) -> &str {
-        let start = self.stdout.find("application_").expect("an application id");
-        let end = self.stdout[start..].find(|c: char| !c.is_alphanumeric() && c != '_');
-        &self.stdout[start..start + end.unwrap_or(self.stdout.len() - start)]
-    }
-}
+use std::io::{BufRead, BufReader, Read, Write};
 
 fn a_session_is_started_found_stopped_and_then_known_to_be_gone() {
     let place = Place::new();
@@ -164,6 +106,32 @@ fn the_resources_of_the_cluster_are_shown() {
     }
 }
 
+/// The program has nothing to add to what the client says.
+fn a_job_whose_master_dies_fails_in_one_voice() {
+    let place = Place::new();
+    let hdfs = HdfsDir::new("dies");
+    let jar = example("streaming/TopSpeedWindowing.jar");
+    let line = format!("run -m yarn-cluster -Dyarn.staging-directory={} {jar}", hdfs.root);
+    let mut client = place.attached(&line);
+    let mut stdout = BufReader::new(client.stdout.take().expect("a pipe"));
+    let mut said = String::new();
+    while !said.contains("Job has been submitted with JobID") {
+        let read = stdout.read_line(&mut said).expect("UTF-8");
+        assert!(read > 0, "it ended early: {said}");
+    }
+    let id = application_in(&said).expect("an application id").to_string();
+    kill_master(&id);
+    stdout.read_to_string(&mut said).expect("UTF-8");
+    let ended = Ended::of(client.wait_with_output().expect("it ends"));
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("The program finished with the following exception:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("yarn logs -applicationId {id}")), "{}", ended.stderr);
+    let left = hdfs.files(".flink");
+    assert!(left.iter().all(|(path, _)| path.starts_with("cache/")), "{left:?}");
+    // Nothing stands before the block: the program has ended quietly.
+    assert!(ended.stderr.starts_with("\n-----"), "{}", ended.stderr);
+}
+
 type Test = (&'static str, fn());
 
 const TESTS: &[Test] = &[
@@ -177,6 +145,24 @@ const TESTS: &[Test] = &[
         what_the_cluster_cannot_give_is_told_before_anything_is_submitted,
     ),
     ("the_resources_of_the_cluster_are_shown", the_resources_of_the_cluster_are_shown),
+    ("a_job_whose_master_dies_fails_in_one_voice", a_job_whose_master_dies_fails_in_one_voice),
+    ("shipped_files_are_in_every_container", shipping::shipped_files_are_in_every_container),
+    (
+        "provided_libraries_are_not_uploaded_and_shared_by_all_users",
+        shipping::provided_libraries_are_not_uploaded_and_shared_by_all_users,
+    ),
+    (
+        "the_staging_directory_and_the_number_of_copies_are_as_asked",
+        shipping::the_staging_directory_and_the_number_of_copies_are_as_asked,
+    ),
+    (
+        "yarn_knows_the_application_as_it_was_labelled",
+        shipping::yarn_knows_the_application_as_it_was_labelled,
+    ),
+    (
+        "a_local_run_has_the_parallelism_that_it_was_given",
+        shipping::a_local_run_has_the_parallelism_that_it_was_given,
+    ),
 ];
 
 /// Runs the tests whose names contain one of the arguments, or all; a failed one ends the run.

@@ -3,6 +3,8 @@
 //! A key belongs to one of `max_parallelism` groups, a subtask owns a range of groups; as in Flink's
 //! `KeyGroupRangeAssignment`, group `g` belongs to subtask `g * parallelism / max_parallelism`.
 
+use kvick_core::checkpoint::KeyGroups;
+
 /// The smallest default maximum parallelism.
 pub const LOWER_BOUND: u32 = 128;
 
@@ -27,9 +29,8 @@ pub fn owner(group: u32, parallelism: u32, max_parallelism: u32) -> u32 {
 
 /// The groups that a subtask owns.
 pub fn range_of(subtask: u32, parallelism: u32, max_parallelism: u32) -> std::ops::Range<u32> {
-    let first =
-        |index: u32| (u64::from(index) * u64::from(max_parallelism)).div_ceil(u64::from(parallelism)) as u32;
-    first(subtask)..first(subtask + 1)
+    let groups = KeyGroups::of(subtask, parallelism, max_parallelism);
+    groups.start..groups.end
 }
 
 /// The maximum parallelism of an operator that does not name one: half as much again as its parallelism, rounded up to a

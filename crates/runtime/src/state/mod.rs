@@ -13,6 +13,7 @@ mod hash_state;
 mod keyed;
 mod keyed_states;
 mod map_table;
+pub mod schema;
 pub(crate) mod segments;
 mod table;
 mod ttl;

@@ -33,7 +33,10 @@ impl<'a> Comparison<'a> {
         match (written, current) {
             (Shape::Opaque(_), _) | (_, Shape::Opaque(_)) => {
                 if written != current {
-                    self.differ(path, format!("written as {written}, now {current}: an opaque type cannot change"));
+                    self.differ(
+                        path,
+                        format!("written as {written}, now {current}: an opaque type cannot change"),
+                    );
                 }
             }
             (Shape::Option(written), Shape::Option(current)) => self.shapes(path, written, current),
@@ -71,7 +74,9 @@ impl<'a> Comparison<'a> {
             (Some(Definition::Enum(written)), Some(Definition::Enum(current))) => {
                 self.enums(path, written, current);
             }
-            _ => self.differ(path, format!("{written} was a struct and {current} is an enum, or the reverse")),
+            _ => {
+                self.differ(path, format!("{written} was a struct and {current} is an enum, or the reverse"))
+            }
         }
     }
 

@@ -207,7 +207,8 @@ pub fn take_with<'de, T: DeserializeOwned>(
     bytes: &'de [u8],
 ) -> Result<(T, &'de [u8]), SchemaError> {
     if written.is_opaque() {
-        return postcard::take_from_bytes(bytes).map_err(|error| decode_error::<T>(written, error.to_string()));
+        return postcard::take_from_bytes(bytes)
+            .map_err(|error| decode_error::<T>(written, error.to_string()));
     }
     let mut reader = written.reader(bytes);
     let value =

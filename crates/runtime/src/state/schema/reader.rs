@@ -139,11 +139,7 @@ impl<'a, 'de> ValueReader<'a, 'de> {
     }
 
     /// A value as its shape has it, whatever the type asked for. `known`: names of fields that the type knows.
-    fn any<V: Visitor<'de>>(
-        self,
-        known: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
+    fn any<V: Visitor<'de>>(self, known: &'static [&'static str], visitor: V) -> Result<V::Value, ReadError> {
         let mut this = self.unwrapped()?;
         match this.shape {
             Shape::Option(inner) => match this.input.bool()? {

@@ -21,8 +21,8 @@ struct Known {
     content: Content,
     /// How often it was read.
     readings: usize,
-    /// Whether a reading came to its end.
-    ends: bool,
+    /// When a reading first came to its end, counted over all types.
+    ended: Option<usize>,
 }
 
 /// All variants of an enum, as far as they are known.
@@ -44,7 +44,7 @@ impl Choices {
 
     /// Whether each variant and each name was met.
     pub fn all_met(&self) -> bool {
-        self.variants.iter().all(|v| v.hash.is_some() && v.ends)
+        self.variants.iter().all(|v| v.hash.is_some() && v.ended.is_some())
             && (!self.aliases || self.name_hashes.iter().all(Option::is_some))
     }
 
@@ -82,17 +82,19 @@ impl Choices {
         if let Some(name) = self.name_hashes.iter().position(Option::is_none).filter(|_| self.aliases) {
             return Pick::Name(name);
         }
-        let open = |v: &&(usize, &Known)| !v.1.ends || !types.is_content_complete(&v.1.content);
+        let open = |v: &&(usize, &Known)| v.1.ended.is_none() || !types.is_content_complete(&v.1.content);
         let all: Vec<(usize, &Known)> = self.variants.iter().enumerate().collect();
         let open = all.iter().filter(open).min_by_key(|(_, v)| v.readings);
         Pick::Index(open.map_or_else(|| self.short(types.pass, index), |(i, _)| *i))
     }
 
-    /// A variant that ends; where none is known, another one in each pass.
+    /// The variant that was the first to end: all that it holds ended before it, so that following these always ends. Where
+    /// none is known, another one in each pass.
     fn short(&self, pass: usize, index: usize) -> usize {
         let guess = (pass.wrapping_mul(0x9e37_79b9).wrapping_add(index.wrapping_mul(0x85eb_ca6b)) >> 8)
             % self.variants.len().max(1);
-        self.variants.iter().position(|v| v.ends).unwrap_or(guess)
+        let ended = self.variants.iter().enumerate().filter_map(|(i, v)| Some((v.ended?, i)));
+        ended.min().map_or(guess, |(_, i)| i)
     }
 
     /// The identifier that a pick was read as. Returns the index of the variant, or none where that is not known yet.
@@ -126,7 +128,7 @@ impl Choices {
     }
 
     /// A reading of a variant came to its end.
-    pub fn ended(&mut self, index: usize) {
-        self.variants[index].ends = true;
+    pub fn ended(&mut self, index: usize, when: usize) {
+        self.variants[index].ended.get_or_insert(when);
     }
 }

@@ -88,7 +88,8 @@ impl Probe<'_> {
         read: impl FnOnce(usize, bool) -> Result<V::Value, TraceError>,
     ) -> Result<V::Value, TraceError> {
         let entered = self.types.borrow_mut().enter(name, type_name::<V::Value>());
-        let (index, short) = entered.map_err(|()| TraceError("types lie too deep within each other".into()))?;
+        let (index, short) =
+            entered.map_err(|()| TraceError("types lie too deep within each other".into()))?;
         *self.out = Shape::Type(id_of(index));
         let outcome = read(index, short);
         self.types.borrow_mut().leave();
@@ -307,7 +308,10 @@ pub(super) struct Parts<'a> {
 impl<'de> de::SeqAccess<'de> for Parts<'_> {
     type Error = TraceError;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TraceError> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, TraceError> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -341,7 +345,10 @@ impl<'a> Repeated<'a> {
 impl<'de> de::SeqAccess<'de> for &mut Repeated<'_> {
     type Error = TraceError;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TraceError> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, TraceError> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -423,6 +430,7 @@ struct Variant<'a> {
 impl Variant<'_> {
     fn finish<T>(self, content: Content, outcome: Result<T, TraceError>) -> Result<T, TraceError> {
         let Some(variant) = self.variant else { return outcome };
+        let when = self.choice.types.borrow_mut().count_end();
         self.choice.choices(|choices| {
             match content {
                 // A copy of what was known, with what was found.
@@ -430,7 +438,7 @@ impl Variant<'_> {
                 other => choices.content(variant).merge(other),
             }
             if outcome.is_ok() {
-                choices.ended(variant);
+                choices.ended(variant, when);
             }
         });
         outcome

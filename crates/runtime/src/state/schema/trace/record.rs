@@ -53,7 +53,12 @@ impl Record {
     pub fn fields(&self) -> Vec<Field> {
         let names_of = |index: usize| {
             let same = |(other, name): &(usize, &Name)| *other == index || name.alias_of == Some(index);
-            self.names.iter().enumerate().filter(same).map(|(other, _)| self.list[other].to_string()).collect()
+            self.names
+                .iter()
+                .enumerate()
+                .filter(same)
+                .map(|(other, _)| self.list[other].to_string())
+                .collect()
         };
         let field = |(index, name): (usize, &Name)| Field {
             names: names_of(index),
@@ -125,7 +130,8 @@ impl Record {
         visitor: V,
     ) -> Result<V::Value, TraceError> {
         let mut shapes = Vec::new();
-        let value = visitor.visit_seq(super::probe::Parts { types, shapes: &mut shapes, left: self.list.len() })?;
+        let value =
+            visitor.visit_seq(super::probe::Parts { types, shapes: &mut shapes, left: self.list.len() })?;
         for (name, shape) in self.names.iter_mut().zip(shapes) {
             merge(name.shape.get_or_insert(Shape::Unknown), shape);
             name.default = Some(false);
@@ -151,9 +157,8 @@ impl<'de> de::MapAccess<'de> for &mut Access<'_> {
     type Error = TraceError;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TraceError> {
-        let wanted = |index: &usize| {
-            self.record.names[*index].alias_of.is_none() && Some(*index) != self.omitted
-        };
+        let wanted =
+            |index: &usize| self.record.names[*index].alias_of.is_none() && Some(*index) != self.omitted;
         let Some(index) = (self.next..self.record.list.len()).find(wanted) else {
             self.ended = true;
             return Ok(None);

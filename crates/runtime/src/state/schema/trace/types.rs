@@ -42,6 +42,8 @@ pub(super) struct Types {
     /// Whether a value was refused that cannot be replaced.
     exhausted: bool,
     pub pass: usize,
+    /// How many readings of variants came to their end.
+    ended: usize,
     /// A type that asked what comes next.
     pub self_describing: Option<String>,
 }
@@ -120,6 +122,12 @@ impl Types {
         &mut self.types[index]
     }
 
+    /// Counts a reading of a variant that came to its end.
+    pub fn count_end(&mut self) -> usize {
+        self.ended += 1;
+        self.ended
+    }
+
     /// A value was refused by the type itself.
     pub fn refuse(&mut self, type_name: &'static str) {
         if self.samples.refuse(type_name) {
@@ -194,10 +202,7 @@ impl Types {
         match &known.choices {
             None => Definition::Struct(known.content.body()),
             Some(choices) => Definition::Enum(
-                choices
-                    .named()
-                    .map(|(names, content)| Variant { names, body: content.body() })
-                    .collect(),
+                choices.named().map(|(names, content)| Variant { names, body: content.body() }).collect(),
             ),
         }
     }

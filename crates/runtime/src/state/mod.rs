@@ -15,6 +15,7 @@ mod keyed_states;
 mod map_table;
 pub mod schema;
 pub(crate) mod segments;
+pub mod store;
 mod table;
 mod ttl;
 

@@ -7,12 +7,15 @@ use crate::exchange::gate::Gate;
 use crate::exchange::writer::{BufferTimeout, OutputPort};
 use crate::options;
 use crate::program::Program;
+use crate::state::BackendKind;
 use crate::task::{
-    self, AccumulatorRegistry, JobInfo, TaskContext, TaskControl, TaskCounters, TaskEvent, TaskThread,
+    self, AccumulatorRegistry, JobInfo, OperatorIdentity, TaskContext, TaskControl, TaskCounters, TaskEvent,
+    TaskThread,
 };
+use crate::time::Clock;
 use kvick_core::accumulator::Accumulators;
 use kvick_core::failure::{Failure, FailureKind};
-use kvick_core::graph::JobVertex;
+use kvick_core::graph::{JobVertex, OperatorInfo};
 use kvick_core::ids::ExecutionId;
 use kvick_core::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use std::collections::BTreeMap;
@@ -80,6 +83,10 @@ impl<E: From<TaskEvent> + Send + 'static> TaskHost<E> {
 
     fn context(&self, vertex: &JobVertex, deployment: &TaskDeployment) -> TaskContext {
         TaskContext {
+            operator: head_of(vertex),
+            restore: deployment.restore.clone().map(Arc::new),
+            clock: Clock::system(),
+            backend: BackendKind::of(&self.job.config),
             job: Arc::clone(&self.job),
             execution: deployment.execution,
             vertex_name: vertex.name.clone(),
@@ -167,6 +174,16 @@ impl<E: From<TaskEvent> + Send + 'static> TaskHost<E> {
     pub fn accumulators(&self) -> Vec<(ExecutionId, Accumulators)> {
         let values = self.running.iter().map(|(id, thread)| (*id, thread.accumulators.snapshot()));
         values.filter(|(_, accumulators)| !accumulators.is_empty()).collect()
+    }
+}
+
+/// The operator at the head of a vertex' chain; the vertex itself stands for it where none is named.
+fn head_of(vertex: &JobVertex) -> OperatorIdentity {
+    match vertex.operators.first() {
+        Some(OperatorInfo { id, name, uid }) => {
+            OperatorIdentity { id: *id, name: name.clone(), uid: uid.clone() }
+        }
+        None => OperatorIdentity { id: vertex.id, name: vertex.name.clone(), uid: None },
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the channels of a gate say together: the watermark that all have reached, and the barrier that all have passed.
 
-use crate::element::{CheckpointBarrier, Event};
+use crate::element::{Barrier, Event};
+use std::sync::Arc;
 
 #[derive(Debug, Clone, Copy)]
 struct Channel {
@@ -17,11 +18,11 @@ pub(super) struct Alignment {
     emitted: i64,
     idle: bool,
     /// The barrier that is being aligned.
-    pending: Option<CheckpointBarrier>,
+    pending: Option<Arc<Barrier>>,
 }
 
 /// What follows from an event of one channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Outcome {
     /// Events for the operators, in order.
     pub events: [Option<Event>; 2],
@@ -71,9 +72,9 @@ impl Alignment {
         outcome
     }
 
-    fn barrier(&mut self, channel: usize, barrier: CheckpointBarrier) -> Outcome {
+    fn barrier(&mut self, channel: usize, barrier: Arc<Barrier>) -> Outcome {
         let mut outcome = Outcome::default();
-        match self.pending {
+        match &self.pending {
             // Late: its checkpoint was given up for a newer one.
             Some(pending) if barrier.id < pending.id => return outcome,
             Some(pending) if barrier.id == pending.id => {}
@@ -81,8 +82,8 @@ impl Alignment {
             Some(_) => outcome.unblock = true,
             None => {}
         }
-        self.pending = Some(barrier);
         self.channels[channel].barrier = Some(barrier.id);
+        self.pending = Some(barrier);
         match self.aligned() {
             Some(done) => {
                 outcome.unblock = true;
@@ -93,8 +94,8 @@ impl Alignment {
         outcome
     }
 
-    fn aligned(&mut self) -> Option<CheckpointBarrier> {
-        let pending = self.pending?;
+    fn aligned(&mut self) -> Option<Arc<Barrier>> {
+        let pending = self.pending.as_ref()?;
         let complete = self.channels.iter().all(|c| c.ended || c.barrier == Some(pending.id));
         if complete { self.pending.take() } else { None }
     }
@@ -121,10 +122,18 @@ impl Alignment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::element::BarrierKind;
+    use kvick_core::checkpoint::{BarrierAlignment, SnapshotKind, SnapshotTarget};
+    use kvick_core::time::Millis;
 
-    fn barrier(id: u64) -> CheckpointBarrier {
-        CheckpointBarrier { id, timestamp: 0, kind: BarrierKind::Checkpoint }
+    fn barrier(id: u64) -> Arc<Barrier> {
+        Arc::new(Barrier {
+            id,
+            timestamp: Millis(0),
+            kind: SnapshotKind::Checkpoint,
+            base: None,
+            alignment: BarrierAlignment::Aligned,
+            target: SnapshotTarget::Inline { max_bytes: 0 },
+        })
     }
 
     #[test]

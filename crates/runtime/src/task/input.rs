@@ -7,6 +7,7 @@ use crate::element::{Batch, Data, Event};
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::gate::{Gate, Packet};
 use crate::operator::BoxStage;
+use crate::snapshot::OperatorSnapshot;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +34,18 @@ pub trait Head: Send {
     /// # Errors
     /// Whatever an operator fails with.
     fn event(&mut self, event: Event) -> TaskResult;
+    /// As [`crate::operator::Stage::snapshot`].
+    ///
+    /// # Errors
+    /// Whatever an operator fails with.
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult;
+    /// As [`crate::operator::Stage::checkpoint_complete`].
+    ///
+    /// # Errors
+    /// Whatever an operator fails with.
+    fn checkpoint_complete(&mut self, checkpoint: u64) -> TaskResult;
+    /// As [`crate::operator::Stage::checkpoint_aborted`].
+    fn checkpoint_aborted(&mut self, checkpoint: u64);
     /// As [`crate::operator::Stage::tick`].
     ///
     /// # Errors
@@ -86,6 +99,18 @@ impl<T: Data> Head for OneInput<T> {
 
     fn event(&mut self, event: Event) -> TaskResult {
         self.stage.event(event)
+    }
+
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        self.stage.snapshot(snapshot)
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: u64) -> TaskResult {
+        self.stage.checkpoint_complete(checkpoint)
+    }
+
+    fn checkpoint_aborted(&mut self, checkpoint: u64) {
+        self.stage.checkpoint_aborted(checkpoint);
     }
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
@@ -145,10 +170,17 @@ impl InputTask {
         context: &TaskContext,
     ) -> TaskResult<bool> {
         for event in outcome.events.into_iter().flatten() {
-            if let Event::Watermark(watermark) = event {
-                context.counters.watermark(watermark);
+            match event {
+                Event::Barrier(barrier) => {
+                    let mut snapshot = OperatorSnapshot::new(barrier, context.operator.clone());
+                    self.head.snapshot(&mut snapshot)?;
+                }
+                Event::Watermark(watermark) => {
+                    context.counters.watermark(watermark);
+                    self.head.event(event)?;
+                }
+                Event::Idle | Event::Active => self.head.event(event)?,
             }
-            self.head.event(event)?;
         }
         if outcome.unblock {
             gate.unblock_all();

@@ -7,7 +7,7 @@ mod input;
 mod source;
 mod thread;
 
-pub use context::{AccumulatorRegistry, JobInfo, TaskContext, TaskCounters, file_systems};
+pub use context::{AccumulatorRegistry, JobInfo, OperatorIdentity, TaskContext, TaskCounters, file_systems};
 pub(crate) use control::lock;
 pub use control::{TaskControl, Wake};
 pub use input::{Head, InputTask, OneInput};

@@ -4,6 +4,7 @@ use super::{Task, TaskContext};
 use crate::error::TaskResult;
 use crate::exchange::gate::Gate;
 use crate::operator::{BoxStage, Output};
+use crate::snapshot::OperatorSnapshot;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,26 @@ pub trait Source: Send + 'static {
     /// # Errors
     /// Whatever reading fails with.
     fn poll(&mut self, out: &mut Output<Self::Out>) -> TaskResult<Poll>;
+
+    /// A snapshot is taken: everything emitted so far belongs to it, nothing that follows. Where reading is to go on goes
+    /// into it.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from a snapshot.
+    fn snapshot(&mut self, _snapshot: &mut OperatorSnapshot) -> TaskResult {
+        Ok(())
+    }
+
+    /// A checkpoint is durable: what was read before it need not be given again.
+    ///
+    /// # Errors
+    /// Whatever acknowledging fails with.
+    fn checkpoint_complete(&mut self, _checkpoint: u64) -> TaskResult {
+        Ok(())
+    }
+
+    /// A checkpoint will not come to be.
+    fn checkpoint_aborted(&mut self, _checkpoint: u64) {}
 
     /// Called once at the end, also after a failure.
     fn close(&mut self) {}

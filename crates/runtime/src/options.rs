@@ -61,3 +61,9 @@ pub fn host_loss_timeout(config: &Configuration) -> Duration {
 pub fn flag(config: &Configuration, key: &str) -> bool {
     config.raw(key).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
 }
+
+/// `pipeline.auto-watermark-interval`: how often watermarks are made, 200 ms; `None` for 0, never.
+pub fn auto_watermark_interval(config: &Configuration) -> Option<Duration> {
+    let interval = duration(config, "pipeline.auto-watermark-interval", Duration::from_millis(200));
+    Some(interval).filter(|interval| !interval.is_zero())
+}

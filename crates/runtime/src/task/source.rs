@@ -1,6 +1,7 @@
 //! The task of a source: polls it, and keeps time for the operators behind it.
 
 use super::{Task, TaskContext};
+use crate::element::Event;
 use crate::error::TaskResult;
 use crate::exchange::gate::Gate;
 use crate::operator::{BoxStage, Output};
@@ -99,6 +100,8 @@ impl<S: Source> Task for SourceTask<S> {
                 Poll::End => break,
             }
         }
+        // Nothing follows: event time has come to its end, and windows fire.
+        self.output.event(Event::Watermark(i64::MAX))?;
         self.output.next().end()
     }
 

@@ -23,8 +23,8 @@ pub use assigner::{
 };
 pub use contents::{AggregateFunction, Aggregated, Elements, Listed, Reduced, WindowContents};
 pub use emit::{
-    ApplyEach, ApplyList, EmitResult, EmitValue, Evicting, FireContext, ProcessEach, ProcessList,
-    ProcessWindowFunction, WindowContext, WindowEmit,
+    ApplyEach, ApplyList, EmitResult, Evicting, Finish, FireContext, FoldList, Itself, ProcessEach, ProcessList,
+    ProcessWindowFunction, ResultOf, WindowContext, WindowEmit,
 };
 pub use evictor::{CountEvictor, DeltaEvictor, Evictor, EvictorContext, TimeEvictor};
 pub use general::WindowOperator;
@@ -36,6 +36,7 @@ pub use trigger::{
     NeverTrigger, ProcessingTimeTrigger, PurgingTrigger, Trigger, TriggerContext, TriggerResult,
 };
 
+pub(crate) use crate::element::NO_TIMESTAMP;
 use crate::error::TaskError;
 use crate::side::OutputTag;
 
@@ -48,9 +49,6 @@ pub struct WindowSettings<T> {
     /// Whether the input is read to its end before anything is emitted.
     pub batch: bool,
 }
-
-/// What a timestamp that a record does not have looks like.
-pub const NO_TIMESTAMP: i64 = i64::MIN;
 
 /// An event-time window met a record without an event time.
 fn no_timestamp() -> TaskError {

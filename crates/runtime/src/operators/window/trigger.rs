@@ -362,8 +362,10 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger {
             return TriggerResult::Continue;
         }
         let at = time.saturating_add(self.0);
-        *next = Some(at).filter(|at| *at < window.max_timestamp());
-        if next.is_some() {
+        // After the last watermark only the window's end is left to come.
+        let goes_on = at < window.max_timestamp() && context.watermark != i64::MAX;
+        *next = Some(at).filter(|_| goes_on);
+        if goes_on {
             context.register_event_time_timer(at);
         }
         TriggerResult::Fire

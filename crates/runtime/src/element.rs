@@ -135,6 +135,12 @@ pub enum Event {
     /// A checkpoint barrier.
     #[serde(with = "barrier_text")]
     Barrier(Arc<Barrier>),
+    /// The job is drained: the end of the data follows, and then the barrier of its last savepoint.
+    Drain,
+    /// No record follows; barriers may, until the producer finishes. Operators hear of it by their own `end`.
+    EndOfData,
+    /// The producer finishes: nothing follows at all. It reaches the consumer as the end of the channel.
+    EndOfStream,
 }
 
 /// Barriers cross the wire as JSON: their parts are tagged by name, which compact formats cannot read.

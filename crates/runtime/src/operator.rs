@@ -281,7 +281,7 @@ impl<O: Operator> Stage<O::In> for Chained<O> {
                 self.operator.watermark(watermark, &mut self.output)?;
                 self.output.flush()
             }
-            Event::Idle | Event::Active | Event::Barrier(_) => self.output.event(event),
+            _ => self.output.event(event),
         }
     }
 

@@ -2,15 +2,16 @@
 //! `OneInputStreamOperatorTestHarness`. State can be snapshotted and restored, also at another parallelism.
 
 use crate::element::{Barrier, Batch, Data, Event};
-use crate::error::{TaskError, TaskResult};
+use crate::error::TaskResult;
 use crate::operator::{BoxStage, Chained, Operator, Stage};
 use crate::side::{OutputTag, Side, Sided};
-use crate::snapshot::OperatorSnapshot;
+use crate::snapshot::{OperatorSnapshot, SnapshotWriters};
 use crate::snapshot::writer::SnapshotFile;
 use crate::state::{BackendKind, StateError};
 use crate::stdio::StandardOutput;
 use crate::task::{
-    AccumulatorRegistry, JobInfo, OperatorIdentity, TaskContext, TaskControl, TaskCounters, file_systems, lock,
+    AccumulatorRegistry, JobInfo, OperatorIdentity, Reporter, TaskContext, TaskControl, TaskCounters, TaskEvent,
+    file_systems, lock,
 };
 use crate::time::Clock;
 use kvick_core::checkpoint::{
@@ -19,11 +20,14 @@ use kvick_core::checkpoint::{
 use kvick_core::config::Configuration;
 use kvick_core::ids::{ExecutionId, JobId, VertexId};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 /// The number of key groups in a harness.
 pub const MAX_PARALLELISM: u32 = 128;
+
+static WRITERS: OnceLock<Arc<SnapshotWriters>> = OnceLock::new();
 
 const VERTEX: VertexId = VertexId(1);
 
@@ -37,6 +41,9 @@ pub enum Emitted<T> {
     /// The stream became idle or active again.
     Idle(bool),
 }
+
+/// What came out of a side output.
+pub type SideRecords<S> = Arc<Mutex<Vec<Emitted<S>>>>;
 
 struct Recorder<T> {
     into: Arc<Mutex<Vec<Emitted<T>>>>,
@@ -60,7 +67,7 @@ impl<T: Data> Stage<T> for Recorder<T> {
             Event::Watermark(watermark) => lock(&self.into).push(Emitted::Watermark(watermark)),
             Event::Idle => lock(&self.into).push(Emitted::Idle(true)),
             Event::Active => lock(&self.into).push(Emitted::Idle(false)),
-            Event::Barrier(_) => {}
+            _ => {}
         }
         Ok(())
     }
@@ -124,11 +131,25 @@ impl<I: Data, O: Data> Harness<I, O> {
     pub fn with_side_output<Op: Operator<In = I, Out = O>, S: Data>(
         operator: Op,
         tag: &OutputTag<S>,
-    ) -> TaskResult<(Harness<I, O>, Arc<Mutex<Vec<Emitted<S>>>>)> {
-        let into: Arc<Mutex<Vec<Emitted<S>>>> = Arc::default();
+    ) -> TaskResult<(Harness<I, O>, SideRecords<S>)> {
+        Harness::restored_with_side_output(operator, tag, &[], 0, 1)
+    }
+
+    /// [`Harness::restored`] with a side output.
+    ///
+    /// # Errors
+    /// Whatever the operator fails with.
+    pub fn restored_with_side_output<Op: Operator<In = I, Out = O>, S: Data>(
+        operator: Op,
+        tag: &OutputTag<S>,
+        states: &[SubtaskState],
+        subtask: u32,
+        parallelism: u32,
+    ) -> TaskResult<(Harness<I, O>, SideRecords<S>)> {
+        let into: SideRecords<S> = Arc::default();
         let recorder: BoxStage<S> = Box::new(Recorder { into: Arc::clone(&into) });
         let sides = vec![Side::new(tag.name(), recorder)];
-        Ok((Harness::assembled(operator, &[], 0, 1, sides)?, into))
+        Ok((Harness::assembled(operator, states, subtask, parallelism, sides)?, into))
     }
 
     fn assembled<Op: Operator<In = I, Out = O>>(
@@ -230,7 +251,7 @@ impl<I: Data, O: Data> Harness<I, O> {
         self.checkpoint += 1;
         let barrier = Barrier {
             id: self.checkpoint,
-            timestamp: 0,
+            timestamp: kvick_core::time::Millis(0),
             kind: SnapshotKind::Checkpoint,
             base: None,
             alignment: BarrierAlignment::Aligned,
@@ -283,7 +304,7 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         files: file_systems(&BTreeMap::new(), "", &config),
         config: Arc::new(config),
         tmp_dirs: Vec::new(),
-        stdout: StandardOutput::default(),
+        stdout: StandardOutput::to(std::io::sink()),
     };
     TaskContext {
         operator: OperatorIdentity { id: VERTEX, name: "harness".to_string(), uid: None },
@@ -298,10 +319,8 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         control: TaskControl::new(),
         counters: Arc::new(TaskCounters::default()),
         accumulators: Arc::new(AccumulatorRegistry::default()),
+        reports: Reporter::to(channel::<TaskEvent>().0),
+        writers: Arc::clone(WRITERS.get_or_init(SnapshotWriters::start)),
+        waits_at_end: false,
     }
-}
-
-/// An error that a test has no use for.
-pub fn failed(message: &str) -> TaskError {
-    TaskError::failed(message)
 }

@@ -89,7 +89,13 @@ impl<T: Data> Lane<T> {
     }
 
     fn event(&mut self, event: Event) -> TaskResult {
+        if event == Event::EndOfStream {
+            return self.end();
+        }
         self.send()?;
+        if event == Event::EndOfData {
+            self.sender.no_more_records();
+        }
         if self.sender.is_local()? {
             self.sender.send_local(Packet::Event(event))
         } else {
@@ -99,6 +105,7 @@ impl<T: Data> Lane<T> {
 
     fn end(&mut self) -> TaskResult {
         self.send()?;
+        self.sender.no_more_records();
         if self.sender.is_local()? {
             self.sender.send_local(Packet::End)
         } else {
@@ -271,8 +278,7 @@ impl<T: Data, R: Route<T>> Stage<T> for ExchangeWriter<T, R> {
     }
 
     fn end(&mut self) -> TaskResult {
-        self.due = None;
-        self.lanes.0.iter_mut().try_for_each(Lane::end)
+        self.event(Event::EndOfData)
     }
 
     fn close(&mut self) {}

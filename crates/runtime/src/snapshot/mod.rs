@@ -2,7 +2,7 @@
 //!
 //! Owns the format of keyed and operator state in files. Knows nothing of barriers' ways or of who asked for a snapshot.
 //!
-//! Reading order: this file → [`part`] → [`format`] → [`writer`] → [`reader`].
+//! Reading order: this file → [`part`] → [`format`] → [`writer`] → [`writers`] → [`reader`].
 
 mod copy;
 pub mod format;
@@ -11,6 +11,7 @@ mod part;
 pub mod reader;
 mod table;
 pub mod writer;
+pub mod writers;
 
 pub(crate) use copy::copy_part;
 pub use list::restore_list;
@@ -18,6 +19,7 @@ pub use part::{SnapshotPart, WrittenPart};
 pub use reader::StateReader;
 pub(crate) use table::{restore_map_table, restore_table};
 pub use writer::PartWriter;
+pub use writers::{SnapshotJob, SnapshotWriters};
 
 use crate::element::{Barrier, Data, Key, Namespace};
 use crate::state::{KeyedBackend, MapTable, StateError, Table};

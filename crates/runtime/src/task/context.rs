@@ -1,10 +1,11 @@
 //! What a task knows of itself and its job, and where it counts.
 
 use super::control::{TaskControl, lock};
+use super::thread::Reporter;
 use crate::element::{Data, Key};
 use crate::error::TaskResult;
 use crate::key_group::range_of;
-use crate::snapshot::{StateReader, restore_list};
+use crate::snapshot::{SnapshotWriters, StateReader, restore_list};
 use crate::state::{BackendKind, KeyedBackend};
 use crate::stdio::StandardOutput;
 use crate::time::Clock;
@@ -90,6 +91,12 @@ pub struct TaskContext {
     pub counters: Arc<TaskCounters>,
     /// What user code counts.
     pub accumulators: Arc<AccumulatorRegistry>,
+    /// Where it reports.
+    pub reports: Reporter,
+    /// Who writes its snapshots.
+    pub writers: Arc<SnapshotWriters>,
+    /// Whether at the end of its data it waits for a checkpoint that contains it.
+    pub waits_at_end: bool,
 }
 
 impl TaskContext {

@@ -269,7 +269,8 @@ where
         if slices.next().is_some() {
             return self.fire_merged(end, watermark, out);
         }
-        let is_last = Slice::at(&self.panes, first - 1).is_over(lateness, watermark);
+        let slice = Slice::at(&self.panes, first - 1);
+        let is_last = slice.last_window <= end && slice.is_over(lateness, watermark);
         self.fire_single(first, is_last, end, watermark, out)
     }
 

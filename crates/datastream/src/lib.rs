@@ -47,9 +47,7 @@ pub use kvick_runtime::operators::{
 pub use kvick_runtime::side::OutputTag;
 pub use kvick_runtime::sinks::Sink;
 pub use kvick_runtime::task::{Poll, Source, TaskContext as RuntimeContext};
-pub use kvick_runtime::time::{
-    TimestampAssigner, WatermarkGenerator, WatermarkOutput, WatermarkStrategy,
-};
+pub use kvick_runtime::time::{TimestampAssigner, WatermarkGenerator, WatermarkOutput, WatermarkStrategy};
 pub use kvick_runtime::timers::TimeDomain;
 pub use params::{ParamError, Params};
 pub use sink::DataStreamSink;
@@ -69,25 +67,26 @@ pub mod state {
 pub mod window {
     pub use crate::windowed::{AllWindowedStream, CountWindowedStream, SlidingCountWindowedStream};
     pub use kvick_runtime::operators::window::{
-        AggregateFunction, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor, CountTrigger,
-        DeltaEvictor, DeltaTrigger, DynamicEventTimeSessionWindows, DynamicProcessingTimeSessionWindows, Elements,
-        EventTimeSessionWindows, EventTimeTrigger, Evictor, EvictorContext, GlobalWindow, GlobalWindows, Layout,
-        NeverTrigger, Panes, ProcessWindowFunction, ProcessingTimeSessionWindows, ProcessingTimeTrigger,
-        PurgingTrigger, SlidingEventTimeWindows, SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, Trigger,
-        TriggerContext, TriggerResult, TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window,
-        WindowAssigner, WindowContext,
+        AggregateFunction, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,
+        CountTrigger, DeltaEvictor, DeltaTrigger, DynamicEventTimeSessionWindows,
+        DynamicProcessingTimeSessionWindows, Elements, EventTimeSessionWindows, EventTimeTrigger, Evictor,
+        EvictorContext, GlobalWindow, GlobalWindows, Layout, NeverTrigger, Panes, ProcessWindowFunction,
+        ProcessingTimeSessionWindows, ProcessingTimeTrigger, PurgingTrigger, SlidingEventTimeWindows,
+        SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
+        TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext,
     };
 }
 
 /// Everything that most jobs need.
 pub mod prelude {
     pub use crate::state::{
-        ListState, ListStateDescriptor, MapState, MapStateDescriptor, StateAccess, ValueState, ValueStateDescriptor,
+        ListState, ListStateDescriptor, MapState, MapStateDescriptor, StateAccess, ValueState,
+        ValueStateDescriptor,
     };
     pub use crate::window::{AggregateFunction, ProcessWindowFunction, TimeWindow, WindowContext};
     pub use crate::{
-        BoxError, Collector, DataStream, FunctionContext, JobError, KeyedContext, KeyedProcessFunction, KeyedStream,
-        OutputTag, Params, Process, ProcessFunction, RuntimeContext, RuntimeMode, Str, StreamExecutionEnvironment,
-        WatermarkStrategy,
+        BoxError, Collector, DataStream, FunctionContext, JobError, KeyedContext, KeyedProcessFunction,
+        KeyedStream, OutputTag, Params, Process, ProcessFunction, RuntimeContext, RuntimeMode, Str,
+        StreamExecutionEnvironment, WatermarkStrategy,
     };
 }

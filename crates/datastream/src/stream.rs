@@ -3,7 +3,8 @@
 use crate::environment::StreamExecutionEnvironment;
 use crate::execute::JobError;
 use crate::graph::{
-    Chaining, Edge, EdgeWriter, FanOut, Node, NodeKind, SideEdge, boxed, fan_out, scope, side_fan_out, unboxed,
+    Chaining, Edge, EdgeWriter, FanOut, Node, NodeKind, SideEdge, boxed, fan_out, scope, side_fan_out,
+    unboxed,
 };
 use crate::keyed::KeyedStream;
 use crate::sink::DataStreamSink;
@@ -14,7 +15,9 @@ use kvick_runtime::error::BoxError;
 use kvick_runtime::exchange::writer::{ByRecord, ExchangeWriter, OutputPort, ToAll, ToFirst};
 use kvick_runtime::operator::{BoxStage, Chained, Operator, Output};
 use kvick_runtime::operators::window::{CountTrigger, GlobalWindows, PurgingTrigger, WindowAssigner};
-use kvick_runtime::operators::{AssignTimestamps, Filter, FlatMap, Map, ProcessFunction, ProcessOperator, TryMap};
+use kvick_runtime::operators::{
+    AssignTimestamps, Filter, FlatMap, Map, ProcessFunction, ProcessOperator, TryMap,
+};
 use kvick_runtime::partition::{CustomPartitioner, RebalancePartitioner, ShufflePartitioner};
 use kvick_runtime::side::OutputTag;
 use kvick_runtime::sinks::{PrintSink, PrintTarget, Sink, TextFileSink, stage};
@@ -133,12 +136,7 @@ impl<T: Data> DataStream<T> {
         DataStream::from_node(self.env.clone(), self.env.shared.add(node))
     }
 
-    fn consumer(
-        &self,
-        name: &str,
-        kind: NodeKind,
-        fan_out: FanOut,
-    ) -> Node {
+    fn consumer(&self, name: &str, kind: NodeKind, fan_out: FanOut) -> Node {
         Node {
             name: name.to_string(),
             uid: None,

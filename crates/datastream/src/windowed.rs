@@ -7,9 +7,9 @@ use kvick_runtime::element::{Data, Key};
 use kvick_runtime::operator::Output;
 use kvick_runtime::operators::window::{
     AggregateFunction, Aggregated, ApplyEach, ApplyList, CountEvictor, CountTrigger, EmitResult, Evicting,
-    Evictor, FoldList, GlobalWindows, Itself, Layout, Listed, ProcessEach, ProcessList, ProcessWindowFunction,
-    PurgingTrigger, Reduced, ResultOf, SessionOperator, SliceOperator, Trigger, Window, WindowAssigner,
-    WindowContents, WindowEmit, WindowOperator, WindowSettings,
+    Evictor, FoldList, GlobalWindows, Itself, Layout, Listed, ProcessEach, ProcessList,
+    ProcessWindowFunction, PurgingTrigger, Reduced, ResultOf, SessionOperator, SliceOperator, Trigger,
+    Window, WindowAssigner, WindowContents, WindowEmit, WindowOperator, WindowSettings,
 };
 use kvick_runtime::operators::{Reduce, Reducer};
 use kvick_runtime::side::OutputTag;
@@ -165,7 +165,14 @@ impl<T, W: Window> Eviction<T, W> for NoEvictor {
             return input.transform_in_mode("Window", move |mode| {
                 let (key, domain) = (spec.key.clone(), spec.assigner.time_domain());
                 let (contents, emit) = (contents.clone(), emit.clone());
-                SliceOperator::<T, K, F, W, C, M>::new(key, contents, emit, panes, domain, spec.settings(mode))
+                SliceOperator::<T, K, F, W, C, M>::new(
+                    key,
+                    contents,
+                    emit,
+                    panes,
+                    domain,
+                    spec.settings(mode),
+                )
             });
         }
         if Tr::IS_DEFAULT && A::LAYOUT == Layout::Sessions {
@@ -275,7 +282,10 @@ where
 
     /// Which records windows leave out when they fire. All records of a window are kept for it, and a window that overlaps
     /// others keeps its own copies.
-    pub fn evictor<E2: Evictor<T, A::Window>>(self, evictor: E2) -> WindowedStream<T, K, F, A, Tr, Evict<E2>> {
+    pub fn evictor<E2: Evictor<T, A::Window>>(
+        self,
+        evictor: E2,
+    ) -> WindowedStream<T, K, F, A, Tr, Evict<E2>> {
         let WindowedStream { input, spec, single, types, .. } = self;
         WindowedStream { input, spec, evictor: Evict(evictor), single, types }
     }
@@ -372,10 +382,7 @@ where
     }
 
     /// Gives all records of a window to a function with a life cycle and state.
-    pub fn process<O: Data>(
-        self,
-        function: impl ProcessWindowFunction<T, O, K, A::Window>,
-    ) -> DataStream<O> {
+    pub fn process<O: Data>(self, function: impl ProcessWindowFunction<T, O, K, A::Window>) -> DataStream<O> {
         self.build(Listed::new(), ProcessList::new(function))
     }
 

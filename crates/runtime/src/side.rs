@@ -71,7 +71,12 @@ fn take_batch<U: Send + 'static>(batch: &mut SideBatch) -> SideBatch {
 
 impl SideBuffer {
     pub fn new<U: Send + 'static>(tag: &OutputTag<U>) -> SideBuffer {
-        SideBuffer { tag: tag.name.clone(), batch: Box::new(Batch::<U>::new()), len: 0, take: take_batch::<U> }
+        SideBuffer {
+            tag: tag.name.clone(),
+            batch: Box::new(Batch::<U>::new()),
+            len: 0,
+            take: take_batch::<U>,
+        }
     }
 
     pub fn is(&self, name: &str) -> bool {
@@ -221,9 +226,8 @@ impl<T> Stage<T> for Sided<T> {
     }
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
-        let sides = self.sides().try_fold(None, |next, side| {
-            TaskResult::Ok(earlier(next, side.tick(now)?))
-        })?;
+        let sides =
+            self.sides().try_fold(None, |next, side| TaskResult::Ok(earlier(next, side.tick(now)?)))?;
         Ok(earlier(sides, self.main.tick(now)?))
     }
 

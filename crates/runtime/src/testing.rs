@@ -5,13 +5,13 @@ use crate::element::{Barrier, Batch, Data, Event};
 use crate::error::TaskResult;
 use crate::operator::{BoxStage, Chained, Operator, Stage};
 use crate::side::{OutputTag, Side, Sided};
-use crate::snapshot::{OperatorSnapshot, SnapshotWriters};
 use crate::snapshot::writer::SnapshotFile;
+use crate::snapshot::{OperatorSnapshot, SnapshotWriters};
 use crate::state::{BackendKind, StateError};
 use crate::stdio::StandardOutput;
 use crate::task::{
-    AccumulatorRegistry, JobInfo, OperatorIdentity, Reporter, TaskContext, TaskControl, TaskCounters, TaskEvent,
-    file_systems, lock,
+    AccumulatorRegistry, JobInfo, OperatorIdentity, Reporter, TaskContext, TaskControl, TaskCounters,
+    TaskEvent, file_systems, lock,
 };
 use crate::time::Clock;
 use kvick_core::checkpoint::{

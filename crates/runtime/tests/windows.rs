@@ -131,8 +131,7 @@ impl Gaps {
             match step {
                 Step::Record(key, at) => {
                     let (mut start, mut end) = (*at, at + (self.gap)(*key));
-                    let touches =
-                        |s: &(u8, i64, i64, Vec<u64>)| s.0 == *key && s.1 <= end && s.2 >= start;
+                    let touches = |s: &(u8, i64, i64, Vec<u64>)| s.0 == *key && s.1 <= end && s.2 >= start;
                     let (joined, others): (Vec<_>, Vec<_>) = sessions.drain(..).partition(touches);
                     sessions = others;
                     let mut all = vec![number];
@@ -203,9 +202,14 @@ where
                 let count = subtasks.len() % 3 + 1;
                 subtasks.clear();
                 for index in 0..count {
-                    let (mut subtask, side) =
-                        Harness::restored_with_side_output(make(), &late, &states, index as u32, count as u32)
-                            .unwrap();
+                    let (mut subtask, side) = Harness::restored_with_side_output(
+                        make(),
+                        &late,
+                        &states,
+                        index as u32,
+                        count as u32,
+                    )
+                    .unwrap();
                     // What fired before must not fire again when the last watermark comes once more.
                     watermark.iter().for_each(|to| subtask.watermark(*to).unwrap());
                     subtasks.push(subtask);
@@ -272,7 +276,8 @@ impl AggregateFunction<Record> for Gather {
     }
 }
 
-type Gathered = ApplyEach<ResultOf<Record, Gather>, fn(&u8, &TimeWindow, Vec<u64>, &mut Output<Fired>), Fired>;
+type Gathered =
+    ApplyEach<ResultOf<Record, Gather>, fn(&u8, &TimeWindow, Vec<u64>, &mut Output<Fired>), Fired>;
 
 fn gathered() -> Gathered {
     ApplyEach::new(ResultOf::new(Gather), |key, window, all, out| {
@@ -360,7 +365,21 @@ proptest! {
 fn sessions(gap: u64, lateness: i64) -> Gaps {
     // A function pointer cannot hold the gap.
     let gaps: [fn(u8) -> i64; 15] = [
-        |_| 0, |_| 1, |_| 2, |_| 3, |_| 4, |_| 5, |_| 6, |_| 7, |_| 8, |_| 9, |_| 10, |_| 11, |_| 12, |_| 13, |_| 14,
+        |_| 0,
+        |_| 1,
+        |_| 2,
+        |_| 3,
+        |_| 4,
+        |_| 5,
+        |_| 6,
+        |_| 7,
+        |_| 8,
+        |_| 9,
+        |_| 10,
+        |_| 11,
+        |_| 12,
+        |_| 13,
+        |_| 14,
     ];
     Gaps { gap: gaps[gap as usize], lateness }
 }
@@ -371,7 +390,12 @@ fn windows_of_processing_time_fire_when_their_last_millisecond_is_over() -> Task
     let add = Reduced(Reduce(|a: Record, b: Record| (a.0, a.1 + b.1)));
     let domain = TimeDomain::ProcessingTime;
     let operator = SliceOperator::<Record, u8, _, TimeWindow, _, _>::new(
-        key, add, EmitResult(Itself), panes, domain, settings(0),
+        key,
+        add,
+        EmitResult(Itself),
+        panes,
+        domain,
+        settings(0),
     );
     let mut harness = Harness::open(operator)?;
     harness.set_processing_time(7)?;
@@ -383,10 +407,7 @@ fn windows_of_processing_time_fire_when_their_last_millisecond_is_over() -> Task
     assert_eq!(harness.take(), [Emitted::Record((1, 15), Some(9))]);
     harness.process_unstamped((1, 1))?;
     harness.set_processing_time(40)?;
-    assert_eq!(
-        harness.take(),
-        [Emitted::Record((1, 16), Some(14)), Emitted::Record((1, 1), Some(19))]
-    );
+    assert_eq!(harness.take(), [Emitted::Record((1, 16), Some(14)), Emitted::Record((1, 1), Some(19))]);
     Ok(())
 }
 
@@ -413,7 +434,12 @@ fn continuous_triggers_fire_in_between_and_at_the_end_of_a_window() -> TaskResul
 fn an_event_time_window_refuses_records_without_timestamps_in_words() {
     let panes = Panes { size: 10, slide: 10, offset: 0 };
     let operator = SliceOperator::<Record, u8, _, TimeWindow, _, _>::new(
-        key, Listed::new(), ApplyList::new(list), panes, TimeDomain::EventTime, settings(0),
+        key,
+        Listed::new(),
+        ApplyList::new(list),
+        panes,
+        TimeDomain::EventTime,
+        settings(0),
     );
     let error = Harness::open(operator).unwrap().process_unstamped((1, 1)).unwrap_err().to_string();
     assert!(error.contains("assign_timestamps_and_watermarks"), "{error}");

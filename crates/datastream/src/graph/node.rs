@@ -4,8 +4,8 @@
 //! were written where the type was known.
 
 use kvick_core::graph::{Partitioning, RuntimeMode};
-use kvick_runtime::exchange::writer::OutputPort;
 use kvick_runtime::element::Data;
+use kvick_runtime::exchange::writer::OutputPort;
 use kvick_runtime::operator::{BoxStage, Fanout, Scoped};
 use kvick_runtime::side::{Side, Sided};
 use kvick_runtime::task::{Head, OperatorIdentity, Task};

@@ -75,14 +75,7 @@ where
     M: WindowEmit<K, A::Window, C::Kept>,
 {
     /// Windows over a stream that is keyed by `key`.
-    pub fn new(
-        key: F,
-        assigner: A,
-        trigger: Tr,
-        contents: C,
-        emit: M,
-        settings: WindowSettings<T>,
-    ) -> Self {
+    pub fn new(key: F, assigner: A, trigger: Tr, contents: C, emit: M, settings: WindowSettings<T>) -> Self {
         let (windows, changes) = (Vec::new(), Vec::new());
         WindowOperator { key, assigner, trigger, contents, emit, settings, opened: None, windows, changes }
     }
@@ -128,8 +121,8 @@ where
     }
 
     fn late(&mut self, record: T, timestamp: i64, watermark: i64, out: &mut Output<M::Output>) {
-        let is_late = self.is_event_time()
-            && timestamp.saturating_add(self.settings.allowed_lateness) <= watermark;
+        let is_late =
+            self.is_event_time() && timestamp.saturating_add(self.settings.allowed_lateness) <= watermark;
         if let (Some(tag), true) = (&self.settings.late_output, is_late) {
             out.set_timestamp(Some(timestamp));
             out.emit_to(tag, record);

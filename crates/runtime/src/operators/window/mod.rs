@@ -23,8 +23,8 @@ pub use assigner::{
 };
 pub use contents::{AggregateFunction, Aggregated, Elements, Listed, Reduced, WindowContents};
 pub use emit::{
-    ApplyEach, ApplyList, EmitResult, Evicting, Finish, FireContext, FoldList, Itself, ProcessEach, ProcessList,
-    ProcessWindowFunction, ResultOf, WindowContext, WindowEmit,
+    ApplyEach, ApplyList, EmitResult, Evicting, Finish, FireContext, FoldList, Itself, ProcessEach,
+    ProcessList, ProcessWindowFunction, ResultOf, WindowContext, WindowEmit,
 };
 pub use evictor::{CountEvictor, DeltaEvictor, Evictor, EvictorContext, TimeEvictor};
 pub use general::WindowOperator;
@@ -32,8 +32,9 @@ pub use sessions::SessionOperator;
 pub use slices::SliceOperator;
 pub use span::{GlobalWindow, TimeWindow, Window};
 pub use trigger::{
-    ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountTrigger, DeltaTrigger, EventTimeTrigger,
-    NeverTrigger, ProcessingTimeTrigger, PurgingTrigger, Trigger, TriggerContext, TriggerResult,
+    ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountTrigger, DeltaTrigger,
+    EventTimeTrigger, NeverTrigger, ProcessingTimeTrigger, PurgingTrigger, Trigger, TriggerContext,
+    TriggerResult,
 };
 
 pub(crate) use crate::element::NO_TIMESTAMP;

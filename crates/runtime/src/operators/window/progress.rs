@@ -101,10 +101,8 @@ mod tests {
 
     #[test]
     fn groups_that_come_from_different_subtasks_keep_their_own_progress_until_the_watermark_passes_it() {
-        let parts = [
-            Reached { start: 0, end: 64, watermark: 100 },
-            Reached { start: 64, end: 128, watermark: 150 },
-        ];
+        let parts =
+            [Reached { start: 0, end: 64, watermark: 100 }, Reached { start: 64, end: 128, watermark: 150 }];
         let mut progress = Progress::of_parts(KeyGroups { start: 32, end: 96 }, &parts);
         assert_eq!((progress.of_group(40), progress.of_group(90)), (100, 150));
         assert_eq!(progress.slowest(), 100);

@@ -147,7 +147,9 @@ where
         let lateness = self.lateness();
         let Some(opened) = &mut self.opened else { return Err(not_open()) };
         let (watermark, now) = (opened.watermark, opened.clock.now());
-        let Some(session) = opened.table.get(&key, &())?.and_then(|all| all.get(index)) else { return Ok(()) };
+        let Some(session) = opened.table.get(&key, &())?.and_then(|all| all.get(index)) else {
+            return Ok(());
+        };
         let at = session.due(lateness);
         let mut context = FireContext { states: &mut opened.states, watermark, now };
         emit_session(&mut self.emit, &key, session, &mut context, out)?;

@@ -38,8 +38,7 @@ impl Slice {
     /// The slice that a timestamp lies in.
     fn at(panes: &Panes, timestamp: i64) -> Slice {
         let base = panes.last_start(timestamp);
-        let (cut, next) =
-            (base.saturating_add(panes.size % panes.slide), base.saturating_add(panes.slide));
+        let (cut, next) = (base.saturating_add(panes.size % panes.slide), base.saturating_add(panes.slide));
         let (start, end) = if timestamp < cut { (base, cut) } else { (cut, next) };
         let first_start = panes.last_start(end.saturating_sub(panes.size).saturating_add(panes.slide - 1));
         let first_window = first_start.saturating_add(panes.size);
@@ -264,7 +263,8 @@ where
     fn fire(&mut self, end: i64, watermark: i64, out: &mut Output<M::Output>) -> TaskResult {
         let lateness = self.lateness();
         let Some(opened) = &mut self.opened else { return Err(not_open()) };
-        let mut slices = opened.slices.range(end.saturating_sub(self.panes.size - 1)..=end).map(|(end, _)| *end);
+        let mut slices =
+            opened.slices.range(end.saturating_sub(self.panes.size - 1)..=end).map(|(end, _)| *end);
         let Some(first) = slices.next() else { return Ok(()) };
         if slices.next().is_some() {
             return self.fire_merged(end, watermark, out);

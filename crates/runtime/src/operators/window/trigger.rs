@@ -243,14 +243,7 @@ pub struct NeverTrigger;
 impl<T, W: Window> Trigger<T, W> for NeverTrigger {
     type State = ();
 
-    fn on_element(
-        &mut self,
-        _: &T,
-        _: i64,
-        _: &W,
-        (): &mut (),
-        _: &mut TriggerContext<'_>,
-    ) -> TriggerResult {
+    fn on_element(&mut self, _: &T, _: i64, _: &W, (): &mut (), _: &mut TriggerContext<'_>) -> TriggerResult {
         TriggerResult::Continue
     }
 }

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod checkpoints;
 pub mod clock;
 pub mod cluster;
 pub mod driver;
@@ -16,6 +17,7 @@ pub mod ha;
 pub mod handle;
 pub mod input;
 pub mod launch;
+pub mod operations;
 pub mod program;
 pub mod rest;
 pub mod server;

@@ -66,8 +66,7 @@ impl Settings {
             ApplicationMode::Application { .. } => MasterMode::Application,
         };
         Ok(MasterSettings {
-            // The workers of this version do not take part in checkpoints.
-            checkpoints: false,
+            checkpoints: true,
             mode,
             resources: ResourceSettings::from_config(&self.config, self.spec.executor.slots)?,
             heartbeat_interval: self.config.get(&options::HEARTBEAT_INTERVAL)?.into(),

@@ -4,7 +4,8 @@
 //! records between chains. Knows its host (whoever spawned the program) by a Unix socket, other workers by TCP, and
 //! nothing of application masters or YARN.
 //!
-//! Reading order: [`element`] → [`operator`] → [`task`] → [`exchange`] → [`task_host`] → [`worker`], [`embedded`].
+//! Reading order: [`element`] → [`operator`] → [`state`] → [`snapshot`] → [`task`] → [`exchange`] → [`task_host`] → [`worker`],
+//! [`embedded`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -22,11 +23,16 @@ pub mod operators;
 pub mod options;
 pub mod partition;
 pub mod program;
+pub mod side;
 pub mod sinks;
+pub mod snapshot;
 pub mod sources;
 pub mod state;
 pub mod stdio;
 pub mod task;
 pub mod task_host;
+pub mod testing;
 pub mod text;
+pub mod time;
+pub mod timers;
 pub mod worker;

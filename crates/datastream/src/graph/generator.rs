@@ -2,7 +2,7 @@
 //! identifies vertices, and composes the code of each chain.
 
 use super::ids;
-use super::node::{Chaining, Erased, Node, NodeKind, StreamGraph};
+use super::node::{Chaining, Edge, Erased, Node, NodeKind, SideEdge, StreamGraph};
 use crate::execute::JobError;
 use kvick_core::config::Configuration;
 use kvick_core::graph::{
@@ -12,7 +12,7 @@ use kvick_core::ids::VertexId;
 use kvick_runtime::exchange::writer::OutputPort;
 use kvick_runtime::key_group::default_max_parallelism;
 use kvick_runtime::program::{Program, TaskFactory};
-use kvick_runtime::task::{InputTask, Task};
+use kvick_runtime::task::{InputTask, OperatorIdentity, Task};
 use std::collections::BTreeMap;
 
 /// What holds for operators that do not say otherwise.
@@ -252,25 +252,34 @@ fn ids_of(nodes: &[Node]) -> Vec<VertexId> {
 
 /// A node of a chain with all that follows it in the same task.
 struct Link {
+    identity: OperatorIdentity,
     node: Node,
     next: Vec<Link>,
-    /// Edges out of the task: output index, partitioning, writer.
-    outputs: Vec<(u32, Partitioning, super::EdgeWriter)>,
+    /// The edges out of the task that start at the node.
+    outputs: Vec<Exit>,
+}
+
+/// An edge out of a task.
+#[derive(Clone)]
+struct Exit {
+    from: usize,
+    output: u32,
+    partitioning: Partitioning,
+    edge: Edge,
 }
 
 fn factories(graph: StreamGraph, plan: &Plan) -> BTreeMap<VertexId, TaskFactory> {
-    let writers: Vec<(usize, u32, Partitioning, super::EdgeWriter)> = plan
-        .cuts
-        .iter()
-        .map(|cut| {
-            let edge = &graph.nodes[cut.to].inputs[cut.input];
-            (cut.from, cut.output, cut.partitioning, edge.writer.clone())
-        })
-        .collect();
+    let exit = |cut: &Cut| Exit {
+        from: cut.from,
+        output: cut.output,
+        partitioning: cut.partitioning,
+        edge: graph.nodes[cut.to].inputs[cut.input].clone(),
+    };
+    let exits: Vec<Exit> = plan.cuts.iter().map(exit).collect();
     let mut nodes: Vec<Option<Node>> = graph.nodes.into_iter().map(Some).collect();
     let mut all = BTreeMap::new();
     for head in &plan.heads {
-        if let Some(link) = link(*head, plan, &writers, &mut nodes) {
+        if let Some(link) = link(*head, plan, &exits, &mut nodes) {
             let mode = plan.mode;
             let factory: TaskFactory = Box::new(move |ports| task(&link, mode, ports));
             all.insert(plan.ids[*head], factory);
@@ -279,18 +288,12 @@ fn factories(graph: StreamGraph, plan: &Plan) -> BTreeMap<VertexId, TaskFactory>
     all
 }
 
-fn link(
-    index: usize,
-    plan: &Plan,
-    writers: &[(usize, u32, Partitioning, super::EdgeWriter)],
-    nodes: &mut [Option<Node>],
-) -> Option<Link> {
+fn link(index: usize, plan: &Plan, exits: &[Exit], nodes: &mut [Option<Node>]) -> Option<Link> {
     let node = nodes[index].take()?;
-    let next = plan.chained[index].iter().filter_map(|n| link(*n, plan, writers, nodes)).collect();
-    let own = writers.iter().filter(|(from, ..)| *from == index);
-    let outputs =
-        own.map(|(_, output, partitioning, writer)| (*output, *partitioning, writer.clone())).collect();
-    Some(Link { node, next, outputs })
+    let next = plan.chained[index].iter().filter_map(|n| link(*n, plan, exits, nodes)).collect();
+    let outputs = exits.iter().filter(|exit| exit.from == index).cloned().collect();
+    let (id, name, uid) = (plan.ids[index], node.display_name(), node.uid.clone());
+    Some(Link { identity: OperatorIdentity { id, name, uid }, node, next, outputs })
 }
 
 fn task(link: &Link, mode: RuntimeMode, ports: Vec<OutputPort>) -> Box<dyn Task> {
@@ -302,21 +305,34 @@ fn task(link: &Link, mode: RuntimeMode, ports: Vec<OutputPort>) -> Box<dyn Task>
 }
 
 fn stage(link: &Link, mode: RuntimeMode, ports: &mut [Option<OutputPort>]) -> Erased {
-    match &link.node.kind {
+    let stage = match &link.node.kind {
         NodeKind::Operator(chain) => chain(mode, behind(link, mode, ports)),
         NodeKind::Sink(make) => make(),
         NodeKind::Source(_) => unreachable!("a source has no input, so it is never chained behind anything"),
-    }
+    };
+    (link.node.scope)(link.identity.clone(), stage)
 }
 
-/// One stage for everything that consumes what a node emits.
+/// One stage for everything that consumes what a node emits: its main output, and its side outputs by tag.
 fn behind(link: &Link, mode: RuntimeMode, ports: &mut [Option<OutputPort>]) -> Erased {
-    let mut consumers: Vec<Erased> = link.next.iter().map(|next| stage(next, mode, ports)).collect();
-    for (output, partitioning, writer) in &link.outputs {
+    let mut consumers: Vec<(Option<&SideEdge>, Erased)> = Vec::new();
+    for next in &link.next {
+        let side = next.node.inputs.first().and_then(|edge| edge.side.as_ref());
+        consumers.push((side, stage(next, mode, ports)));
+    }
+    for Exit { output, partitioning, edge, .. } in &link.outputs {
         if let Some(port) = ports.get_mut(*output as usize).and_then(Option::take) {
-            let mut writer = writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            consumers.push(writer(*partitioning, mode, port));
+            let mut writer = edge.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            consumers.push((edge.side.as_ref(), writer(*partitioning, mode, port)));
         }
     }
-    (link.node.fan_out)(consumers)
+    let (mut main, mut sides) = (Vec::new(), BTreeMap::<&str, (&SideEdge, Vec<Erased>)>::new());
+    for (side, consumer) in consumers {
+        match side {
+            None => main.push(consumer),
+            Some(side) => sides.entry(&side.tag).or_insert((side, Vec::new())).1.push(consumer),
+        }
+    }
+    let sides = sides.into_iter().map(|(tag, (side, stages))| (side.fan_out)(tag, stages)).collect();
+    (link.node.fan_out)(main, sides)
 }

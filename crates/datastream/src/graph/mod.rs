@@ -5,4 +5,7 @@ mod ids;
 mod node;
 
 pub(crate) use generator::{Defaults, generate};
-pub(crate) use node::{Chaining, Edge, EdgeWriter, Erased, Node, NodeKind, StreamGraph, boxed, unboxed};
+pub(crate) use node::{
+    Chaining, Edge, EdgeWriter, FanOut, Node, NodeKind, SideEdge, StreamGraph, boxed, fan_out, scope,
+    side_fan_out, unboxed,
+};

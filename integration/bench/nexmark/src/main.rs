@@ -1,5 +1,9 @@
 //! The command line: makes the input, computes what results must be, checks what was written, and measures everything.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod measure;
+
 use anyhow::{Context, Result};
 use clap::Parser;
 use nexmark::query::{Query, named};
@@ -38,6 +42,8 @@ enum Command {
         /// The directory of the result.
         output: PathBuf,
     },
+    /// Checks and times every query on Kvick, Flink and Renoir, and prints the tables.
+    Measure(measure::Options),
 }
 
 fn query(name: &str) -> Result<&'static Query> {
@@ -58,5 +64,6 @@ fn main() -> Result<()> {
             println!("{name}: {} rows, as expected", expected.len());
             Ok(())
         }
+        Command::Measure(options) => measure::measure(options),
     }
 }

@@ -1,7 +1,7 @@
 //! The entry to everything: where streams begin, and where a job is executed.
 
 use crate::execute::{self, JobClient, JobError};
-use crate::graph::{Chaining, Defaults, Node, NodeKind, StreamGraph, boxed, generate, unboxed};
+use crate::graph::{Chaining, Defaults, Node, NodeKind, StreamGraph, boxed, generate, scope, unboxed};
 use crate::session::{self, session};
 use crate::stream::DataStream;
 use kvick_core::config::Configuration;
@@ -151,6 +151,7 @@ impl StreamExecutionEnvironment {
             slot_sharing_group: None,
             chaining: Chaining::Always,
             bounded,
+            scope: scope::<S::Out>,
             fan_out: fan_out::<S::Out>(),
             head: Box::new(|stage| OneInput::boxed(unboxed::<S::Out>(stage))),
         };

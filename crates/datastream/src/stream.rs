@@ -2,7 +2,7 @@
 
 use crate::environment::{StreamExecutionEnvironment, fan_out};
 use crate::execute::JobError;
-use crate::graph::{Chaining, Edge, EdgeWriter, Node, NodeKind, boxed, unboxed};
+use crate::graph::{Chaining, Edge, EdgeWriter, Node, NodeKind, boxed, scope, unboxed};
 use crate::keyed::KeyedStream;
 use crate::sink::DataStreamSink;
 use kvick_core::graph::Partitioning;
@@ -142,6 +142,7 @@ impl<T: Data> DataStream<T> {
             slot_sharing_group: None,
             chaining: Chaining::Always,
             bounded: true,
+            scope: scope::<T>,
             fan_out,
             head: Box::new(|stage| OneInput::boxed(unboxed::<T>(stage))),
         }

@@ -2,17 +2,26 @@
 //!
 //! Owns no behaviour beyond keeping records and timestamps of a batch in step.
 
+use kvick_core::checkpoint::{BarrierAlignment, SnapshotKind, SnapshotTarget, TriggerCheckpoint};
+use kvick_core::time::Millis;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-/// A type that records may have: cloned for broadcast, written and read between workers.
-pub trait Data: Clone + Send + Serialize + serde::de::DeserializeOwned + 'static {}
+/// A type that records and state may have: cloned for broadcast, written and read between workers, shared with the thread
+/// that writes a snapshot.
+pub trait Data: Clone + Send + Sync + Serialize + serde::de::DeserializeOwned + 'static {}
 
-impl<T: Clone + Send + Serialize + serde::de::DeserializeOwned + 'static> Data for T {}
+impl<T: Clone + Send + Sync + Serialize + serde::de::DeserializeOwned + 'static> Data for T {}
 
 /// A type by which streams can be keyed.
 pub trait Key: Data + Eq {}
 
 impl<T: Data + Eq> Key for T {}
+
+/// What divides the state of one key: a window, the key of a map, or `()` where nothing does.
+pub trait Namespace: Data + Eq + Ord {}
+
+impl<T: Data + Eq + Ord> Namespace for T {}
 
 /// How many records an operator gathers before it hands them on.
 pub const BATCH_SIZE: usize = 512;
@@ -69,30 +78,40 @@ impl<T> Default for Batch<T> {
     }
 }
 
-/// What a barrier is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BarrierKind {
-    /// A periodic checkpoint.
-    Checkpoint,
-    /// A savepoint; the job goes on.
-    Savepoint,
-    /// The last savepoint of a job that stops.
-    Stop,
-}
-
-/// A checkpoint barrier: what came before it belongs to the checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckpointBarrier {
+/// A checkpoint barrier: what came before it belongs to the checkpoint. It carries the whole order, so that tasks behind
+/// the first ones need not be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Barrier {
     /// The checkpoint's number.
     pub id: u64,
-    /// When it was triggered, in epoch milliseconds.
-    pub timestamp: i64,
+    /// When it was triggered.
+    pub timestamp: Millis,
     /// What it is for.
-    pub kind: BarrierKind,
+    pub kind: SnapshotKind,
+    /// The completed checkpoint whose shared files it may refer to.
+    pub base: Option<u64>,
+    /// How it treats the records before it.
+    pub alignment: BarrierAlignment,
+    /// Where state goes.
+    pub target: SnapshotTarget,
+}
+
+impl From<TriggerCheckpoint> for Barrier {
+    fn from(order: TriggerCheckpoint) -> Barrier {
+        let TriggerCheckpoint { checkpoint, timestamp, kind, base, alignment, target } = order;
+        Barrier { id: checkpoint, timestamp, kind, base, alignment, target }
+    }
+}
+
+impl From<Barrier> for TriggerCheckpoint {
+    fn from(barrier: Barrier) -> TriggerCheckpoint {
+        let Barrier { id, timestamp, kind, base, alignment, target } = barrier;
+        TriggerCheckpoint { checkpoint: id, timestamp, kind, base, alignment, target }
+    }
 }
 
 /// What travels between batches and is the same for every type of record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// No record with an earlier or equal event time follows, in epoch milliseconds.
     Watermark(i64),
@@ -101,7 +120,31 @@ pub enum Event {
     /// It has again.
     Active,
     /// A checkpoint barrier.
-    Barrier(CheckpointBarrier),
+    #[serde(with = "barrier_text")]
+    Barrier(Arc<Barrier>),
+    /// The job is drained: the end of the data follows, and then the barrier of its last savepoint.
+    Drain,
+    /// No record follows; barriers may, until the producer finishes. Operators hear of it by their own `end`.
+    EndOfData,
+    /// The producer finishes: nothing follows at all. It reaches the consumer as the end of the channel.
+    EndOfStream,
+}
+
+/// Barriers cross the wire as JSON: their parts are tagged by name, which compact formats cannot read.
+mod barrier_text {
+    use super::{Arc, Barrier, TriggerCheckpoint};
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(barrier: &Arc<Barrier>, to: S) -> Result<S::Ok, S::Error> {
+        let order = TriggerCheckpoint::from(Barrier::clone(barrier));
+        to.serialize_str(&serde_json::to_string(&order).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Barrier>, D::Error> {
+        let text = String::deserialize(from)?;
+        let order: TriggerCheckpoint = serde_json::from_str(&text).map_err(de::Error::custom)?;
+        Ok(Arc::new(order.into()))
+    }
 }
 
 /// Anything that flows through a stream of records of type `T`.

@@ -4,7 +4,7 @@
 
 use crate::exchange::Exchanges;
 use crate::program::Program;
-use crate::task::{JobInfo, TaskEvent};
+use crate::task::{JobInfo, Reporter, TaskEvent};
 use crate::task_host::TaskHost;
 use kvick_core::accumulator::{Accumulators, merge_into};
 use kvick_core::failure::Failure;
@@ -45,12 +45,12 @@ pub fn run(job: JobInfo, program: Program, cancel: &CancelHandle) -> JobResult {
     let deployments = deployments(&program.graph);
     let mut open: BTreeSet<ExecutionId> = deployments.iter().map(|d| d.execution).collect();
     let (sender, events) = channel::<TaskEvent>();
-    let mut host = TaskHost::new(job, program, Exchanges::local(ADDRESS), sender);
+    let mut host = TaskHost::new(job, program, Exchanges::local(ADDRESS), Reporter::to(sender));
     deployments.into_iter().for_each(|deployment| host.deploy(deployment));
     let mut run = Run::default();
     while !open.is_empty() {
         match events.recv_timeout(Duration::from_millis(50)) {
-            Ok(TaskEvent(report)) if report.state.is_terminal() => {
+            Ok(TaskEvent::State(report)) if report.state.is_terminal() => {
                 open.remove(&report.execution);
                 host.ended(report.execution);
                 run.task_ended(report, &host);
@@ -77,7 +77,7 @@ struct Run {
 }
 
 impl Run {
-    fn task_ended(&mut self, report: TaskReport, host: &TaskHost<TaskEvent>) {
+    fn task_ended(&mut self, report: TaskReport, host: &TaskHost) {
         merge_into(&mut self.accumulators, &report.accumulators);
         if report.state == TaskState::Failed && self.failure.is_none() && !self.canceled {
             self.failure = report.failure;
@@ -85,7 +85,7 @@ impl Run {
         }
     }
 
-    fn look_at(&mut self, cancel: &CancelHandle, host: &TaskHost<TaskEvent>) {
+    fn look_at(&mut self, cancel: &CancelHandle, host: &TaskHost) {
         if cancel.is_canceled() && !self.canceled {
             self.canceled = true;
             host.cancel_all();

@@ -4,7 +4,8 @@
 //! records between chains. Knows its host (whoever spawned the program) by a Unix socket, other workers by TCP, and
 //! nothing of application masters or YARN.
 //!
-//! Reading order: [`element`] → [`operator`] → [`task`] → [`exchange`] → [`task_host`] → [`worker`], [`embedded`].
+//! Reading order: [`element`] → [`operator`] → [`state`] → [`snapshot`] → [`task`] → [`exchange`] → [`task_host`] → [`worker`],
+//! [`embedded`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -23,10 +24,12 @@ pub mod options;
 pub mod partition;
 pub mod program;
 pub mod sinks;
+pub mod snapshot;
 pub mod sources;
 pub mod state;
 pub mod stdio;
 pub mod task;
 pub mod task_host;
 pub mod text;
+pub mod time;
 pub mod worker;

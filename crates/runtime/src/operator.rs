@@ -4,9 +4,10 @@
 //! an operator together with everything chained behind it, with the types of all but its input erased: one dynamic call
 //! per batch and operator. Buffers between operators are reused.
 
-use crate::element::{BATCH_SIZE, Batch, CheckpointBarrier, Event};
+use crate::element::{BATCH_SIZE, Batch, Event};
 use crate::error::{TaskError, TaskResult};
-use crate::task::TaskContext;
+use crate::snapshot::OperatorSnapshot;
+use crate::task::{OperatorIdentity, TaskContext};
 use std::time::Instant;
 
 /// Whatever takes the elements of a stream inside a task: a chained operator, an exchange, several of these.
@@ -21,11 +22,24 @@ pub trait Stage<T>: Send {
     /// # Errors
     /// Whatever an operator fails with, or [`TaskError::Canceled`].
     fn batch(&mut self, batch: &mut Batch<T>) -> TaskResult;
-    /// Takes an event, after all records that came before it.
+    /// Takes a watermark or a change of idleness, after all records that came before it. Barriers come by
+    /// [`Stage::snapshot`].
     ///
     /// # Errors
     /// As [`Stage::batch`].
     fn event(&mut self, event: Event) -> TaskResult;
+    /// A barrier arrived: takes the snapshot of every operator in order, each before what is behind it.
+    ///
+    /// # Errors
+    /// Whatever keeps state from being handed over, or as [`Stage::batch`].
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult;
+    /// A checkpoint is durable, and with it all before it.
+    ///
+    /// # Errors
+    /// Whatever committing fails with, or as [`Stage::batch`].
+    fn checkpoint_complete(&mut self, checkpoint: u64) -> TaskResult;
+    /// A checkpoint will not come to be; what was prepared for it belongs to the next one.
+    fn checkpoint_aborted(&mut self, checkpoint: u64);
     /// Runs what is due and tells when it wants to be called next.
     ///
     /// # Errors
@@ -72,13 +86,25 @@ pub trait Operator: Send + 'static {
         out.event(Event::Watermark(watermark))
     }
 
-    /// A barrier arrived: everything before it has been processed, nothing after it. It is passed on afterwards.
+    /// A barrier arrived: everything before it has been processed, nothing after it. The state is handed over as shared
+    /// segments and serialised later, in another thread: this must be quick. The barrier is passed on afterwards.
     ///
     /// # Errors
-    /// Whatever keeps the state from being snapshotted.
-    fn barrier(&mut self, _barrier: &CheckpointBarrier) -> TaskResult {
+    /// Whatever keeps the state from being handed over.
+    fn snapshot(&mut self, _snapshot: &mut OperatorSnapshot) -> TaskResult {
         Ok(())
     }
+
+    /// A checkpoint is durable: what was prepared for it, and for all before it, is to be committed.
+    ///
+    /// # Errors
+    /// Whatever committing fails with.
+    fn checkpoint_complete(&mut self, _checkpoint: u64, _out: &mut Output<Self::Out>) -> TaskResult {
+        Ok(())
+    }
+
+    /// A checkpoint will not come to be; what was prepared for it belongs to the next one.
+    fn checkpoint_aborted(&mut self, _checkpoint: u64) {}
 
     /// Fires the processing-time timers that are due and tells the next one.
     ///
@@ -219,12 +245,25 @@ impl<O: Operator> Stage<O::In> for Chained<O> {
                 self.operator.watermark(watermark, &mut self.output)?;
                 self.output.flush()
             }
-            Event::Barrier(barrier) => {
-                self.operator.barrier(&barrier)?;
-                self.output.event(event)
-            }
-            Event::Idle | Event::Active => self.output.event(event),
+            _ => self.output.event(event),
         }
+    }
+
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        self.operator.snapshot(snapshot)?;
+        self.output.flush()?;
+        self.output.next.snapshot(snapshot)
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: u64) -> TaskResult {
+        self.operator.checkpoint_complete(checkpoint, &mut self.output)?;
+        self.output.flush()?;
+        self.output.next.checkpoint_complete(checkpoint)
+    }
+
+    fn checkpoint_aborted(&mut self, checkpoint: u64) {
+        self.operator.checkpoint_aborted(checkpoint);
+        self.output.next.checkpoint_aborted(checkpoint);
     }
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
@@ -242,6 +281,63 @@ impl<O: Operator> Stage<O::In> for Chained<O> {
     fn close(&mut self) {
         self.operator.close();
         self.output.next.close();
+    }
+}
+
+/// A stage that belongs to one operator of the job graph: state is found by its identity.
+pub struct Scoped<T> {
+    identity: OperatorIdentity,
+    stage: BoxStage<T>,
+}
+
+impl<T: 'static> Scoped<T> {
+    /// Lets a stage be opened, and its snapshots be taken, under an identity.
+    pub fn around(identity: OperatorIdentity, stage: BoxStage<T>) -> BoxStage<T> {
+        Box::new(Scoped { identity, stage })
+    }
+}
+
+impl<T> Stage<T> for Scoped<T> {
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        let outer = std::mem::replace(&mut context.operator, self.identity.clone());
+        let opened = self.stage.open(context);
+        context.operator = outer;
+        opened
+    }
+
+    fn batch(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        self.stage.batch(batch)
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        self.stage.event(event)
+    }
+
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        let outer = snapshot.enter(self.identity.clone());
+        let taken = self.stage.snapshot(snapshot);
+        snapshot.enter(outer);
+        taken
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: u64) -> TaskResult {
+        self.stage.checkpoint_complete(checkpoint)
+    }
+
+    fn checkpoint_aborted(&mut self, checkpoint: u64) {
+        self.stage.checkpoint_aborted(checkpoint);
+    }
+
+    fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.stage.tick(now)
+    }
+
+    fn end(&mut self) -> TaskResult {
+        self.stage.end()
+    }
+
+    fn close(&mut self) {
+        self.stage.close();
     }
 }
 
@@ -285,7 +381,19 @@ impl<T: Clone + Send> Stage<T> for Fanout<T> {
     }
 
     fn event(&mut self, event: Event) -> TaskResult {
-        self.stages.iter_mut().try_for_each(|stage| stage.event(event))
+        self.stages.iter_mut().try_for_each(|stage| stage.event(event.clone()))
+    }
+
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        self.stages.iter_mut().try_for_each(|stage| stage.snapshot(snapshot))
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: u64) -> TaskResult {
+        self.stages.iter_mut().try_for_each(|stage| stage.checkpoint_complete(checkpoint))
+    }
+
+    fn checkpoint_aborted(&mut self, checkpoint: u64) {
+        self.stages.iter_mut().for_each(|stage| stage.checkpoint_aborted(checkpoint));
     }
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {

@@ -1,6 +1,8 @@
 //! The configuration keys that the data path reads, with Flink's names and defaults.
 
+use kvick_core::checkpoint::CheckpointSettings;
 use kvick_core::config::Configuration;
+use kvick_core::graph::{JobGraph, RuntimeMode};
 use std::time::Duration;
 
 /// A duration as Flink writes it: `100 ms`, `5s`, `1 min`, or a bare number of milliseconds.
@@ -60,4 +62,12 @@ pub fn host_loss_timeout(config: &Configuration) -> Duration {
 /// Whether a key is set to `true`.
 pub fn flag(config: &Configuration, key: &str) -> bool {
     config.raw(key).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
+}
+
+/// Whether tasks wait at the end of their data for a checkpoint: where checkpoints are periodic and go on after tasks have
+/// finished. A configuration that cannot be read is refused where the job is accepted.
+pub fn waits_at_end(graph: &JobGraph, config: &Configuration) -> bool {
+    let settings = CheckpointSettings::from_config(&graph.config, config);
+    let periodic = settings.is_ok_and(|s| s.interval.is_some() && s.after_tasks_finish);
+    periodic && graph.mode == RuntimeMode::Streaming
 }

@@ -7,32 +7,47 @@ use crate::exchange::gate::Gate;
 use crate::exchange::writer::{BufferTimeout, OutputPort};
 use crate::options;
 use crate::program::Program;
+use crate::snapshot::SnapshotWriters;
+use crate::state::BackendKind;
 use crate::task::{
-    self, AccumulatorRegistry, JobInfo, TaskContext, TaskControl, TaskCounters, TaskEvent, TaskThread,
+    self, AccumulatorRegistry, JobInfo, OperatorIdentity, Reporter, TaskContext, TaskControl, TaskCounters,
+    TaskThread,
 };
+use crate::time::Clock;
 use kvick_core::accumulator::Accumulators;
+use kvick_core::checkpoint::CheckpointCommand;
 use kvick_core::failure::{Failure, FailureKind};
-use kvick_core::graph::JobVertex;
+use kvick_core::graph::{JobVertex, OperatorInfo};
 use kvick_core::ids::ExecutionId;
 use kvick_core::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 /// The tasks of one job in one process.
-pub struct TaskHost<E> {
+pub struct TaskHost {
     job: Arc<JobInfo>,
     program: Program,
     exchanges: Arc<Exchanges>,
-    events: Sender<E>,
+    reports: Reporter,
+    writers: Arc<SnapshotWriters>,
+    waits_at_end: bool,
     running: BTreeMap<ExecutionId, TaskThread>,
 }
 
-impl<E: From<TaskEvent> + Send + 'static> TaskHost<E> {
-    /// A host without tasks; what they report goes to `events`.
-    pub fn new(job: JobInfo, program: Program, exchanges: Exchanges, events: Sender<E>) -> TaskHost<E> {
+impl TaskHost {
+    /// A host without tasks; what they report goes to `reports`.
+    pub fn new(job: JobInfo, program: Program, exchanges: Exchanges, reports: Reporter) -> TaskHost {
+        let waits_at_end = options::waits_at_end(&program.graph, &job.config);
         let (job, exchanges) = (Arc::new(job), Arc::new(exchanges));
-        TaskHost { job, program, exchanges, events, running: BTreeMap::new() }
+        let (writers, running) = (SnapshotWriters::start(), BTreeMap::new());
+        TaskHost { job, program, exchanges, reports, writers, waits_at_end, running }
+    }
+
+    /// Hands an order to tasks. Those that are not here any more need not hear it.
+    pub fn order(&self, executions: &[ExecutionId], command: &CheckpointCommand) {
+        for thread in executions.iter().filter_map(|execution| self.running.get(execution)) {
+            thread.control.order(command.clone());
+        }
     }
 
     /// Starts a task. What keeps it from starting is reported as the task's failure.
@@ -58,7 +73,7 @@ impl<E: From<TaskEvent> + Send + 'static> TaskHost<E> {
             accumulators: Accumulators::new(),
             metrics: TaskMetrics::default(),
         };
-        let _ = self.events.send(E::from(TaskEvent(report)));
+        self.reports.state(report);
     }
 
     fn start(&self, deployment: TaskDeployment) -> Result<TaskThread, Failure> {
@@ -73,13 +88,17 @@ impl<E: From<TaskEvent> + Send + 'static> TaskHost<E> {
         let gate = self.gate(&context, &deployment);
         let exchanges = Arc::clone(&self.exchanges);
         let connect = move |gate: Option<&Arc<Gate>>| connect_inputs(&exchanges, &deployment, gate);
-        task::start(task, context, gate, connect, self.events.clone()).map_err(|error| {
+        task::start(task, context, gate, connect).map_err(|error| {
             crate::error::failure_of(&error).wrapped(FailureKind::Error, "cannot start a thread for a task")
         })
     }
 
     fn context(&self, vertex: &JobVertex, deployment: &TaskDeployment) -> TaskContext {
         TaskContext {
+            operator: head_of(vertex),
+            restore: deployment.restore.clone().map(Arc::new),
+            clock: Clock::system(),
+            backend: BackendKind::of(&self.job.config),
             job: Arc::clone(&self.job),
             execution: deployment.execution,
             vertex_name: vertex.name.clone(),
@@ -88,6 +107,9 @@ impl<E: From<TaskEvent> + Send + 'static> TaskHost<E> {
             control: TaskControl::new(),
             counters: Arc::new(TaskCounters::default()),
             accumulators: Arc::new(AccumulatorRegistry::default()),
+            reports: self.reports.clone(),
+            writers: Arc::clone(&self.writers),
+            waits_at_end: self.waits_at_end,
         }
     }
 
@@ -167,6 +189,16 @@ impl<E: From<TaskEvent> + Send + 'static> TaskHost<E> {
     pub fn accumulators(&self) -> Vec<(ExecutionId, Accumulators)> {
         let values = self.running.iter().map(|(id, thread)| (*id, thread.accumulators.snapshot()));
         values.filter(|(_, accumulators)| !accumulators.is_empty()).collect()
+    }
+}
+
+/// The operator at the head of a vertex' chain; the vertex itself stands for it where none is named.
+fn head_of(vertex: &JobVertex) -> OperatorIdentity {
+    match vertex.operators.first() {
+        Some(OperatorInfo { id, name, uid }) => {
+            OperatorIdentity { id: *id, name: name.clone(), uid: uid.clone() }
+        }
+        None => OperatorIdentity { id: vertex.id, name: vertex.name.clone(), uid: None },
     }
 }
 

@@ -12,7 +12,7 @@ use kvick_core::ids::VertexId;
 use kvick_runtime::exchange::writer::OutputPort;
 use kvick_runtime::key_group::default_max_parallelism;
 use kvick_runtime::program::{Program, TaskFactory};
-use kvick_runtime::task::{InputTask, Task};
+use kvick_runtime::task::{InputTask, OperatorIdentity, Task};
 use std::collections::BTreeMap;
 
 /// What holds for operators that do not say otherwise.
@@ -252,6 +252,7 @@ fn ids_of(nodes: &[Node]) -> Vec<VertexId> {
 
 /// A node of a chain with all that follows it in the same task.
 struct Link {
+    identity: OperatorIdentity,
     node: Node,
     next: Vec<Link>,
     /// Edges out of the task: output index, partitioning, writer.
@@ -290,7 +291,8 @@ fn link(
     let own = writers.iter().filter(|(from, ..)| *from == index);
     let outputs =
         own.map(|(_, output, partitioning, writer)| (*output, *partitioning, writer.clone())).collect();
-    Some(Link { node, next, outputs })
+    let (id, name, uid) = (plan.ids[index], node.display_name(), node.uid.clone());
+    Some(Link { identity: OperatorIdentity { id, name, uid }, node, next, outputs })
 }
 
 fn task(link: &Link, mode: RuntimeMode, ports: Vec<OutputPort>) -> Box<dyn Task> {
@@ -302,11 +304,12 @@ fn task(link: &Link, mode: RuntimeMode, ports: Vec<OutputPort>) -> Box<dyn Task>
 }
 
 fn stage(link: &Link, mode: RuntimeMode, ports: &mut [Option<OutputPort>]) -> Erased {
-    match &link.node.kind {
+    let stage = match &link.node.kind {
         NodeKind::Operator(chain) => chain(mode, behind(link, mode, ports)),
         NodeKind::Sink(make) => make(),
         NodeKind::Source(_) => unreachable!("a source has no input, so it is never chained behind anything"),
-    }
+    };
+    (link.node.scope)(link.identity.clone(), stage)
 }
 
 /// One stage for everything that consumes what a node emits.

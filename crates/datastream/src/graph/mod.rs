@@ -5,4 +5,6 @@ mod ids;
 mod node;
 
 pub(crate) use generator::{Defaults, generate};
-pub(crate) use node::{Chaining, Edge, EdgeWriter, Erased, Node, NodeKind, StreamGraph, boxed, unboxed};
+pub(crate) use node::{
+    Chaining, Edge, EdgeWriter, Erased, Node, NodeKind, StreamGraph, boxed, scope, unboxed,
+};

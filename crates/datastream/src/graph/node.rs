@@ -5,8 +5,8 @@
 
 use kvick_core::graph::{Partitioning, RuntimeMode};
 use kvick_runtime::exchange::writer::OutputPort;
-use kvick_runtime::operator::BoxStage;
-use kvick_runtime::task::{Head, Task};
+use kvick_runtime::operator::{BoxStage, Scoped};
+use kvick_runtime::task::{Head, OperatorIdentity, Task};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 
@@ -62,6 +62,14 @@ pub(crate) enum NodeKind {
     Sink(Box<dyn Fn() -> Erased + Send>),
 }
 
+/// Puts an identity around a stage of one type.
+pub(crate) type Scope = fn(OperatorIdentity, Erased) -> Erased;
+
+/// Puts an identity around a stage that takes records of a type.
+pub(crate) fn scope<T: 'static>(identity: OperatorIdentity, stage: Erased) -> Erased {
+    boxed(Scoped::around(identity, unboxed::<T>(stage)))
+}
+
 /// One call of the API.
 pub(crate) struct Node {
     pub name: String,
@@ -74,6 +82,8 @@ pub(crate) struct Node {
     pub chaining: Chaining,
     /// For a source: whether it ends by itself.
     pub bounded: bool,
+    /// Puts the operator's identity around its stage.
+    pub scope: Scope,
     /// One stage for the stages of all consumers.
     pub fan_out: Box<dyn Fn(Vec<Erased>) -> Erased + Send>,
     /// The head of a chain that starts with this node.

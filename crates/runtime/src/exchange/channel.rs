@@ -139,6 +139,8 @@ pub struct ChannelSender {
     control: Arc<TaskControl>,
     counters: Arc<TaskCounters>,
     local: Option<(Arc<Gate>, usize)>,
+    /// Whether the consumer may be gone: no record follows, and it may have been released first.
+    lenient: bool,
 }
 
 impl ChannelSender {
@@ -150,7 +152,12 @@ impl ChannelSender {
     ) -> ChannelSender {
         let wake: Arc<dyn Wake> = Arc::clone(&channel) as Arc<dyn Wake>;
         control.wakes(Arc::downgrade(&wake));
-        ChannelSender { channel, control, counters, local: None }
+        ChannelSender { channel, control, counters, local: None, lenient: false }
+    }
+
+    /// From now on no record is sent: a consumer that is gone is no failure any more.
+    pub fn no_more_records(&mut self) {
+        self.lenient = true;
     }
 
     /// Waits for the consumer and tells whether it is in this process.
@@ -182,7 +189,7 @@ impl ChannelSender {
         let Some((gate, index)) = &self.local else {
             return Err(TaskError::failed("a channel was used before its consumer was connected"));
         };
-        if gate.send(*index, packet, &self.control, &self.counters)? {
+        if gate.send(*index, packet, &self.control, &self.counters)? || self.lenient {
             return Ok(());
         }
         Err(self.consumer_gone("its consumer ended before the stream did"))
@@ -204,8 +211,11 @@ impl ChannelSender {
                         self.counters.backpressured(Instant::elapsed(&since));
                     }
                     drop(link);
-                    return sent.map_err(|_| self.consumer_gone("the connection to its consumer was lost"));
+                    return sent
+                        .or_else(|error| if self.lenient { Ok(()) } else { Err(error) })
+                        .map_err(|_| self.consumer_gone("the connection to its consumer was lost"));
                 }
+                Link::Closed(_) if self.lenient => return Ok(()),
                 Link::Closed(why) => {
                     let why = *why;
                     drop(link);
@@ -226,7 +236,7 @@ impl ChannelSender {
     }
 
     fn consumer_gone(&self, why: &str) -> TaskError {
-        self.control.sleep(PEER_GRACE);
+        self.control.sleep_through(PEER_GRACE);
         match self.control.check() {
             Err(canceled) => canceled,
             Ok(()) => {

@@ -148,7 +148,7 @@ impl Gate {
         self.arrived.notify_all();
     }
 
-    /// The next packet of any channel that is not blocked; `None` when the deadline has passed.
+    /// The next packet of any channel that is not blocked; `None` when the deadline has passed or the consumer has mail.
     ///
     /// # Errors
     /// The consumer was cancelled, or a producer was lost.
@@ -163,6 +163,9 @@ impl Gate {
         let result = loop {
             if consumer.is_canceled() {
                 break Err(TaskError::Canceled);
+            }
+            if consumer.has_mail() {
+                break Ok(None);
             }
             if let Some(channel) = state.ready.pop_front() {
                 break Ok(self.take(&mut state, channel).map(|packet| (channel, packet)));

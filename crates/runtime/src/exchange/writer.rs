@@ -11,7 +11,9 @@ use crate::element::{BATCH_SIZE, Batch, Data, Event};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::{BoxStage, Stage};
 use crate::partition::Partitioner;
+use crate::snapshot::OperatorSnapshot;
 use crate::task::TaskContext;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// When buffers that are not full are sent (`execution.buffer-timeout`).
@@ -87,7 +89,13 @@ impl<T: Data> Lane<T> {
     }
 
     fn event(&mut self, event: Event) -> TaskResult {
+        if event == Event::EndOfStream {
+            return self.end();
+        }
         self.send()?;
+        if event == Event::EndOfData {
+            self.sender.no_more_records();
+        }
         if self.sender.is_local()? {
             self.sender.send_local(Packet::Event(event))
         } else {
@@ -97,6 +105,7 @@ impl<T: Data> Lane<T> {
 
     fn end(&mut self) -> TaskResult {
         self.send()?;
+        self.sender.no_more_records();
         if self.sender.is_local()? {
             self.sender.send_local(Packet::End)
         } else {
@@ -248,8 +257,18 @@ impl<T: Data, R: Route<T>> Stage<T> for ExchangeWriter<T, R> {
 
     fn event(&mut self, event: Event) -> TaskResult {
         self.due = None;
-        self.lanes.0.iter_mut().try_for_each(|lane| lane.event(event))
+        self.lanes.0.iter_mut().try_for_each(|lane| lane.event(event.clone()))
     }
+
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        self.event(Event::Barrier(Arc::clone(snapshot.barrier())))
+    }
+
+    fn checkpoint_complete(&mut self, _checkpoint: u64) -> TaskResult {
+        Ok(())
+    }
+
+    fn checkpoint_aborted(&mut self, _checkpoint: u64) {}
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
         if self.due.is_some_and(|due| due <= now) {
@@ -259,8 +278,7 @@ impl<T: Data, R: Route<T>> Stage<T> for ExchangeWriter<T, R> {
     }
 
     fn end(&mut self) -> TaskResult {
-        self.due = None;
-        self.lanes.0.iter_mut().try_for_each(Lane::end)
+        self.event(Event::EndOfData)
     }
 
     fn close(&mut self) {}

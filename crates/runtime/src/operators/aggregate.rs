@@ -4,7 +4,9 @@ use super::transform::for_each;
 use crate::element::{Batch, Data, Key};
 use crate::error::TaskResult;
 use crate::operator::{Operator, Output};
-use crate::state::HashState;
+use crate::snapshot::OperatorSnapshot;
+use crate::state::{HashState, KeyedBackend, StateError, Table, TableSpec};
+use crate::task::TaskContext;
 use std::marker::PhantomData;
 
 /// How many keys a producer gathers in batch mode before it sends what it has; bounds its memory.
@@ -30,18 +32,21 @@ impl<T: Clone, F: FnMut(T, T) -> T + Clone + Send + 'static> Reducer<T> for Redu
 /// Marks an aggregation that emits every update.
 pub struct StreamingEmit;
 
+/// The name of the state with the aggregates.
+const AGGREGATES: &str = "aggregates";
+
 /// An aggregation over a keyed stream.
 pub struct KeyedAggregate<K, T, F, R> {
     key: F,
     reducer: R,
     every_update: bool,
-    state: HashState<K, T>,
+    state: Option<(KeyedBackend<K>, Table<K, (), T>)>,
 }
 
 impl<K: Key, T, F, R> KeyedAggregate<K, T, F, R> {
     /// An aggregation by `key`; emits every update, or each key once at the end.
     pub fn new(key: F, reducer: R, every_update: bool) -> Self {
-        KeyedAggregate { key, reducer, every_update, state: HashState::new() }
+        KeyedAggregate { key, reducer, every_update, state: None }
     }
 }
 
@@ -55,22 +60,48 @@ where
     type In = T;
     type Out = T;
 
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        let mut backend = context.keyed_backend()?;
+        let table = backend.table(TableSpec::new(AGGREGATES))?;
+        self.state = Some((backend, table));
+        Ok(())
+    }
+
     fn process(&mut self, batch: &mut Batch<T>, out: &mut Output<T>) -> TaskResult {
+        let (backend, table) = self.state.as_mut().ok_or(StateError::NotOpened)?;
+        let reducer = &mut self.reducer;
         if !self.every_update {
-            return gather(batch, &mut self.key, &mut self.reducer, &mut self.state);
+            for record in batch.records.drain(..) {
+                let key = backend.keyed((self.key)(&record));
+                table.upsert(
+                    key,
+                    (),
+                    record,
+                    |known, record| reducer.reduce(known, record),
+                    |record| record,
+                )?;
+            }
+            return Ok(());
         }
         for_each(batch, out, |record, out| {
-            let key = (self.key)(&record);
-            let reduce = |aggregate: &mut T, record| self.reducer.reduce(aggregate, record);
-            let aggregate = self.state.upsert(key, record, reduce, |record| record);
-            out.push(aggregate.clone());
+            let key = backend.keyed((self.key)(&record));
+            let reduce = |known: &mut T, record| reducer.reduce(known, record);
+            out.push(table.upsert(key, (), record, reduce, |record| record)?.clone());
             Ok(())
         })
     }
 
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        let (backend, table) = self.state.as_mut().ok_or(StateError::NotOpened)?;
+        snapshot.table(table)?;
+        Ok(snapshot.backend(backend)?)
+    }
+
     fn end(&mut self, out: &mut Output<T>) -> TaskResult {
         if !self.every_update {
-            emit_all(&mut self.state, out);
+            let (_, table) = self.state.as_mut().ok_or(StateError::NotOpened)?;
+            out.set_timestamp(None);
+            table.drain(|_, (), value| out.push(value))?;
         }
         Ok(())
     }

@@ -8,9 +8,10 @@ pub use collect::{CollectSink, collect_accumulator};
 pub use print::{PrintSink, PrintTarget};
 pub use text_file::TextFileSink;
 
-use crate::element::{Batch, CheckpointBarrier, Event};
+use crate::element::{Batch, Event};
 use crate::error::TaskResult;
 use crate::operator::{BoxStage, Stage};
+use crate::snapshot::OperatorSnapshot;
 use crate::task::TaskContext;
 use std::time::Instant;
 
@@ -30,13 +31,25 @@ pub trait Sink<T>: Send + 'static {
     /// Whatever writing fails with.
     fn write(&mut self, batch: &mut Batch<T>) -> TaskResult;
 
-    /// A barrier arrived: what was written before it belongs to the checkpoint.
+    /// A barrier arrived: what was written before it belongs to the checkpoint. What is to be committed once the
+    /// checkpoint is complete goes into the snapshot.
     ///
     /// # Errors
     /// Whatever keeps the sink from a snapshot.
-    fn barrier(&mut self, _barrier: &CheckpointBarrier) -> TaskResult {
+    fn snapshot(&mut self, _snapshot: &mut OperatorSnapshot) -> TaskResult {
         Ok(())
     }
+
+    /// A checkpoint is durable: what was prepared for it, and for all before it, is to be committed.
+    ///
+    /// # Errors
+    /// Whatever committing fails with.
+    fn checkpoint_complete(&mut self, _checkpoint: u64) -> TaskResult {
+        Ok(())
+    }
+
+    /// A checkpoint will not come to be; what was prepared for it belongs to the next one.
+    fn checkpoint_aborted(&mut self, _checkpoint: u64) {}
 
     /// What is due by the clock, and when to call again.
     ///
@@ -76,11 +89,20 @@ impl<T, S: Sink<T>> Stage<T> for SinkStage<S> {
         Ok(())
     }
 
-    fn event(&mut self, event: Event) -> TaskResult {
-        match event {
-            Event::Barrier(barrier) => self.0.barrier(&barrier),
-            _ => Ok(()),
-        }
+    fn event(&mut self, _event: Event) -> TaskResult {
+        Ok(())
+    }
+
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        self.0.snapshot(snapshot)
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: u64) -> TaskResult {
+        self.0.checkpoint_complete(checkpoint)
+    }
+
+    fn checkpoint_aborted(&mut self, checkpoint: u64) {
+        self.0.checkpoint_aborted(checkpoint);
     }
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {

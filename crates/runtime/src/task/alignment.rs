@@ -1,165 +1,149 @@
-//! What the channels of a gate say together: the watermark that all have reached, and the barrier that all have passed.
+//! Barriers of all channels of a task: when a checkpoint's have all come, and which channels wait until then.
+//!
+//! A machine without IO. In exactly-once mode a channel that has delivered the barrier is blocked until the others have too;
+//! in at-least-once mode nothing is blocked, and several checkpoints may be counted at once. A channel that was closed counts
+//! as having delivered everything. Each barrier is answered at most once: aligned, or given up for a newer one.
 
-use crate::element::{CheckpointBarrier, Event};
+use crate::element::Barrier;
+use kvick_core::checkpoint::BarrierAlignment;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-#[derive(Debug, Clone, Copy)]
-struct Channel {
-    watermark: i64,
-    idle: bool,
-    ended: bool,
-    barrier: Option<u64>,
+/// How many aborted checkpoints are remembered, for barriers that come late.
+const ABORTED_REMEMBERED: usize = 64;
+
+/// A checkpoint some of whose barriers have come.
+#[derive(Debug)]
+struct Pending {
+    barrier: Arc<Barrier>,
+    delivered: BTreeSet<usize>,
 }
 
-/// Combines the events of all channels of a task.
+/// What follows from a barrier, a closed channel or an order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Outcome {
+    /// All barriers of this checkpoint have come: the snapshot is to be taken now.
+    pub aligned: Option<Arc<Barrier>>,
+    /// These checkpoints will not be aligned: a newer one was met first.
+    pub given_up: Vec<u64>,
+    /// All channels go on. Comes before [`Outcome::block`].
+    pub unblock: bool,
+    /// The channel must wait.
+    pub block: bool,
+    /// The first barrier of a checkpoint has come.
+    pub first: bool,
+}
+
+/// Aligns the barriers of one task.
 #[derive(Debug)]
 pub(super) struct Alignment {
-    channels: Vec<Channel>,
-    emitted: i64,
-    idle: bool,
-    /// The barrier that is being aligned.
-    pending: Option<CheckpointBarrier>,
-}
-
-/// What follows from an event of one channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Outcome {
-    /// Events for the operators, in order.
-    pub events: [Option<Event>; 2],
-    /// The channel must wait until the alignment is over.
-    pub block: bool,
-    /// The alignment is over: all channels go on.
-    pub unblock: bool,
-    /// All channels have ended.
-    pub ended: bool,
+    open: BTreeSet<usize>,
+    pending: BTreeMap<u64, Pending>,
+    /// The newest checkpoint that was aligned.
+    newest: u64,
+    aborted: BTreeSet<u64>,
+    /// An order for a task all of whose producers have finished; it holds once their last records are processed.
+    ordered: Option<Arc<Barrier>>,
 }
 
 impl Alignment {
-    pub(super) fn new(channels: usize) -> Alignment {
-        let channel = Channel { watermark: i64::MIN, idle: false, ended: false, barrier: None };
-        Alignment { channels: vec![channel; channels], emitted: i64::MIN, idle: false, pending: None }
-    }
-
-    pub(super) fn event(&mut self, channel: usize, event: Event) -> Outcome {
-        match event {
-            Event::Watermark(watermark) => {
-                let known = &mut self.channels[channel];
-                known.watermark = known.watermark.max(watermark);
-                known.idle = false;
-                self.combined()
-            }
-            Event::Idle => {
-                self.channels[channel].idle = true;
-                self.combined()
-            }
-            Event::Active => {
-                self.channels[channel].idle = false;
-                self.combined()
-            }
-            Event::Barrier(barrier) => self.barrier(channel, barrier),
+    pub fn new(channels: usize) -> Alignment {
+        Alignment {
+            open: (0..channels).collect(),
+            pending: BTreeMap::new(),
+            newest: 0,
+            aborted: BTreeSet::new(),
+            ordered: None,
         }
     }
 
-    pub(super) fn end(&mut self, channel: usize) -> Outcome {
-        self.channels[channel].ended = true;
-        let mut outcome = self.combined();
-        if let Some(done) = self.aligned() {
-            outcome.unblock = true;
-            let free = usize::from(outcome.events[0].is_some());
-            outcome.events[free] = Some(Event::Barrier(done));
-        }
-        outcome.ended = self.channels.iter().all(|c| c.ended);
-        outcome
+    /// Whether every channel was closed.
+    pub fn all_closed(&self) -> bool {
+        self.open.is_empty()
     }
 
-    fn barrier(&mut self, channel: usize, barrier: CheckpointBarrier) -> Outcome {
+    /// A channel delivered a barrier.
+    pub fn barrier(&mut self, channel: usize, barrier: Arc<Barrier>) -> Outcome {
+        let id = barrier.id;
         let mut outcome = Outcome::default();
-        match self.pending {
-            // Late: its checkpoint was given up for a newer one.
-            Some(pending) if barrier.id < pending.id => return outcome,
-            Some(pending) if barrier.id == pending.id => {}
-            // A newer one: the older is given up, and its channels go on.
-            Some(_) => outcome.unblock = true,
-            None => {}
+        if self.is_late(id) {
+            return outcome;
         }
-        self.pending = Some(barrier);
-        self.channels[channel].barrier = Some(barrier.id);
-        match self.aligned() {
-            Some(done) => {
-                outcome.unblock = true;
-                outcome.events[0] = Some(Event::Barrier(done));
+        let exactly_once = barrier.alignment != BarrierAlignment::AtLeastOnce;
+        if exactly_once {
+            if self.pending.keys().any(|known| *known > id) {
+                return outcome;
             }
-            None => outcome.block = true,
+            outcome.given_up = self.give_up_before(id);
+            outcome.unblock = !outcome.given_up.is_empty();
+        }
+        let pending = self.pending.entry(id).or_insert_with(|| {
+            outcome.first = true;
+            Pending { barrier, delivered: BTreeSet::new() }
+        });
+        pending.delivered.insert(channel);
+        if !self.complete(&mut outcome) {
+            outcome.block = exactly_once;
         }
         outcome
     }
 
-    fn aligned(&mut self) -> Option<CheckpointBarrier> {
-        let pending = self.pending?;
-        let complete = self.channels.iter().all(|c| c.ended || c.barrier == Some(pending.id));
-        if complete { self.pending.take() } else { None }
-    }
-
-    /// The smallest watermark of the channels that are neither idle nor ended.
-    fn combined(&mut self) -> Outcome {
+    /// Nothing follows on a channel.
+    pub fn closed(&mut self, channel: usize) -> Outcome {
         let mut outcome = Outcome::default();
-        let live = || self.channels.iter().filter(|c| !c.ended);
-        let idle = live().next().is_some() && live().all(|c| c.idle);
-        let smallest = live().filter(|c| !c.idle).map(|c| c.watermark).min();
-        if idle != self.idle {
-            self.idle = idle;
-            outcome.events[0] = Some(if idle { Event::Idle } else { Event::Active });
-        }
-        if let Some(watermark) = smallest.filter(|w| *w > self.emitted) {
-            self.emitted = watermark;
-            let free = usize::from(outcome.events[0].is_some());
-            outcome.events[free] = Some(Event::Watermark(watermark));
+        self.open.remove(&channel);
+        self.complete(&mut outcome);
+        outcome
+    }
+
+    /// The task itself was ordered to take a snapshot, as no producer of it runs.
+    pub fn order(&mut self, barrier: Arc<Barrier>) -> Outcome {
+        let mut outcome = Outcome::default();
+        if !self.is_late(barrier.id) {
+            self.ordered = Some(barrier);
+            self.complete(&mut outcome);
         }
         outcome
+    }
+
+    /// A checkpoint will not come to be.
+    pub fn aborted(&mut self, id: u64) -> Outcome {
+        self.aborted.insert(id);
+        while self.aborted.len() > ABORTED_REMEMBERED {
+            self.aborted.pop_first();
+        }
+        if self.ordered.as_ref().is_some_and(|ordered| ordered.id == id) {
+            self.ordered = None;
+        }
+        Outcome { unblock: self.pending.remove(&id).is_some(), ..Outcome::default() }
+    }
+
+    fn is_late(&self, id: u64) -> bool {
+        id <= self.newest || self.aborted.contains(&id)
+    }
+
+    fn give_up_before(&mut self, id: u64) -> Vec<u64> {
+        let later = self.pending.split_off(&id);
+        std::mem::replace(&mut self.pending, later).into_keys().collect()
+    }
+
+    /// Looks for a checkpoint whose barriers have all come; the newest of several stands for all.
+    fn complete(&mut self, outcome: &mut Outcome) -> bool {
+        let whole = |p: &&Pending| self.open.iter().all(|channel| p.delivered.contains(channel));
+        let by_barriers = self.pending.values().rev().find(whole).map(|p| Arc::clone(&p.barrier));
+        let ordered = self.ordered.take_if(|_| self.open.is_empty());
+        let Some(barrier) = ordered.into_iter().chain(by_barriers).max_by_key(|barrier| barrier.id) else {
+            return false;
+        };
+        outcome.given_up.extend(self.give_up_before(barrier.id));
+        self.pending.remove(&barrier.id);
+        self.newest = barrier.id;
+        outcome.unblock = true;
+        outcome.aligned = Some(barrier);
+        true
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::element::BarrierKind;
-
-    fn barrier(id: u64) -> CheckpointBarrier {
-        CheckpointBarrier { id, timestamp: 0, kind: BarrierKind::Checkpoint }
-    }
-
-    #[test]
-    fn the_watermark_is_the_smallest_of_the_channels_that_are_not_idle() {
-        let mut alignment = Alignment::new(2);
-        assert_eq!(alignment.event(0, Event::Watermark(7)).events, [None, None]);
-        assert_eq!(alignment.event(1, Event::Watermark(3)).events[0], Some(Event::Watermark(3)));
-        assert_eq!(alignment.event(1, Event::Idle).events[0], Some(Event::Watermark(7)));
-        assert_eq!(alignment.event(0, Event::Idle).events[0], Some(Event::Idle));
-        assert_eq!(
-            alignment.event(1, Event::Watermark(9)).events,
-            [Some(Event::Active), Some(Event::Watermark(9))]
-        );
-    }
-
-    #[test]
-    fn a_barrier_is_passed_on_once_every_channel_that_has_not_ended_has_seen_it() {
-        let mut alignment = Alignment::new(3);
-        assert!(alignment.event(0, Event::Barrier(barrier(1))).block);
-        assert!(alignment.event(1, Event::Barrier(barrier(1))).block);
-        let outcome = alignment.end(2);
-        assert!(outcome.unblock && !outcome.ended);
-        assert_eq!(outcome.events[0], Some(Event::Barrier(barrier(1))));
-    }
-
-    #[test]
-    fn a_newer_barrier_gives_up_the_older_one() {
-        let mut alignment = Alignment::new(2);
-        assert!(alignment.event(0, Event::Barrier(barrier(1))).block);
-        let newer = alignment.event(1, Event::Barrier(barrier(2)));
-        assert!(newer.block && newer.unblock);
-        assert_eq!(
-            alignment.event(0, Event::Barrier(barrier(2))).events[0],
-            Some(Event::Barrier(barrier(2)))
-        );
-        assert_eq!(alignment.event(1, Event::Barrier(barrier(1))).events, [None, None]);
-    }
-}
+#[path = "alignment_tests.rs"]
+mod tests;

@@ -1,10 +1,18 @@
 //! What a task knows of itself and its job, and where it counts.
 
 use super::control::{TaskControl, lock};
+use super::thread::Reporter;
+use crate::element::{Data, Key};
+use crate::error::TaskResult;
+use crate::key_group::range_of;
+use crate::snapshot::{SnapshotWriters, StateReader, restore_list};
+use crate::state::{BackendKind, KeyedBackend};
 use crate::stdio::StandardOutput;
+use crate::time::Clock;
 use kvick_core::accumulator::{Accumulator, Accumulators};
+use kvick_core::checkpoint::{SubtaskState, TaskRestore};
 use kvick_core::config::Configuration;
-use kvick_core::ids::{ExecutionId, JobId};
+use kvick_core::ids::{ExecutionId, JobId, VertexId};
 use kvick_core::task::TaskMetrics;
 use kvick_filesystem::blocking::FileSystems;
 use std::collections::BTreeMap;
@@ -46,8 +54,27 @@ pub fn file_systems(
     Arc::new(FileSystems::new(context))
 }
 
+/// Which operator of the job graph: state is found by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorIdentity {
+    /// Its id.
+    pub id: VertexId,
+    /// Its name, for messages.
+    pub name: String,
+    /// Its `uid`, where the program gave one.
+    pub uid: Option<String>,
+}
+
 /// What a task knows of itself. Operators get it when they are opened.
 pub struct TaskContext {
+    /// The operator that is being opened.
+    pub operator: OperatorIdentity,
+    /// What the task begins with; none to begin from nothing.
+    pub restore: Option<Arc<TaskRestore>>,
+    /// Processing time.
+    pub clock: Clock,
+    /// Where keyed state is kept.
+    pub backend: BackendKind,
     /// The job.
     pub job: Arc<JobInfo>,
     /// The attempt.
@@ -64,6 +91,12 @@ pub struct TaskContext {
     pub counters: Arc<TaskCounters>,
     /// What user code counts.
     pub accumulators: Arc<AccumulatorRegistry>,
+    /// Where it reports.
+    pub reports: Reporter,
+    /// Who writes its snapshots.
+    pub writers: Arc<SnapshotWriters>,
+    /// Whether at the end of its data it waits for a checkpoint that contains it.
+    pub waits_at_end: bool,
 }
 
 impl TaskContext {
@@ -76,6 +109,46 @@ impl TaskContext {
     pub fn display_name(&self) -> String {
         let (index, attempt) = (self.execution.subtask + 1, self.execution.attempt);
         format!("{} ({index}/{})#{attempt}", self.vertex_name, self.parallelism)
+    }
+
+    /// The keyed state of the operator that is being opened.
+    ///
+    /// # Errors
+    /// What was restored is not for this operator.
+    pub fn keyed_backend<K: Key>(&self) -> TaskResult<KeyedBackend<K>> {
+        let groups = range_of(self.subtask(), self.parallelism, self.max_parallelism);
+        let restored = self.restored_state().map(|state| state.keyed.clone()).unwrap_or_default();
+        Ok(KeyedBackend::new(groups, self.max_parallelism, self.backend, restored, self.state_reader()))
+    }
+
+    /// The elements of an operator state that this subtask is given; none when nothing is restored.
+    ///
+    /// # Errors
+    /// What was restored cannot be read, is damaged, or is of another type.
+    pub fn restored_list<V: Data>(&self, name: &str) -> TaskResult<Vec<V>> {
+        let named = self.restored_state().map(|state| state.operator.as_slice()).unwrap_or_default();
+        let own: Vec<_> = named.iter().filter(|state| state.name == name).cloned().collect();
+        Ok(restore_list(&self.state_reader(), &own)?)
+    }
+
+    /// The checkpoint that the task begins with: what was prepared for it and before it is to be committed.
+    pub fn restored_checkpoint(&self) -> Option<u64> {
+        self.restore.as_ref().map(|restore| restore.checkpoint)
+    }
+
+    /// Whether the task begins with the state of a checkpoint, even where this operator had none.
+    pub fn is_restored(&self) -> bool {
+        self.restore.is_some()
+    }
+
+    fn restored_state(&self) -> Option<&SubtaskState> {
+        self.restore.as_ref()?.operators.get(&self.operator.id)
+    }
+
+    /// Reads the state that the task begins with.
+    pub fn state_reader(&self) -> StateReader {
+        let directory = self.restore.as_ref().and_then(|restore| restore.directory.clone());
+        StateReader::new(Arc::clone(&self.job.files), directory)
     }
 }
 

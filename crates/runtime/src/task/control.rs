@@ -1,6 +1,8 @@
-//! How a task is told to stop: a flag, and the wake-up of whatever it waits for.
+//! How a task is told something: a flag to stop, a mailbox of orders, and the wake-up of whatever it waits for.
 
 use crate::error::{TaskError, TaskResult};
+use kvick_core::checkpoint::CheckpointCommand;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -16,10 +18,12 @@ pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
-/// Tells one task to stop. Shared by the task's thread and whoever cancels it.
+/// Tells one task what to do. Shared by the task's thread and whoever cancels or orders.
 #[derive(Default)]
 pub struct TaskControl {
     canceled: AtomicBool,
+    has_mail: AtomicBool,
+    mail: Mutex<VecDeque<CheckpointCommand>>,
     parked: Mutex<()>,
     unpark: Condvar,
     waits: Mutex<Vec<Weak<dyn Wake>>>,
@@ -34,6 +38,30 @@ impl TaskControl {
     /// Asks the task to stop.
     pub fn cancel(&self) {
         self.canceled.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Puts an order into the task's mailbox and wakes it.
+    pub fn order(&self, command: CheckpointCommand) {
+        lock(&self.mail).push_back(command);
+        self.has_mail.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Whether an order waits.
+    #[inline]
+    pub fn has_mail(&self) -> bool {
+        self.has_mail.load(Ordering::SeqCst)
+    }
+
+    /// Takes the orders out, oldest first.
+    pub fn take_mail(&self) -> VecDeque<CheckpointCommand> {
+        let mut mail = lock(&self.mail);
+        self.has_mail.store(false, Ordering::SeqCst);
+        std::mem::take(&mut *mail)
+    }
+
+    fn wake(&self) {
         // Not while the list is locked: what is woken may be registering with it.
         let waits: Vec<_> = lock(&self.waits).iter().filter_map(Weak::upgrade).collect();
         waits.iter().for_each(|wait| wait.wake());
@@ -61,8 +89,17 @@ impl TaskControl {
         lock(&self.waits).push(wait);
     }
 
-    /// Sleeps for a while, or until the task is cancelled.
+    /// Sleeps for a while, or until the task is cancelled or ordered something.
     pub fn sleep(&self, span: Duration) {
+        let asleep = || !self.is_canceled() && !self.has_mail();
+        let guard = lock(&self.parked);
+        if asleep() {
+            let _ = self.unpark.wait_timeout_while(guard, span, |()| asleep());
+        }
+    }
+
+    /// Sleeps for a while, or until the task is cancelled, whatever is ordered meanwhile.
+    pub fn sleep_through(&self, span: Duration) {
         let guard = lock(&self.parked);
         if !self.is_canceled() {
             let _ = self.unpark.wait_timeout_while(guard, span, |()| !self.is_canceled());

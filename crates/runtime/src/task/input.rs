@@ -1,12 +1,16 @@
 //! The task of everything but a source: takes packets from the gate and gives them to the head of the chain.
 
 use super::alignment::{Alignment, Outcome};
+use super::checkpoints::{Arrival, Chain, Checkpoints};
+use super::watermarks::{Combined, Watermarks};
 use super::{Task, TaskContext};
 use crate::codec;
-use crate::element::{Batch, Data, Event};
+use crate::element::{Barrier, Batch, Data, Event};
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::gate::{Gate, Packet};
 use crate::operator::BoxStage;
+use crate::snapshot::OperatorSnapshot;
+use kvick_core::checkpoint::{CheckpointCommand, CheckpointFailureReason};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +37,18 @@ pub trait Head: Send {
     /// # Errors
     /// Whatever an operator fails with.
     fn event(&mut self, event: Event) -> TaskResult;
+    /// As [`crate::operator::Stage::snapshot`].
+    ///
+    /// # Errors
+    /// Whatever an operator fails with.
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult;
+    /// As [`crate::operator::Stage::checkpoint_complete`].
+    ///
+    /// # Errors
+    /// Whatever an operator fails with.
+    fn checkpoint_complete(&mut self, checkpoint: u64) -> TaskResult;
+    /// As [`crate::operator::Stage::checkpoint_aborted`].
+    fn checkpoint_aborted(&mut self, checkpoint: u64);
     /// As [`crate::operator::Stage::tick`].
     ///
     /// # Errors
@@ -88,6 +104,18 @@ impl<T: Data> Head for OneInput<T> {
         self.stage.event(event)
     }
 
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        self.stage.snapshot(snapshot)
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: u64) -> TaskResult {
+        self.stage.checkpoint_complete(checkpoint)
+    }
+
+    fn checkpoint_aborted(&mut self, checkpoint: u64) {
+        self.stage.checkpoint_aborted(checkpoint);
+    }
+
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
         self.stage.tick(now)
     }
@@ -106,58 +134,180 @@ pub struct InputTask {
     head: Box<dyn Head>,
 }
 
+/// What an input task knows while it runs.
+struct Running<'a> {
+    gate: &'a Gate,
+    context: &'a TaskContext,
+    alignment: Alignment,
+    watermarks: Watermarks,
+    checkpoints: Checkpoints,
+    /// When the first barrier of the checkpoint that is being aligned came.
+    arrival: Option<Arrival>,
+    /// A producer ends its data because the job is drained: the savepoint's barrier follows.
+    draining: bool,
+}
+
+impl Chain for Box<dyn Head> {
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        Head::snapshot(&mut **self, snapshot)
+    }
+
+    fn complete(&mut self, checkpoint: u64) -> TaskResult {
+        self.checkpoint_complete(checkpoint)
+    }
+
+    fn aborted(&mut self, checkpoint: u64) {
+        self.checkpoint_aborted(checkpoint);
+    }
+
+    fn drain(&mut self) -> TaskResult {
+        self.event(Event::Drain)
+    }
+
+    fn end(&mut self) -> TaskResult {
+        Head::end(&mut **self)
+    }
+}
+
 impl InputTask {
     /// The task of a chain.
     pub fn boxed(head: Box<dyn Head>) -> Box<dyn Task> {
         Box::new(InputTask { head })
     }
+}
 
-    fn packet(
-        &mut self,
-        gate: &Gate,
-        channel: usize,
-        packet: Packet,
-        alignment: &mut Alignment,
-        context: &TaskContext,
-    ) -> TaskResult<bool> {
-        let input = gate.input_of(channel);
+impl<'a> Running<'a> {
+    fn new(gate: &'a Gate, context: &'a TaskContext) -> Running<'a> {
+        Running {
+            alignment: Alignment::new(gate.channels()),
+            watermarks: Watermarks::new(gate.channels()),
+            checkpoints: Checkpoints::new(context),
+            gate,
+            context,
+            arrival: None,
+            draining: false,
+        }
+    }
+
+    /// Runs until the task is released.
+    fn run(&mut self, head: &mut Box<dyn Head>) -> TaskResult {
+        let mut due = head.tick(Instant::now())?;
+        loop {
+            if self.context.control.has_mail() {
+                self.orders(head)?;
+            }
+            if self.checkpoints.is_released() {
+                return Ok(());
+            }
+            let next = self.gate.next(due, &self.context.control, &self.context.counters)?;
+            if let Some((channel, packet)) = next {
+                self.packet(head, channel, packet)?;
+            }
+            // A batch may have set an earlier deadline than the one known, so ask after each one.
+            due = if self.checkpoints.is_still() { None } else { head.tick(Instant::now())? };
+        }
+    }
+
+    fn orders(&mut self, head: &mut Box<dyn Head>) -> TaskResult {
+        for command in self.context.control.take_mail() {
+            match command {
+                CheckpointCommand::Trigger(order) => {
+                    let barrier: Arc<Barrier> = Arc::new(order.into());
+                    self.arrival.get_or_insert(self.checkpoints.arrival(&barrier));
+                    let outcome = self.alignment.order(barrier);
+                    self.aligned(head, None, outcome)?;
+                }
+                CheckpointCommand::Complete { checkpoint } => self.checkpoints.complete(head, checkpoint)?,
+                CheckpointCommand::Abort { checkpoint } => {
+                    let outcome = self.alignment.aborted(checkpoint);
+                    self.checkpoints.abort(head, checkpoint);
+                    self.aligned(head, None, outcome)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn packet(&mut self, head: &mut Box<dyn Head>, channel: usize, packet: Packet) -> TaskResult {
+        let input = self.gate.input_of(channel);
         match packet {
             Packet::Batch(batch, records) => {
-                context.counters.received(records, 0);
-                self.head.batch(input, batch)?;
-                Ok(false)
+                self.context.counters.received(records, 0);
+                head.batch(input, batch)
             }
             Packet::Encoded(bytes) => {
-                let records = self.head.encoded(input, &bytes)?;
-                context.counters.received(records, bytes.len());
-                Ok(false)
+                let records = head.encoded(input, &bytes)?;
+                self.context.counters.received(records, bytes.len());
+                Ok(())
             }
-            Packet::Event(event) => self.outcome(gate, channel, alignment.event(channel, event), context),
-            Packet::End => self.outcome(gate, channel, alignment.end(channel), context),
+            Packet::Event(event) => self.event(head, channel, event),
+            Packet::End => {
+                let outcome = self.alignment.closed(channel);
+                self.aligned(head, Some(channel), outcome)
+            }
         }
     }
 
-    fn outcome(
-        &mut self,
-        gate: &Gate,
-        channel: usize,
-        outcome: Outcome,
-        context: &TaskContext,
-    ) -> TaskResult<bool> {
-        for event in outcome.events.into_iter().flatten() {
-            if let Event::Watermark(watermark) = event {
-                context.counters.watermark(watermark);
+    fn event(&mut self, head: &mut Box<dyn Head>, channel: usize, event: Event) -> TaskResult {
+        match event {
+            Event::Barrier(barrier) => {
+                let outcome = self.alignment.barrier(channel, Arc::clone(&barrier));
+                if outcome.first {
+                    self.arrival = Some(self.checkpoints.arrival(&barrier));
+                }
+                self.aligned(head, Some(channel), outcome)
             }
-            self.head.event(event)?;
+            Event::Drain if self.draining => Ok(()),
+            Event::Drain => {
+                self.draining = true;
+                head.event(Event::Drain)
+            }
+            Event::EndOfData => {
+                let events = self.watermarks.ended(channel);
+                self.watermark(head, events)?;
+                if self.watermarks.all_ended() && !self.checkpoints.has_ended() {
+                    self.checkpoints.end(head, self.draining)?;
+                }
+                Ok(())
+            }
+            event => {
+                let events = self.watermarks.event(channel, &event);
+                self.watermark(head, events)
+            }
+        }
+    }
+
+    fn watermark(&mut self, head: &mut Box<dyn Head>, events: Combined) -> TaskResult {
+        for event in events.into_iter().flatten() {
+            if let Event::Watermark(watermark) = event {
+                self.context.counters.watermark(watermark);
+            }
+            head.event(event)?;
+        }
+        Ok(())
+    }
+
+    /// Does what the alignment says.
+    fn aligned(&mut self, head: &mut Box<dyn Head>, channel: Option<usize>, outcome: Outcome) -> TaskResult {
+        for id in outcome.given_up {
+            self.checkpoints.decline(id, CheckpointFailureReason::DeclinedSubsumed);
+        }
+        if let Some(barrier) = outcome.aligned {
+            let arrival = self.arrival.take().unwrap_or_else(|| self.checkpoints.arrival(&barrier));
+            self.checkpoints.take(head, barrier, arrival)?;
         }
         if outcome.unblock {
-            gate.unblock_all();
+            self.gate.unblock_all();
         }
-        if outcome.block {
-            gate.block(channel);
+        if let Some(channel) = channel.filter(|_| outcome.block) {
+            self.gate.block(channel);
         }
-        Ok(outcome.ended)
+        Ok(())
     }
+}
+
+fn gate_of(gate: Option<&Arc<Gate>>) -> TaskResult<&Arc<Gate>> {
+    gate.ok_or_else(|| TaskError::failed("a task with inputs was deployed without producers"))
 }
 
 impl Task for InputTask {
@@ -166,23 +316,21 @@ impl Task for InputTask {
     }
 
     fn run(&mut self, context: &mut TaskContext, gate: Option<&Arc<Gate>>) -> TaskResult {
-        let Some(gate) = gate else {
-            return Err(TaskError::failed("a task with inputs was deployed without producers"));
-        };
-        let mut alignment = Alignment::new(gate.channels());
-        let mut due = self.head.tick(Instant::now())?;
-        loop {
-            let next = gate.next(due, &context.control, &context.counters)?;
-            if let Some((channel, packet)) = next
-                && self.packet(gate, channel, packet, &mut alignment, context)?
-            {
-                break;
+        Running::new(gate_of(gate)?, context).run(&mut self.head)?;
+        self.head.event(Event::EndOfStream)
+    }
+
+    fn run_finished(&mut self, context: &mut TaskContext, gate: Option<&Arc<Gate>>) -> TaskResult {
+        let gate = gate_of(gate)?;
+        let mut open = gate.channels();
+        while open > 0 {
+            context.control.take_mail();
+            if let Some((_, Packet::End)) = gate.next(None, &context.control, &context.counters)? {
+                open -= 1;
             }
-            let now = Instant::now();
-            // A batch may have set an earlier deadline than the one known, so ask after each one.
-            due = self.head.tick(now)?;
         }
-        self.head.end()
+        self.head.event(Event::EndOfData)?;
+        self.head.event(Event::EndOfStream)
     }
 
     fn close(&mut self) {

@@ -1,18 +1,20 @@
 //! A subtask: its loop, what it knows of itself, how it is stopped, and the thread it runs in.
 
 mod alignment;
+mod checkpoints;
 mod context;
 mod control;
 mod input;
 mod source;
 mod thread;
+mod watermarks;
 
-pub use context::{AccumulatorRegistry, JobInfo, TaskContext, TaskCounters, file_systems};
+pub use context::{AccumulatorRegistry, JobInfo, OperatorIdentity, TaskContext, TaskCounters, file_systems};
 pub(crate) use control::lock;
 pub use control::{TaskControl, Wake};
 pub use input::{Head, InputTask, OneInput};
 pub use source::{Poll, Source, SourceTask};
-pub use thread::{TaskEvent, TaskThread, start};
+pub use thread::{Reporter, TaskEvent, TaskThread, start};
 
 use crate::error::TaskResult;
 use crate::exchange::gate::Gate;
@@ -30,6 +32,12 @@ pub trait Task: Send {
     /// # Errors
     /// Whatever an operator fails with, or that the task was cancelled.
     fn run(&mut self, context: &mut TaskContext, gate: Option<&Arc<Gate>>) -> TaskResult;
+    /// Runs, without having been opened, where the task had finished before its job was restored: passes the end of its
+    /// data on.
+    ///
+    /// # Errors
+    /// As [`Task::run`].
+    fn run_finished(&mut self, context: &mut TaskContext, gate: Option<&Arc<Gate>>) -> TaskResult;
     /// Frees what [`Task::open`] took, also after a failure.
     fn close(&mut self);
 }

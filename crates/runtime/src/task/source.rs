@@ -1,9 +1,13 @@
 //! The task of a source: polls it, and keeps time for the operators behind it.
 
-use super::{Task, TaskContext};
+use super::checkpoints::{Chain, Checkpoints};
+use super::{Task, TaskContext, TaskControl};
+use crate::element::{Barrier, Event};
 use crate::error::TaskResult;
 use crate::exchange::gate::Gate;
 use crate::operator::{BoxStage, Output};
+use crate::snapshot::OperatorSnapshot;
+use kvick_core::checkpoint::CheckpointCommand;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +41,26 @@ pub trait Source: Send + 'static {
     /// Whatever reading fails with.
     fn poll(&mut self, out: &mut Output<Self::Out>) -> TaskResult<Poll>;
 
+    /// A snapshot is taken: everything emitted so far belongs to it, nothing that follows. Where reading is to go on goes
+    /// into it.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from a snapshot.
+    fn snapshot(&mut self, _snapshot: &mut OperatorSnapshot) -> TaskResult {
+        Ok(())
+    }
+
+    /// A checkpoint is durable: what was read before it need not be given again.
+    ///
+    /// # Errors
+    /// Whatever acknowledging fails with.
+    fn checkpoint_complete(&mut self, _checkpoint: u64) -> TaskResult {
+        Ok(())
+    }
+
+    /// A checkpoint will not come to be.
+    fn checkpoint_aborted(&mut self, _checkpoint: u64) {}
+
     /// Called once at the end, also after a failure.
     fn close(&mut self) {}
 }
@@ -54,6 +78,71 @@ impl<S: Source> SourceTask<S> {
     }
 }
 
+/// A source and its output, as far as checkpoints go.
+struct SourceChain<'a, S: Source>(&'a mut S, &'a mut Output<S::Out>);
+
+impl<S: Source> Chain for SourceChain<'_, S> {
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        self.0.snapshot(snapshot)?;
+        self.1.flush()?;
+        self.1.next().snapshot(snapshot)
+    }
+
+    fn complete(&mut self, checkpoint: u64) -> TaskResult {
+        self.0.checkpoint_complete(checkpoint)?;
+        self.1.next().checkpoint_complete(checkpoint)
+    }
+
+    fn aborted(&mut self, checkpoint: u64) {
+        self.0.checkpoint_aborted(checkpoint);
+        self.1.next().checkpoint_aborted(checkpoint);
+    }
+
+    fn drain(&mut self) -> TaskResult {
+        self.1.event(Event::Drain)
+    }
+
+    fn end(&mut self) -> TaskResult {
+        self.1.flush()?;
+        self.1.next().end()
+    }
+}
+
+/// How long a source that has nothing to do sleeps at a time; orders and cancelling wake it.
+const STILL: Duration = Duration::from_millis(500);
+
+impl<S: Source> SourceTask<S> {
+    fn orders(&mut self, checkpoints: &mut Checkpoints, control: &TaskControl) -> TaskResult {
+        for command in control.take_mail() {
+            let chain = &mut SourceChain(&mut self.source, &mut self.output);
+            match command {
+                CheckpointCommand::Trigger(order) => {
+                    let barrier: Arc<Barrier> = Arc::new(order.into());
+                    let arrival = checkpoints.arrival(&barrier);
+                    checkpoints.take(chain, barrier, arrival)?;
+                }
+                CheckpointCommand::Complete { checkpoint } => checkpoints.complete(chain, checkpoint)?,
+                CheckpointCommand::Abort { checkpoint } => checkpoints.abort(chain, checkpoint),
+            }
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, context: &TaskContext) -> TaskResult<Poll> {
+        let polled = self.source.poll(&mut self.output)?;
+        self.output.flush()?;
+        let now = Instant::now();
+        // What was just emitted may have set an earlier deadline than any known before.
+        let due = self.output.next().tick(now)?;
+        if let Poll::Wait(span) = polled {
+            let until_due = due.map_or(span, |due| due.saturating_duration_since(now));
+            context.control.sleep(span.min(until_due));
+            context.counters.idle(now.elapsed());
+        }
+        Ok(polled)
+    }
+}
+
 impl<S: Source> Task for SourceTask<S> {
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
         self.output.next().open(context)?;
@@ -61,24 +150,30 @@ impl<S: Source> Task for SourceTask<S> {
     }
 
     fn run(&mut self, context: &mut TaskContext, _gate: Option<&Arc<Gate>>) -> TaskResult {
+        let mut checkpoints = Checkpoints::new(context);
         loop {
             context.control.check()?;
-            let polled = self.source.poll(&mut self.output)?;
-            self.output.flush()?;
-            let now = Instant::now();
-            // What was just emitted may have set an earlier deadline than any known before.
-            let due = self.output.next().tick(now)?;
-            match polled {
-                Poll::More => {}
-                Poll::Wait(span) => {
-                    let until_due = due.map_or(span, |due| due.saturating_duration_since(now));
-                    context.control.sleep(span.min(until_due));
-                    context.counters.idle(now.elapsed());
-                }
-                Poll::End => break,
+            if context.control.has_mail() {
+                self.orders(&mut checkpoints, &context.control)?;
+            }
+            if checkpoints.is_released() {
+                break;
+            }
+            if checkpoints.is_still() {
+                let since = Instant::now();
+                context.control.sleep(STILL);
+                context.counters.idle(since.elapsed());
+            } else if self.poll(context)? == Poll::End {
+                let chain = &mut SourceChain(&mut self.source, &mut self.output);
+                checkpoints.end(chain, false)?;
             }
         }
-        self.output.next().end()
+        self.output.event(Event::EndOfStream)
+    }
+
+    fn run_finished(&mut self, _context: &mut TaskContext, _gate: Option<&Arc<Gate>>) -> TaskResult {
+        self.output.event(Event::EndOfData)?;
+        self.output.event(Event::EndOfStream)
     }
 
     fn close(&mut self) {

@@ -4,6 +4,7 @@ use super::{Task, TaskContext, TaskControl, TaskCounters};
 use super::{context::AccumulatorRegistry, lock};
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::gate::Gate;
+use kvick_core::checkpoint::CheckpointReport;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::ExecutionId;
 use kvick_core::task::{TaskReport, TaskState};
@@ -15,7 +16,33 @@ use std::thread::JoinHandle;
 
 /// What a task tells whoever started it.
 #[derive(Debug)]
-pub struct TaskEvent(pub TaskReport);
+pub enum TaskEvent {
+    /// Its state has changed.
+    State(TaskReport),
+    /// It has something to say about a checkpoint.
+    Checkpoint(CheckpointReport),
+}
+
+/// Where a task, and the threads that work for it, report.
+#[derive(Clone)]
+pub struct Reporter(Arc<dyn Fn(TaskEvent) + Send + Sync>);
+
+impl Reporter {
+    /// Reports to a channel. When nobody listens any more, reports are dropped.
+    pub fn to<E: From<TaskEvent> + Send + 'static>(events: Sender<E>) -> Reporter {
+        Reporter(Arc::new(move |event| drop(events.send(E::from(event)))))
+    }
+
+    /// A task's state has changed.
+    pub fn state(&self, report: TaskReport) {
+        (self.0)(TaskEvent::State(report));
+    }
+
+    /// A task has something to say about a checkpoint.
+    pub fn checkpoint(&self, report: CheckpointReport) {
+        (self.0)(TaskEvent::Checkpoint(report));
+    }
+}
 
 /// A task that was started.
 pub struct TaskThread {
@@ -42,12 +69,11 @@ impl TaskThread {
 ///
 /// # Errors
 /// The operating system gives no thread.
-pub fn start<E: From<TaskEvent> + Send + 'static>(
+pub fn start(
     task: Box<dyn Task>,
     context: TaskContext,
     gate: Option<Arc<Gate>>,
     connect: impl FnOnce(Option<&Arc<Gate>>) -> TaskResult + Send + 'static,
-    events: Sender<E>,
 ) -> std::io::Result<TaskThread> {
     install_panic_hook();
     let control = Arc::clone(&context.control);
@@ -55,9 +81,7 @@ pub fn start<E: From<TaskEvent> + Send + 'static>(
     let accumulators = Arc::clone(&context.accumulators);
     // Linux shows the first 15 bytes of a thread's name.
     let name = format!("{}-{}", context.subtask() + 1, context.vertex_name.replace('\0', " "));
-    let handle = std::thread::Builder::new().name(name).spawn(move || {
-        run(task, context, gate, connect, &|report| drop(events.send(E::from(TaskEvent(report)))))
-    })?;
+    let handle = std::thread::Builder::new().name(name).spawn(move || run(task, context, gate, connect))?;
     Ok(TaskThread { control, counters, accumulators, handle: Mutex::new(Some(handle)) })
 }
 
@@ -66,17 +90,24 @@ fn run(
     mut context: TaskContext,
     gate: Option<Arc<Gate>>,
     connect: impl FnOnce(Option<&Arc<Gate>>) -> TaskResult,
-    report: &dyn Fn(TaskReport),
 ) {
     let execution = context.execution;
+    let reports = context.reports.clone();
+    let report = |state| reports.state(state);
+    let had_finished = context.restore.as_ref().is_some_and(|restore| restore.finished);
     let plain = |state| report_of(execution, state, None, &context.counters, &context.accumulators);
     report(plain(TaskState::Initializing));
     let (counters, accumulators) = (Arc::clone(&context.counters), Arc::clone(&context.accumulators));
     let result = guarded(|| {
         connect(gate.as_ref())?;
-        task.open(&mut context)?;
+        if !had_finished {
+            task.open(&mut context)?;
+        }
         context.control.check()?;
         report(report_of(execution, TaskState::Running, None, &counters, &accumulators));
+        if had_finished {
+            return task.run_finished(&mut context, gate.as_ref());
+        }
         task.run(&mut context, gate.as_ref())
     });
     let closed = guarded(|| {

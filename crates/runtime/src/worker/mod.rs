@@ -13,10 +13,11 @@ use crate::log;
 use crate::options;
 use crate::program::Program;
 use crate::stdio::StandardOutput;
-use crate::task::{self, JobInfo, TaskEvent};
+use crate::task::{self, JobInfo, Reporter, TaskEvent};
 use crate::task_host::TaskHost;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
+use kvick_core::task::TaskReport;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ pub fn run(
     }
 }
 
-type Prepared = (TaskHost<WorkerEvent>, (Sender<WorkerEvent>, Receiver<WorkerEvent>), u16);
+type Prepared = (TaskHost, (Sender<WorkerEvent>, Receiver<WorkerEvent>), u16);
 
 fn prepare(spec: &WorkerSpec, program: Program, stdout: StandardOutput) -> Result<Prepared, Failure> {
     graph_check::compare(&spec.graph, &program.graph)?;
@@ -66,7 +67,7 @@ fn prepare(spec: &WorkerSpec, program: Program, stdout: StandardOutput) -> Resul
     let own_address = ports::address(&spec.host, port);
     let exchanges = Exchanges::networked(&own_address, table, Connections::new(membership));
     let (sender, receiver) = channel();
-    let host = TaskHost::new(job_info(spec, stdout), program, exchanges, sender.clone());
+    let host = TaskHost::new(job_info(spec, stdout), program, exchanges, Reporter::to(sender.clone()));
     Ok((host, (sender, receiver), port))
 }
 
@@ -85,7 +86,7 @@ fn job_info(spec: &WorkerSpec, stdout: StandardOutput) -> JobInfo {
 
 fn serve(
     spec: &WorkerSpec,
-    host: TaskHost<WorkerEvent>,
+    host: TaskHost,
     (sender, receiver): (Sender<WorkerEvent>, Receiver<WorkerEvent>),
     port: u16,
     link: &HostLink,
@@ -114,7 +115,7 @@ fn read_host(mut reader: HostReader, events: &Sender<WorkerEvent>) {
 }
 
 struct Worker<'a> {
-    host: TaskHost<WorkerEvent>,
+    host: TaskHost,
     link: &'a HostLink,
     host_lost: Option<Instant>,
     lost_after: Duration,
@@ -148,11 +149,19 @@ impl Worker<'_> {
         match message {
             ToProgram::Deploy { tasks } => tasks.into_iter().for_each(|task| self.host.deploy(task)),
             ToProgram::Cancel { executions } => self.host.cancel(&executions),
+            ToProgram::Checkpoint { executions, command } => self.host.order(&executions, &command),
             _ => log::warn("the host sent a message that is not for workers; it is ignored"),
         }
     }
 
-    fn task(&mut self, TaskEvent(report): TaskEvent) {
+    fn task(&mut self, event: TaskEvent) {
+        match event {
+            TaskEvent::State(report) => self.state(report),
+            TaskEvent::Checkpoint(report) => self.send(&FromProgram::Checkpoint { report }),
+        }
+    }
+
+    fn state(&mut self, report: TaskReport) {
         let terminal = report.state.is_terminal();
         match &report.failure {
             Some(failure) => log::error(&failure.to_string()),

@@ -1,26 +1,10 @@
-//! Keyed state: a value for each key. This file has the interface and the backend in memory.
+//! A typed hash table by key, for what never becomes part of a snapshot: pre-aggregation in batch mode.
 
 use crate::hash::stable_hash;
 use hashbrown::HashTable;
 use serde::Serialize;
 
-/// A value for each key. The hash of a key is computed once, by the caller, with [`stable_hash`].
-pub trait KeyedState<K, V>: Send {
-    /// The value of a key.
-    fn get(&mut self, hash: u64, key: &K) -> Option<&V>;
-    /// Sets the value of a key.
-    fn put(&mut self, hash: u64, key: K, value: V);
-    /// Removes a key and returns its value.
-    fn remove(&mut self, hash: u64, key: &K) -> Option<V>;
-    /// Number of keys.
-    fn len(&self) -> usize;
-    /// Whether there is no key.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// The backend in memory: one typed hash table.
+/// One typed hash table.
 pub struct HashState<K, V> {
     table: HashTable<(u64, K, V)>,
 }
@@ -72,29 +56,5 @@ impl<K: Eq + Serialize, V> HashState<K, V> {
 impl<K: Eq + Serialize, V> Default for HashState<K, V> {
     fn default() -> Self {
         HashState::new()
-    }
-}
-
-impl<K: Eq + Serialize + Send, V: Send> KeyedState<K, V> for HashState<K, V> {
-    fn get(&mut self, hash: u64, key: &K) -> Option<&V> {
-        self.table.find(hash, |entry| entry.1 == *key).map(|entry| &entry.2)
-    }
-
-    fn put(&mut self, hash: u64, key: K, value: V) {
-        match self.table.find_mut(hash, |entry| entry.1 == key) {
-            Some(entry) => entry.2 = value,
-            None => {
-                self.table.insert_unique(hash, (hash, key, value), |entry| entry.0);
-            }
-        }
-    }
-
-    fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
-        let entry = self.table.find_entry(hash, |entry| entry.1 == *key).ok()?;
-        Some(entry.remove().0.2)
-    }
-
-    fn len(&self) -> usize {
-        self.table.len()
     }
 }

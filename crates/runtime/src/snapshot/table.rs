@@ -1,0 +1,181 @@
+//! Tables as parts of a snapshot, and tables filled from one.
+
+use super::format::{self, Head, MAP_KIND, TABLE_KIND};
+use super::{OperatorSnapshot, PartWriter, SnapshotPart, StateReader, WrittenPart};
+use crate::element::{Data, Key, Namespace};
+use crate::state::segments::{Entry, SharedSegments};
+use crate::state::{Keyed, MapTable, StateError, Table};
+use kvick_core::checkpoint::{KeyGroups, KeyedData, KeyedState, Piece};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+/// Writes an entry as its bytes, or as several.
+type Encode<K, N, V> = fn(&Entry<K, N, V>, &mut Vec<u8>, &mut Vec<u8>) -> Result<(), postcard::Error>;
+
+struct TablePart<K, N, V> {
+    kind: String,
+    head: Head,
+    groups: KeyGroups,
+    segments: SharedSegments<K, N, V>,
+    encode: Encode<K, N, V>,
+}
+
+fn encode_value<K: Key, N: Namespace, V: Data>(
+    entry: &Entry<K, N, V>,
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), postcard::Error> {
+    format::put_entry(out, scratch, &(&entry.key, &entry.namespace, &entry.value))
+}
+
+fn encode_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
+    entry: &Entry<K, N, BTreeMap<UK, UV>>,
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), postcard::Error> {
+    let mut entries = entry.value.iter();
+    entries.try_for_each(|(uk, uv)| format::put_entry(out, scratch, &(&entry.key, &entry.namespace, uk, uv)))
+}
+
+pub(super) fn hand_over<K: Key, N: Namespace, V: Data>(
+    table: &mut Table<K, N, V>,
+    snapshot: &mut OperatorSnapshot,
+) -> Result<(), StateError> {
+    let head = Head { name: table.name().to_string(), schema: None };
+    let kind = format!("{TABLE_KIND}{}", table.name());
+    table.inner().hand_over(kind, head, encode_value, snapshot)
+}
+
+pub(super) fn hand_over_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
+    table: &mut MapTable<K, N, UK, UV>,
+    snapshot: &mut OperatorSnapshot,
+) -> Result<(), StateError> {
+    let head = Head { name: table.name().to_string(), schema: None };
+    let kind = format!("{MAP_KIND}{}", table.name());
+    match table.inner() {
+        crate::state::MapInner::Memory(table) => table.inner().hand_over(kind, head, encode_map, snapshot),
+    }
+}
+
+impl<K: Key, N: Namespace, V: Data> crate::state::TableInner<K, N, V> {
+    fn hand_over(
+        &mut self,
+        kind: String,
+        head: Head,
+        encode: Encode<K, N, V>,
+        snapshot: &mut OperatorSnapshot,
+    ) -> Result<(), StateError> {
+        match self {
+            crate::state::TableInner::Memory(segments) => {
+                let (groups, segments) = (segments.key_groups(), segments.share());
+                snapshot.add(Box::new(TablePart { kind, head, groups, segments, encode }));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<K: Key, N: Namespace, V: Data> SnapshotPart for TablePart<K, N, V> {
+    fn write(self: Box<Self>, out: &mut PartWriter<'_>) -> Result<WrittenPart, StateError> {
+        let TablePart { kind, head, groups: key_groups, segments, encode } = *self;
+        if segments.is_empty() {
+            return Ok(WrittenPart::Nothing);
+        }
+        out.write(&head.encode())?;
+        let mut groups = vec![Piece { offset: 0, length: 0 }; key_groups.len()];
+        let mut scratch = Vec::new();
+        // Each segment is let go of as soon as it is written: the operator need not copy it any more.
+        for (group, segment) in segments {
+            let before = out.position();
+            for entry in segment.iter() {
+                let written = out.fill(|bytes| {
+                    encode(entry, bytes, &mut scratch).map_err(|source| StateError::Encode {
+                        state: head.name.clone(),
+                        type_name: std::any::type_name::<(K, N, V)>(),
+                        source,
+                    })
+                });
+                written?;
+            }
+            let piece = &mut groups[(group - key_groups.start) as usize];
+            if piece.length == 0 {
+                piece.offset = before;
+            }
+            piece.length += out.position() - before;
+        }
+        let data = KeyedData::Stream { handle: out.finish()?, groups };
+        Ok(WrittenPart::Keyed(KeyedState { kind, key_groups, data }))
+    }
+}
+
+/// Fills a table with what was restored of it.
+pub(crate) fn restore_table<K: Key, N: Namespace, V: Data>(
+    table: &mut Table<K, N, V>,
+    parts: &[KeyedState],
+    reader: &StateReader,
+    max_parallelism: u32,
+) -> Result<(), StateError> {
+    let name = table.name().to_string();
+    restore(parts, reader, &name, |(key, namespace, value): (K, N, V)| {
+        table.put(&Keyed::new(key, max_parallelism), &namespace, value)
+    })
+}
+
+/// Fills a table of maps with what was restored of it.
+pub(crate) fn restore_map_table<K: Key, N: Namespace, UK: Namespace, UV: Data>(
+    table: &mut MapTable<K, N, UK, UV>,
+    parts: &[KeyedState],
+    reader: &StateReader,
+    max_parallelism: u32,
+) -> Result<(), StateError> {
+    let name = table.name().to_string();
+    restore(parts, reader, &name, |(key, namespace, user_key, value): (K, N, UK, UV)| {
+        table.put(&Keyed::new(key, max_parallelism), &namespace, user_key, value)
+    })
+}
+
+fn restore<E: DeserializeOwned>(
+    parts: &[KeyedState],
+    reader: &StateReader,
+    name: &str,
+    mut put: impl FnMut(E) -> Result<(), StateError>,
+) -> Result<(), StateError> {
+    for part in parts {
+        let KeyedData::Stream { handle, groups } = &part.data else {
+            let reason = "it consists of files, which tables cannot be filled from".to_string();
+            return Err(StateError::Unreadable { state: part.kind.clone(), reason });
+        };
+        let mut source = reader.open(handle)?;
+        let restored = restore_groups(&mut source, groups, name, &mut put);
+        // Damage explains whatever could not be understood.
+        source.finish()?;
+        restored?;
+    }
+    Ok(())
+}
+
+fn restore_groups<E: DeserializeOwned>(
+    source: &mut super::reader::HandleReader,
+    groups: &[Piece],
+    name: &str,
+    put: &mut impl FnMut(E) -> Result<(), StateError>,
+) -> Result<(), StateError> {
+    let (_head, _) = Head::read(source, name)?;
+    let mut buffer = Vec::new();
+    for piece in groups.iter().filter(|piece| piece.length > 0) {
+        source.piece(piece.offset, piece.length, &mut buffer)?;
+        let mut group = buffer.as_slice();
+        while let Some(entry) = format::take_entry(&mut group).map_err(|error| source.failed(&error))? {
+            put(decode(entry, name)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn decode<E: DeserializeOwned>(entry: &[u8], name: &str) -> Result<E, StateError> {
+    postcard::from_bytes(entry).map_err(|error| StateError::Decode {
+        state: name.to_string(),
+        type_name: std::any::type_name::<E>(),
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,342 @@
+//! What functions keep of the states they opened: small handles. The state itself lives in the context that every call is
+//! given, so no lock is needed. All calls are about the current key.
+
+use super::descriptors::{Aggregation, ReduceFn};
+use super::{MapTable, StateAccess, StateError, Table};
+use crate::element::{Data, Key, Namespace};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident<$($type:ident),+>) => {
+        $(#[$doc])*
+        pub struct $name<$($type),+> {
+            index: Option<u32>,
+            types: PhantomData<fn() -> ($($type,)+)>,
+        }
+
+        impl<$($type),+> $name<$($type),+> {
+            pub(super) fn at(index: Option<u32>) -> Self {
+                $name { index, types: PhantomData }
+            }
+        }
+
+        impl<$($type),+> Clone for $name<$($type),+> {
+            fn clone(&self) -> Self {
+                Self::at(self.index)
+            }
+        }
+
+        impl<$($type),+> Default for $name<$($type),+> {
+            fn default() -> Self {
+                Self::at(None)
+            }
+        }
+    };
+}
+
+handle! {
+    /// One value for each key.
+    ValueState<V>
+}
+
+#[allow(
+    clippy::missing_errors_doc,
+    reason = "all fail alike: not opened, no current key, or what the backend says"
+)]
+impl<V: Data> ValueState<V> {
+    /// The value, where there is one.
+    #[inline]
+    pub fn value<'a, K: Key>(
+        &self,
+        context: &'a mut impl StateAccess<K>,
+    ) -> Result<Option<&'a V>, StateError> {
+        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
+        table.get(key, &())
+    }
+
+    /// Sets the value.
+    #[inline]
+    pub fn update<K: Key>(&self, context: &mut impl StateAccess<K>, value: V) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
+        table.put(key, &(), value)
+    }
+
+    /// Changes the value in place, with one look-up; leaving `None` removes it.
+    #[inline]
+    pub fn modify<K: Key, R>(
+        &self,
+        context: &mut impl StateAccess<K>,
+        change: impl FnOnce(&mut Option<V>) -> R,
+    ) -> Result<R, StateError> {
+        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
+        table.update(key, &(), change)
+    }
+
+    /// Removes the value.
+    pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
+        table.remove(key, &()).map(drop)
+    }
+}
+
+handle! {
+    /// A list for each key.
+    ListState<V>
+}
+
+#[allow(
+    clippy::missing_errors_doc,
+    reason = "all fail alike: not opened, no current key, or what the backend says"
+)]
+impl<V: Data> ListState<V> {
+    /// The elements; none where there is no list.
+    pub fn get<'a, K: Key>(&self, context: &'a mut impl StateAccess<K>) -> Result<&'a [V], StateError> {
+        let (table, key) = context.states().table::<Table<K, (), Vec<V>>>(self.index)?;
+        Ok(table.get(key, &())?.map_or(&[], Vec::as_slice))
+    }
+
+    /// Adds an element at the end.
+    pub fn add<K: Key>(&self, context: &mut impl StateAccess<K>, element: V) -> Result<(), StateError> {
+        self.add_all(context, std::iter::once(element))
+    }
+
+    /// Adds elements at the end.
+    pub fn add_all<K: Key>(
+        &self,
+        context: &mut impl StateAccess<K>,
+        elements: impl IntoIterator<Item = V>,
+    ) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<Table<K, (), Vec<V>>>(self.index)?;
+        table.update(key, &(), |list| {
+            let all = list.get_or_insert_default();
+            all.extend(elements);
+            if all.is_empty() {
+                *list = None;
+            }
+        })
+    }
+
+    /// Replaces the list; an empty one removes it.
+    pub fn update<K: Key>(
+        &self,
+        context: &mut impl StateAccess<K>,
+        elements: Vec<V>,
+    ) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<Table<K, (), Vec<V>>>(self.index)?;
+        if elements.is_empty() {
+            return table.remove(key, &()).map(drop);
+        }
+        table.put(key, &(), elements)
+    }
+
+    /// Removes the list.
+    pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
+        self.update(context, Vec::new())
+    }
+}
+
+handle! {
+    /// A map for each key, ordered by its own keys where it is in memory.
+    MapState<UK, UV>
+}
+
+#[allow(
+    clippy::missing_errors_doc,
+    reason = "all fail alike: not opened, no current key, or what the backend says"
+)]
+impl<UK: Namespace, UV: Data> MapState<UK, UV> {
+    /// The value of a user key.
+    pub fn get<'a, K: Key>(
+        &self,
+        context: &'a mut impl StateAccess<K>,
+        user_key: &UK,
+    ) -> Result<Option<&'a UV>, StateError> {
+        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
+        table.get(key, &(), user_key)
+    }
+
+    /// Sets the value of a user key.
+    pub fn put<K: Key>(
+        &self,
+        context: &mut impl StateAccess<K>,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
+        table.put(key, &(), user_key, value)
+    }
+
+    /// Sets the values of several user keys.
+    pub fn put_all<K: Key>(
+        &self,
+        context: &mut impl StateAccess<K>,
+        entries: impl IntoIterator<Item = (UK, UV)>,
+    ) -> Result<(), StateError> {
+        entries.into_iter().try_for_each(|(user_key, value)| self.put(context, user_key, value))
+    }
+
+    /// Removes a user key and returns its value.
+    pub fn remove<K: Key>(
+        &self,
+        context: &mut impl StateAccess<K>,
+        user_key: &UK,
+    ) -> Result<Option<UV>, StateError> {
+        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
+        table.remove(key, &(), user_key)
+    }
+
+    /// Whether there is a user key.
+    pub fn contains<K: Key>(
+        &self,
+        context: &mut impl StateAccess<K>,
+        user_key: &UK,
+    ) -> Result<bool, StateError> {
+        Ok(self.get(context, user_key)?.is_some())
+    }
+
+    /// Visits the entries without copying them.
+    pub fn for_each<K: Key>(
+        &self,
+        context: &mut impl StateAccess<K>,
+        visit: impl FnMut(&UK, &UV),
+    ) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
+        table.for_each_of(key, &(), visit)
+    }
+
+    /// Copies of the entries.
+    pub fn entries<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<Vec<(UK, UV)>, StateError> {
+        let mut all = Vec::new();
+        self.for_each(context, |k, v| all.push((k.clone(), v.clone())))?;
+        Ok(all)
+    }
+
+    /// Copies of the user keys.
+    pub fn keys<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<Vec<UK>, StateError> {
+        let mut all = Vec::new();
+        self.for_each(context, |k, _| all.push(k.clone()))?;
+        Ok(all)
+    }
+
+    /// Copies of the values.
+    pub fn values<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<Vec<UV>, StateError> {
+        let mut all = Vec::new();
+        self.for_each(context, |_, v| all.push(v.clone()))?;
+        Ok(all)
+    }
+
+    /// Whether the map has no entries.
+    pub fn is_empty<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<bool, StateError> {
+        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
+        table.is_empty_for(key, &())
+    }
+
+    /// Removes all entries.
+    pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
+        table.clear(key, &())
+    }
+}
+
+/// One value for each key, into which others are reduced.
+pub struct ReducingState<V> {
+    index: Option<u32>,
+    reduce: Option<ReduceFn<V>>,
+}
+
+impl<V> Clone for ReducingState<V> {
+    fn clone(&self) -> Self {
+        ReducingState { index: self.index, reduce: self.reduce.clone() }
+    }
+}
+
+impl<V> Default for ReducingState<V> {
+    fn default() -> Self {
+        ReducingState { index: None, reduce: None }
+    }
+}
+
+#[allow(
+    clippy::missing_errors_doc,
+    reason = "all fail alike: not opened, no current key, or what the backend says"
+)]
+impl<V: Data> ReducingState<V> {
+    pub(super) fn at(index: Option<u32>, reduce: ReduceFn<V>) -> Self {
+        ReducingState { index, reduce: Some(reduce) }
+    }
+
+    /// The value, where one was added.
+    pub fn get<'a, K: Key>(&self, context: &'a mut impl StateAccess<K>) -> Result<Option<&'a V>, StateError> {
+        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
+        table.get(key, &())
+    }
+
+    /// Reduces a value into the one that is there.
+    pub fn add<K: Key>(&self, context: &mut impl StateAccess<K>, value: V) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
+        let reduce = self.reduce.as_ref().ok_or(StateError::NotOpened)?;
+        table.update(key, &(), |slot| {
+            *slot = Some(match slot.take() {
+                Some(known) => reduce(known, value),
+                None => value,
+            });
+        })
+    }
+
+    /// Removes the value.
+    pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
+        table.remove(key, &()).map(drop)
+    }
+}
+
+/// One accumulator for each key.
+pub struct AggregatingState<IN, ACC, OUT> {
+    index: Option<u32>,
+    aggregation: Option<Arc<Aggregation<IN, ACC, OUT>>>,
+}
+
+impl<IN, ACC, OUT> Clone for AggregatingState<IN, ACC, OUT> {
+    fn clone(&self) -> Self {
+        AggregatingState { index: self.index, aggregation: self.aggregation.clone() }
+    }
+}
+
+impl<IN, ACC, OUT> Default for AggregatingState<IN, ACC, OUT> {
+    fn default() -> Self {
+        AggregatingState { index: None, aggregation: None }
+    }
+}
+
+#[allow(
+    clippy::missing_errors_doc,
+    reason = "all fail alike: not opened, no current key, or what the backend says"
+)]
+impl<IN: 'static, ACC: Data, OUT: 'static> AggregatingState<IN, ACC, OUT> {
+    pub(super) fn at(index: Option<u32>, aggregation: Arc<Aggregation<IN, ACC, OUT>>) -> Self {
+        AggregatingState { index, aggregation: Some(aggregation) }
+    }
+
+    /// The result of what was added, where something was.
+    pub fn get<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<Option<OUT>, StateError> {
+        let (table, key) = context.states().table::<Table<K, (), ACC>>(self.index)?;
+        let aggregation = self.aggregation.as_ref().ok_or(StateError::NotOpened)?;
+        Ok(table.get(key, &())?.map(|accumulator| (aggregation.result)(accumulator)))
+    }
+
+    /// Adds a value.
+    pub fn add<K: Key>(&self, context: &mut impl StateAccess<K>, value: IN) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<Table<K, (), ACC>>(self.index)?;
+        let aggregation = self.aggregation.as_ref().ok_or(StateError::NotOpened)?;
+        table.update(key, &(), |slot| {
+            (aggregation.add)(slot.get_or_insert_with(|| (aggregation.create)()), value);
+        })
+    }
+
+    /// Removes the accumulator.
+    pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
+        let (table, key) = context.states().table::<Table<K, (), ACC>>(self.index)?;
+        table.remove(key, &()).map(drop)
+    }
+}

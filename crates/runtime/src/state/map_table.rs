@@ -1,0 +1,130 @@
+//! A table of maps: for each key and namespace a map of the user's own, ordered by the user's keys.
+
+use super::table::Table;
+use super::{Keyed, StateError};
+use crate::element::{Data, Key, Namespace};
+use std::collections::BTreeMap;
+
+/// One named map state of one operator in one subtask. A map without entries does not exist.
+pub struct MapTable<K, N, UK, UV> {
+    inner: Inner<K, N, UK, UV>,
+}
+
+/// Where the maps are.
+pub(crate) enum Inner<K, N, UK, UV> {
+    /// In memory, each map in one piece.
+    Memory(Table<K, N, BTreeMap<UK, UV>>),
+}
+
+impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
+    pub(crate) fn new(inner: Inner<K, N, UK, UV>) -> Self {
+        MapTable { inner }
+    }
+
+    pub(crate) fn inner(&mut self) -> &mut Inner<K, N, UK, UV> {
+        &mut self.inner
+    }
+
+    /// The state's name.
+    pub fn name(&self) -> &str {
+        match &self.inner {
+            Inner::Memory(table) => table.name(),
+        }
+    }
+
+    /// The value of a user key.
+    ///
+    /// # Errors
+    /// [`StateError::ForeignKey`], or what the backend fails with.
+    pub fn get(&mut self, key: &Keyed<K>, namespace: &N, user_key: &UK) -> Result<Option<&UV>, StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) => Ok(table.get(key, namespace)?.and_then(|map| map.get(user_key))),
+        }
+    }
+
+    /// Sets the value of a user key.
+    ///
+    /// # Errors
+    /// As [`MapTable::get`].
+    pub fn put(&mut self, key: &Keyed<K>, namespace: &N, user_key: UK, value: UV) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) => table.update(key, namespace, |map| {
+                map.get_or_insert_with(BTreeMap::new).insert(user_key, value);
+            }),
+        }
+    }
+
+    /// Removes a user key and returns its value.
+    ///
+    /// # Errors
+    /// As [`MapTable::get`].
+    pub fn remove(&mut self, key: &Keyed<K>, namespace: &N, user_key: &UK) -> Result<Option<UV>, StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) => table.update(key, namespace, |slot| {
+                let removed = slot.as_mut().and_then(|map| map.remove(user_key));
+                if slot.as_ref().is_some_and(BTreeMap::is_empty) {
+                    *slot = None;
+                }
+                removed
+            }),
+        }
+    }
+
+    /// Whether there is a user key.
+    ///
+    /// # Errors
+    /// As [`MapTable::get`].
+    pub fn contains(&mut self, key: &Keyed<K>, namespace: &N, user_key: &UK) -> Result<bool, StateError> {
+        Ok(self.get(key, namespace, user_key)?.is_some())
+    }
+
+    /// Visits the entries of one key and namespace. In memory they come in order of the user keys.
+    ///
+    /// # Errors
+    /// As [`MapTable::get`].
+    pub fn for_each_of(
+        &mut self,
+        key: &Keyed<K>,
+        namespace: &N,
+        mut visit: impl FnMut(&UK, &UV),
+    ) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) => {
+                table.get(key, namespace)?.into_iter().flatten().for_each(|(k, v)| visit(k, v));
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes all entries of one key and namespace.
+    ///
+    /// # Errors
+    /// As [`MapTable::get`].
+    pub fn clear(&mut self, key: &Keyed<K>, namespace: &N) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) => table.remove(key, namespace).map(drop),
+        }
+    }
+
+    /// Whether one key and namespace has no entries.
+    ///
+    /// # Errors
+    /// As [`MapTable::get`].
+    pub fn is_empty_for(&mut self, key: &Keyed<K>, namespace: &N) -> Result<bool, StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) => Ok(table.get(key, namespace)?.is_none()),
+        }
+    }
+
+    /// Visits all entries of this subtask, in any order.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub fn for_each(&mut self, mut visit: impl FnMut(&K, &N, &UK, &UV)) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) => {
+                table.for_each(|k, n, map| map.iter().for_each(|(uk, uv)| visit(k, n, uk, uv)))
+            }
+        }
+    }
+}

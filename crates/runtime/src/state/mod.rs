@@ -1,0 +1,34 @@
+//! Keyed state: tables of values by key and namespace, the handles by which functions reach them, and their errors.
+//!
+//! Everything belongs to one operator in one subtask and is used by its thread alone. What a snapshot needs is shared with
+//! the thread that writes it, segment by segment ([`segments`]); nothing here writes files.
+//!
+//! Reading order: [`keyed`] → [`segments`] → [`table`], [`map_table`] → [`backend`] → [`keyed_states`], [`handles`].
+
+mod backend;
+mod descriptors;
+mod error;
+mod handles;
+mod hash_state;
+mod keyed;
+mod keyed_states;
+mod map_table;
+pub(crate) mod segments;
+mod table;
+mod ttl;
+
+pub use backend::{BackendKind, KeyedBackend, TableSpec};
+pub use descriptors::{
+    AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
+    ValueStateDescriptor,
+};
+pub use error::StateError;
+pub use handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
+pub use hash_state::HashState;
+pub use keyed::Keyed;
+pub use keyed_states::{KeyedStates, StateAccess};
+pub(crate) use map_table::Inner as MapInner;
+pub use map_table::MapTable;
+pub(crate) use table::Inner as TableInner;
+pub use table::Table;
+pub use ttl::{StateTtl, StateTtlConfig, StateVisibility, TtlUpdate};

@@ -1,0 +1,133 @@
+//! A table: one named keyed state of one operator, a value for each key and namespace.
+
+use super::segments::Segments;
+use super::{Keyed, StateError};
+use crate::element::{Data, Key, Namespace};
+
+/// One named keyed state of one operator in one subtask.
+pub struct Table<K, N, V> {
+    name: String,
+    inner: Inner<K, N, V>,
+}
+
+/// Where the values are.
+pub(crate) enum Inner<K, N, V> {
+    /// In memory.
+    Memory(Segments<K, N, V>),
+}
+
+impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
+    pub(crate) fn new(name: String, inner: Inner<K, N, V>) -> Table<K, N, V> {
+        Table { name, inner }
+    }
+
+    /// The state's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn inner(&mut self) -> &mut Inner<K, N, V> {
+        &mut self.inner
+    }
+
+    /// The value of a key in a namespace.
+    ///
+    /// # Errors
+    /// [`StateError::ForeignKey`], or what the backend fails with.
+    #[inline]
+    pub fn get(&mut self, key: &Keyed<K>, namespace: &N) -> Result<Option<&V>, StateError> {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.get(key, namespace),
+        }
+    }
+
+    /// Sets the value of a key in a namespace.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    #[inline]
+    pub fn put(&mut self, key: &Keyed<K>, namespace: &N, value: V) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.put(key, namespace, value),
+        }
+    }
+
+    /// Removes the value of a key in a namespace and returns it.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    #[inline]
+    pub fn remove(&mut self, key: &Keyed<K>, namespace: &N) -> Result<Option<V>, StateError> {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.remove(key, namespace),
+        }
+    }
+
+    /// Reads, changes and writes with one look-up. Leaving `None` removes the value.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    #[inline]
+    pub fn update<R>(
+        &mut self,
+        key: &Keyed<K>,
+        namespace: &N,
+        change: impl FnOnce(&mut Option<V>) -> R,
+    ) -> Result<R, StateError> {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.update(key, namespace, change),
+        }
+    }
+
+    /// Changes a value in place, or inserts one; returns the value after that. The key moves in only when it is new.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    #[inline]
+    pub fn upsert<A>(
+        &mut self,
+        key: Keyed<K>,
+        namespace: N,
+        argument: A,
+        update: impl FnOnce(&mut V, A),
+        insert: impl FnOnce(A) -> V,
+    ) -> Result<&V, StateError> {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.upsert(key, namespace, argument, update, insert),
+        }
+    }
+
+    /// Visits all entries of this subtask, in any order.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub fn for_each(&mut self, visit: impl FnMut(&K, &N, &V)) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.for_each(visit),
+        }
+        Ok(())
+    }
+
+    /// Takes all entries of this subtask out, in any order.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub fn drain(&mut self, visit: impl FnMut(K, N, V)) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.drain(visit),
+        }
+        Ok(())
+    }
+
+    /// Number of entries; an estimate where the values are not in memory.
+    pub fn len(&self) -> usize {
+        match &self.inner {
+            Inner::Memory(segments) => segments.len(),
+        }
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,5 @@
+//! Time as operators see it.
+
+mod clock;
+
+pub use clock::Clock;

@@ -8,6 +8,7 @@
 pub mod check;
 pub mod expect;
 pub mod files;
+pub mod functions;
 pub mod generator;
 pub mod query;
 pub mod random;

@@ -5,9 +5,11 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use kvick_integration::http;
-use nexmark::query::Query;
+use nexmark::query::{Query, named};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -155,12 +157,19 @@ impl Cluster {
         jobs.iter().map(ended).collect()
     }
 
-    /// What was printed for a query: a log of changes, to be read by [`nexmark::check::rows_of_changes`].
-    pub fn printed(&self, query: &Query) -> Result<Vec<String>> {
-        let text = std::fs::read_to_string(self.work.join("taskmanager.out"))?;
-        let (one, several) = (format!("{}> ", query.name), format!("{}:", query.name));
-        let ours = text.lines().filter(|line| line.starts_with(&one) || line.starts_with(&several));
-        Ok(ours.map(str::to_string).collect())
+    /// What was printed for each query: logs of changes, to be read by [`nexmark::check::rows_of_changes`].
+    pub fn printed(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        let mut printed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let output = BufReader::new(File::open(self.work.join("taskmanager.out"))?);
+        for line in output.lines() {
+            let line = line?;
+            // `q4> +I[…]` of a single subtask, `q4:2> +I[…]` of one of several; all else is Flink's log.
+            let query = line.split_once("> ").map(|(who, _)| who.split(':').next().unwrap_or(who));
+            if let Some(query) = query.filter(|query| named(query).is_some()) {
+                printed.entry(query.to_string()).or_default().push(line);
+            }
+        }
+        Ok(printed)
     }
 }
 

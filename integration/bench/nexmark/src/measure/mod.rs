@@ -158,10 +158,11 @@ impl Bench {
         let queries = self.options.chosen();
         flink.run(tables, &queries, "", &Target::Print)?;
         flink.ended()?;
+        let mut printed = flink.printed()?;
         let mut outcomes = Vec::new();
         for query in queries {
-            let printed = flink.printed(query)?;
-            let rows = check::rows_of_changes(printed.iter().map(String::as_str));
+            let changes = printed.remove(query.name).unwrap_or_default();
+            let rows = check::rows_of_changes(changes.iter().map(String::as_str));
             let compared = |rows| match expected.get(query.name) {
                 Some(expected) => check::compare(query, expected, &rows),
                 None => Ok(()),

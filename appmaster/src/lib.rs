@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod checkpoints;
 pub mod clock;
 pub mod cluster;
 pub mod driver;
@@ -15,6 +16,7 @@ pub mod gateway;
 pub mod handle;
 pub mod input;
 pub mod launch;
+pub mod operations;
 pub mod program;
 pub mod rest;
 pub mod server;

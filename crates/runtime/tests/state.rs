@@ -94,7 +94,12 @@ struct Model {
     maps: BTreeMap<(String, u32), String>,
 }
 
-fn write(writers: &SnapshotWriters, subtask: u32, barrier: &Arc<Barrier>, snapshot: OperatorSnapshot) -> SubtaskState {
+fn write(
+    writers: &SnapshotWriters,
+    subtask: u32,
+    barrier: &Arc<Barrier>,
+    snapshot: OperatorSnapshot,
+) -> SubtaskState {
     let (reports, answers) = channel::<TaskEvent>();
     let execution = ExecutionId { vertex: OPERATOR, subtask, attempt: 0 };
     let (metrics, reports) = (SnapshotMetrics::default(), Reporter::to(reports));

@@ -20,9 +20,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod connected;
 mod environment;
 mod execute;
 mod graph;
+mod joined;
 mod keyed;
 mod params;
 mod reducers;
@@ -32,6 +34,10 @@ mod stream;
 mod windowed;
 
 pub use compact_str::CompactString as Str;
+pub use connected::{
+    BroadcastConnectedStream, BroadcastStream, ConnectWith, ConnectedStreams, KeyedBroadcastConnectedStream,
+    KeyedConnectedStreams,
+};
 pub use environment::StreamExecutionEnvironment;
 pub use execute::{JobClient, JobError};
 pub use keyed::KeyedStream;
@@ -41,7 +47,13 @@ pub use kvick_core::job::{JobResult, JobState};
 pub use kvick_runtime::element::{Data, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
 pub use kvick_runtime::operator::Output as Collector;
+pub use joined::{
+    CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, IntervalJoined, JoinEqualTo, JoinWhere, JoinWindow,
+    JoinedStreams,
+};
 pub use kvick_runtime::operators::{
+    BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
     FunctionContext, KeyedContext, KeyedProcessFunction, Process, ProcessFunction, TimerService,
 };
 pub use kvick_runtime::side::OutputTag;

@@ -3,6 +3,7 @@
 use crate::session::{Link, Session, session};
 use crate::stream::DataStream;
 use kvick_core::accumulator::Accumulator;
+use kvick_core::checkpoint::{CheckpointFailure, SavepointFormat, SnapshotRequest};
 use kvick_core::config::Configuration;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::graph::GraphError;
@@ -10,7 +11,7 @@ use kvick_core::host::{FromProgram, HOST_ENV, LOCAL_CONFIG_ENV, ToProgram};
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobState};
 use kvick_runtime::element::Data;
-use kvick_runtime::embedded::{self, CancelHandle};
+use kvick_runtime::embedded::{self, EmbeddedControl};
 use kvick_runtime::hash::stable_hash;
 use kvick_runtime::host_link::HostError;
 use kvick_runtime::program::Program;
@@ -91,6 +92,9 @@ pub enum JobError {
         "{0} is not supported when a program is run by the flink command or on a cluster; write to a sink instead"
     )]
     EmbeddedOnly(&'static str),
+    /// A savepoint was not taken.
+    #[error("no savepoint: {0}")]
+    Savepoint(Box<CheckpointFailure>),
     /// The operating system refused something.
     #[error("cannot run the job in this process: {0}")]
     System(#[from] std::io::Error),
@@ -114,7 +118,7 @@ const HADOOP_PREFIX: &str = "flink.hadoop.";
 /// A job that was started and not waited for.
 pub struct JobClient {
     job_id: JobId,
-    running: Option<(JoinHandle<JobResult>, CancelHandle)>,
+    running: Option<(JoinHandle<JobResult>, EmbeddedControl)>,
 }
 
 impl JobClient {
@@ -136,6 +140,36 @@ impl JobClient {
             (None, _) => {}
         }
         Ok(())
+    }
+
+    /// Takes a savepoint and returns its directory; the job goes on. `target`: the directory below which it is made, or
+    /// `execution.checkpointing.savepoint-dir`.
+    ///
+    /// # Errors
+    /// There is no savepoint, or the job does not run in this process.
+    pub fn trigger_savepoint(&self, target: Option<&str>) -> Result<String, JobError> {
+        let (target, format) = (target.map(str::to_string), SavepointFormat::Canonical);
+        self.snapshot(SnapshotRequest::Savepoint { target, format, cancel_job: false })
+    }
+
+    /// Ends the job with a savepoint and returns its directory. With `drain` the input counts as ended: windows fire and
+    /// operators finish before.
+    ///
+    /// # Errors
+    /// There is no savepoint, the job did not stop, or it does not run in this process.
+    pub fn stop_with_savepoint(&self, drain: bool, target: Option<&str>) -> Result<String, JobError> {
+        let (target, format) = (target.map(str::to_string), SavepointFormat::Canonical);
+        self.snapshot(SnapshotRequest::Stop { target, format, drain })
+    }
+
+    fn snapshot(&self, request: SnapshotRequest) -> Result<String, JobError> {
+        match &self.running {
+            Some((_, control)) => {
+                let done = control.snapshot(request).map_err(|why| JobError::Savepoint(Box::new(why)))?;
+                Ok(done.external_path)
+            }
+            None => Err(JobError::EmbeddedOnly("a savepoint asked for by the program itself")),
+        }
     }
 
     /// Waits for the end of the job, where it runs in this process.
@@ -209,7 +243,7 @@ fn run_embedded(job: JobInfo, program: Program) -> JobResult {
     if told {
         println!("Job has been submitted with JobID {}", job.job_id);
     }
-    let result = embedded::run(job, program, &CancelHandle::default());
+    let result = embedded::run(job, program, &EmbeddedControl::default());
     if told && result.state == JobState::Finished {
         print!("{}", result.finished_lines());
     }
@@ -217,7 +251,7 @@ fn run_embedded(job: JobInfo, program: Program) -> JobResult {
 }
 
 fn start_embedded(job: JobInfo, program: Program) -> Result<JobClient, JobError> {
-    let (job_id, cancel) = (job.job_id, CancelHandle::default());
+    let (job_id, cancel) = (job.job_id, EmbeddedControl::default());
     let shared = cancel.clone();
     let thread = std::thread::Builder::new().name("embedded-job".to_string());
     let handle = thread.spawn(move || embedded::run(job, program, &shared))?;

@@ -57,7 +57,8 @@ pub use kvick_runtime::operators::{
     FunctionContext, KeyedContext, KeyedProcessFunction, Process, ProcessFunction, TimerService,
 };
 pub use kvick_runtime::side::OutputTag;
-pub use kvick_runtime::sinks::Sink;
+pub use kvick_runtime::sinks::{self, Sink};
+pub use kvick_runtime::sources::{self, SplitReader, SplitSource};
 pub use kvick_runtime::task::{Poll, Source, TaskContext as RuntimeContext};
 pub use kvick_runtime::time::{TimestampAssigner, WatermarkGenerator, WatermarkOutput, WatermarkStrategy};
 pub use kvick_runtime::timers::TimeDomain;

@@ -1,9 +1,18 @@
-//! The built-in sources.
+//! The built-in sources, and the interface of sources whose input is cut into splits.
+//!
+//! A source that fits none of these implements [`crate::task::Source`] itself.
 
 mod collection;
+mod files;
+mod generator;
 mod socket;
-mod text_file;
+mod split;
 
-pub use collection::{CollectionSource, SequenceSource};
+pub use collection::{CollectionReader, CollectionSource, SequenceReader, SequenceSource};
+pub use files::{
+    CsvFormat, CsvReader, FileFormat, FileSource, FileSplit, JsonLines, LineFormat, Lines, LinesReader,
+    TextLines,
+};
+pub use generator::{DataGeneratorSource, GeneratorReader};
 pub use socket::SocketSource;
-pub use text_file::TextFileSource;
+pub use split::{SplitReader, SplitSource, Splits};

@@ -1,4 +1,6 @@
 //! Text from a TCP server, cut at a delimiter; one subtask.
+//!
+//! A socket cannot be read twice: what was received and not yet in a completed checkpoint is lost in a failure. At most once.
 
 use crate::error::{TaskError, TaskResult};
 use crate::log;

@@ -57,11 +57,6 @@ impl Alignment {
         }
     }
 
-    /// Whether every channel was closed.
-    pub fn all_closed(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// A channel delivered a barrier.
     pub fn barrier(&mut self, channel: usize, barrier: Arc<Barrier>) -> Outcome {
         let id = barrier.id;

@@ -3,7 +3,7 @@
 use crate::connected::two_inputs;
 use crate::keyed::KeyedStream;
 use crate::stream::DataStream;
-use crate::windowed::{ByDefault, Eviction, Evict, Named, NoEvictor, TriggerChoice, WindowedStream};
+use crate::windowed::{ByDefault, Evict, Eviction, Named, NoEvictor, TriggerChoice, WindowedStream};
 use kvick_runtime::element::{Data, Key};
 use kvick_runtime::operator::Output;
 use kvick_runtime::operators::window::{Evictor, Trigger, WindowAssigner};

@@ -40,6 +40,10 @@ pub use connected::{
 };
 pub use environment::StreamExecutionEnvironment;
 pub use execute::{JobClient, JobError};
+pub use joined::{
+    CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, IntervalJoined, JoinEqualTo, JoinWhere,
+    JoinWindow, JoinedStreams,
+};
 pub use keyed::KeyedStream;
 pub use kvick_core::accumulator::{Accumulator, Accumulators};
 pub use kvick_core::graph::RuntimeMode;
@@ -47,14 +51,10 @@ pub use kvick_core::job::{JobResult, JobState};
 pub use kvick_runtime::element::{Data, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
 pub use kvick_runtime::operator::Output as Collector;
-pub use joined::{
-    CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, IntervalJoined, JoinEqualTo, JoinWhere, JoinWindow,
-    JoinedStreams,
-};
 pub use kvick_runtime::operators::{
-    BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, KeyedBroadcastProcessFunction,
-    KeyedCoProcessFunction,
-    FunctionContext, KeyedContext, KeyedProcessFunction, Process, ProcessFunction, TimerService,
+    BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, FunctionContext,
+    KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedContext, KeyedProcessFunction, Process,
+    ProcessFunction, TimerService,
 };
 pub use kvick_runtime::side::OutputTag;
 pub use kvick_runtime::sinks::{self, Sink};

@@ -138,7 +138,8 @@ impl KeyedBroadcastProcessFunction<u32, u32, u64, (u32, u64), String, u64> for L
 #[test]
 fn broadcast_state_reaches_every_subtask() {
     let env = environment(3, RuntimeMode::Streaming);
-    let limits = env.from_collection([100_u64, 7]).broadcast_state(&MapStateDescriptor::<String, u64>::new("limits"));
+    let limits =
+        env.from_collection([100_u64, 7]).broadcast_state(&MapStateDescriptor::<String, u64>::new("limits"));
     let counts = env
         .from_sequence(0, 99)
         .map(|n| (n % 20) as u32)

@@ -6,8 +6,8 @@ use kvick_core::checkpoint::SubtaskState;
 use kvick_runtime::error::{BoxError, TaskResult};
 use kvick_runtime::operator::Output;
 use kvick_runtime::operators::{
-    BroadcastOperator, BroadcastProcessFunction, BroadcastState, Either, FunctionContext, Interval, IntervalJoin,
-    KeyedCoProcessFunction, KeyedCoProcessOperator, KeyedContext, LateRecords,
+    BroadcastOperator, BroadcastProcessFunction, BroadcastState, Either, FunctionContext, Interval,
+    IntervalJoin, KeyedCoProcessFunction, KeyedCoProcessOperator, KeyedContext, LateRecords,
 };
 use kvick_runtime::state::{StateAccess, ValueState, ValueStateDescriptor};
 use kvick_runtime::testing::{Emitted, Harness};
@@ -27,7 +27,9 @@ fn records() -> impl Strategy<Value = Vec<(bool, u8, i64, bool)>> {
     proptest::collection::vec(one, 0..80)
 }
 
-fn join(interval: Interval) -> IntervalJoin<u8, Record, Record, (u32, u32), fn(&Record) -> u8, fn(&Record) -> u8, Pairs> {
+fn join(
+    interval: Interval,
+) -> IntervalJoin<u8, Record, Record, (u32, u32), fn(&Record) -> u8, fn(&Record) -> u8, Pairs> {
     let pairs: Pairs = |left, right, out| out.push((left.2, right.2));
     IntervalJoin::new(key, key, interval, pairs, LateRecords::default())
 }

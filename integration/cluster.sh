@@ -16,6 +16,8 @@ cluster.sh: a real HDFS and YARN on this machine, for development and tests
 
   cluster.sh start [OPTION…]   start what does not run; returns when HDFS is writable and every NodeManager is RUNNING
       --nodemanagers N         how many NodeManagers, each at its own address 127.0.0.11, .12 … (default 1)
+      --resourcemanagers 2     two, at 127.0.0.1 and .2; without ZooKeeper `yarn rmadmin -transitionToActive` chooses
+      --zookeepers N           so many ZooKeeper servers (1, 3 or 5; default none), at 127.0.0.6, .7 …
       --nm-memory MB           memory each NodeManager offers (default 8192)
       --nm-vcores N            virtual cores each NodeManager offers (default 8)
       -Dkey=value              a Hadoop property, written to the file it belongs to; may be repeated
@@ -23,7 +25,7 @@ cluster.sh: a real HDFS and YARN on this machine, for development and tests
   cluster.sh stop              stop the daemons and whatever containers they left; HDFS's files stay
   cluster.sh status            which daemons live, where; exit status 1 unless all do
   cluster.sh env               shell code to eval: HADOOP_CONF_DIR, YARN_CONF_DIR, KVICK_* addresses
-  cluster.sh kill ROLE         kill -9 of namenode, datanode, resourcemanager or nodemanager[N]
+  cluster.sh kill ROLE         kill -9 of namenode, datanode, resourcemanager[2], zookeeperN or nodemanager[N]
   cluster.sh signal SIG ROLE   send another signal, as STOP and CONT to hang and wake a daemon
   cluster.sh restart ROLE      stop ROLE if it lives, start it, wait until it works with the others
   cluster.sh hdfs ARG…         Hadoop's own tools on this cluster: dfs, dfsadmin, fsck, getconf, haadmin
@@ -51,11 +53,13 @@ set_override() {
 }
 
 parse_start() {
-  NODEMANAGERS_ASKED='' NM_MEMORY=8192 NM_VCORES=8 FORMAT=no
+  NODEMANAGERS_ASKED='' RESOURCEMANAGERS_ASKED=1 ZOOKEEPERS_ASKED=0 NM_MEMORY=8192 NM_VCORES=8 FORMAT=no
   START_OPTIONS="$*"
   while [ $# -gt 0 ]; do
     case "$1" in
       --nodemanagers) NODEMANAGERS_ASKED=$(number_option "$1" "${2:-}") || exit; shift ;;
+      --resourcemanagers) RESOURCEMANAGERS_ASKED=$(number_option "$1" "${2:-}") || exit; shift ;;
+      --zookeepers) ZOOKEEPERS_ASKED=$(number_option "$1" "${2:-}") || exit; shift ;;
       --nm-memory) NM_MEMORY=$(number_option "$1" "${2:-}") || exit; shift ;;
       --nm-vcores) NM_VCORES=$(number_option "$1" "${2:-}") || exit; shift ;;
       --format) FORMAT=yes ;;
@@ -66,6 +70,8 @@ parse_start() {
     shift
   done
   [ "${NODEMANAGERS_ASKED:-1}" -le 99 ] || usage_error '--nodemanagers takes at most 99'
+  [ "$RESOURCEMANAGERS_ASKED" -le 2 ] || usage_error '--resourcemanagers takes 1 or 2'
+  [[ $ZOOKEEPERS_ASKED =~ ^[0135]$ ]] || usage_error '--zookeepers takes 1, 3 or 5'
 }
 
 # A cluster that runs keeps its configuration; more NodeManagers may join it.
@@ -88,7 +94,7 @@ start_locked() {
   if load_state && any_alive; then
     join_running
   else
-    NODEMANAGERS=${NODEMANAGERS_ASKED:-1}
+    NODEMANAGERS=${NODEMANAGERS_ASKED:-1} RESOURCEMANAGERS=$RESOURCEMANAGERS_ASKED ZOOKEEPERS=$ZOOKEEPERS_ASKED
     FRESH_START=yes
     prepare_cluster
   fi
@@ -147,6 +153,7 @@ command_env() {
   export_line KVICK_NAMENODE "127.0.0.1:$(port namenode)"
   export_line KVICK_RESOURCEMANAGER "127.0.0.1:$(port resourcemanager)"
   export_line KVICK_RESOURCEMANAGER_WEB "http://127.0.0.1:$(port resourcemanager-web)"
+  [ "$ZOOKEEPERS" = 0 ] || export_line KVICK_ZOOKEEPER_QUORUM "$(zookeeper_quorum)"
 }
 
 # known_role NAME: prints the role's full name (nodemanager is nodemanager1).

@@ -3,13 +3,16 @@
 //!
 //! Everything here belongs to the driver's one task. Others reach it through a [`ClusterHandle`](crate::handle::ClusterHandle).
 
+use crate::operations::Operations;
 use crate::settings::Settings;
+use kvick_core::config::options;
 use kvick_core::executor::{ExecutorInfo, ExecutorMetrics, LogFile, ToExecutor};
 use kvick_core::ids::{ExecutorId, JobId};
 use kvick_core::job::JobResult;
 use kvick_core::master::{Effect, Master};
 use kvick_core::time::Millis;
 use kvick_rpc::generated::v1::Frame;
+use kvick_storage::Performer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -51,13 +54,18 @@ pub struct Cluster {
     /// Who waits for an answer from an executor, by request.
     pub log_waiters: BTreeMap<u64, oneshot::Sender<LogAnswer>>,
     next_request: u64,
+    /// Performs what is decided about checkpoints.
+    pub checkpoints: Performer,
+    /// What people have begun and ask for.
+    pub operations: Operations,
     /// Effects that were decided and not yet performed.
     pub effects: Vec<Effect>,
 }
 
 impl Cluster {
     /// A cluster without jobs or executors.
-    pub fn new(settings: Arc<Settings>, master: Master) -> Cluster {
+    pub fn new(settings: Arc<Settings>, master: Master, checkpoints: Performer) -> Cluster {
+        let kept_for = settings.config.get(&options::REST_ASYNC_STORE).map_or(Millis(300_000), Millis::from);
         Cluster {
             settings,
             master,
@@ -66,6 +74,8 @@ impl Cluster {
             results: BTreeMap::new(),
             log_waiters: BTreeMap::new(),
             next_request: 0,
+            checkpoints,
+            operations: Operations::new(kept_for),
             effects: Vec::new(),
         }
     }

@@ -2,18 +2,25 @@
 //!
 //! It never awaits a performer: whatever takes time answers with another input.
 
+use crate::checkpoints;
 use crate::clock::now;
 use crate::cluster::{Cluster, Connection, LogAnswer};
 use crate::input::Input;
+use kvick_core::checkpoint::CheckpointEffect;
 use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
-use kvick_core::ids::ExecutorId;
+use kvick_core::ids::{ExecutorId, JobId};
 use kvick_core::job::JobResult;
 use kvick_core::master::{Effect, FinalStatus};
+use kvick_core::time::Millis;
 use kvick_rpc::gateway::encode;
 use kvick_rpc::generated::v1::Frame;
+use kvick_storage::Outcome;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
+
+/// How long an application that is over waits for whoever has begun an operation to ask for its outcome.
+const LAST_QUESTIONS: Millis = Millis(10_000);
 
 /// What has containers started and given back. Its methods only note what is wanted; they do not wait.
 pub trait ResourceDriver: Send {
@@ -38,8 +45,16 @@ pub async fn run(
     mut inbox: mpsc::UnboundedReceiver<Input>,
     mut resources: Box<dyn ResourceDriver>,
 ) -> (Cluster, End) {
+    let mut ending: Option<(End, Millis)> = None;
     loop {
-        let deadline = cluster.master.next_deadline();
+        if let Some((end, until)) =
+            ending.take_if(|(_, until)| *until <= now() || !cluster.operations.any_unfetched())
+        {
+            debug!("waited until {until:?} for those who have begun something to ask for its end");
+            return (cluster, end);
+        }
+        let deadline =
+            cluster.master.next_deadline().into_iter().chain(ending.as_ref().map(|(_, until)| *until)).min();
         let pause = deadline.map_or(Duration::from_secs(60), |at| Duration::from_millis(at.since(now()).0));
         tokio::select! {
             biased;
@@ -51,7 +66,7 @@ pub async fn run(
         }
         for effect in std::mem::take(&mut cluster.effects) {
             if let Some(end) = perform(&mut cluster, resources.as_mut(), effect) {
-                return (cluster, end);
+                ending = Some((end, now().plus(LAST_QUESTIONS)));
             }
         }
     }
@@ -85,6 +100,7 @@ fn apply(cluster: &mut Cluster, input: Input) {
         Input::ShutdownRequested(why) => {
             cluster.with_master(|m, fx| m.stop(at, FinalStatus::Failed, &why, fx));
         }
+        Input::Checkpoint(outcome) => checkpoint_outcome(cluster, outcome),
         Input::Request(request) => request(cluster, at),
     }
 }
@@ -139,14 +155,37 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
         Effect::Send { executor, message } => send(cluster, &executor, &message),
         Effect::JobStateChanged { job, state } => info!(%job, "job is now {state:?}"),
         Effect::JobEnded { result } => job_ended(cluster, *result),
-        // No checkpoint is triggered (MasterSettings::checkpoints), so nothing is to be made durable.
-        Effect::Checkpoint { job, effect } => warn!(%job, "checkpoints are not supported yet: {effect:?}"),
+        Effect::Checkpoint { job, effect } => checkpoint_effect(cluster, job, effect),
         Effect::JobForgotten { job } => {
             cluster.results.remove(&job);
+            cluster.checkpoints.forget(job);
         }
         Effect::Finish { status, diagnostics } => return Some(End { status, diagnostics }),
     }
     None
+}
+
+fn checkpoint_effect(cluster: &mut Cluster, job: JobId, effect: CheckpointEffect) {
+    checkpoints::log_effect(job, &effect);
+    match effect {
+        CheckpointEffect::Answer { caller, outcome } => {
+            let outcome = outcome.map(Some).map_err(checkpoints::as_failure);
+            cluster.operations.end(now(), caller, outcome);
+        }
+        effect => cluster.checkpoints.perform(job, effect),
+    }
+}
+
+fn checkpoint_outcome(cluster: &mut Cluster, outcome: Outcome) {
+    checkpoints::log_outcome(&outcome);
+    cluster.with_master(|master, fx| match outcome {
+        Outcome::Prepared { job, token, outcome } => {
+            master.savepoint_prepared(now(), job, token, outcome, fx)
+        }
+        Outcome::Stored { job, checkpoint, outcome } => {
+            master.checkpoint_stored(now(), job, checkpoint, outcome, fx);
+        }
+    });
 }
 
 fn send(cluster: &Cluster, executor: &ExecutorId, message: &ToExecutor) {

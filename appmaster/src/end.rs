@@ -11,7 +11,11 @@ use kvick_core::executor::ToExecutor;
 use kvick_core::master::FinalStatus;
 use kvick_rpc::gateway::encode;
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing::{info, warn};
+
+/// How long the end waits for checkpoints to be removed that nobody needs any more.
+const LAST_REMOVALS: Duration = Duration::from_secs(20);
 
 /// Ends everything. The exit codes are those of Flink's `ApplicationStatus`: 0 for success and cancellation, 1443 (which
 /// the operating system shows as 163) for failure.
@@ -21,6 +25,9 @@ use tracing::{info, warn};
 pub async fn finish(cluster: Cluster, end: End, yarn: Yarn) -> Result<ExitCode> {
     info!("the application ends: {:?} {}", end.status, end.diagnostics);
     send_home(&cluster);
+    if !cluster.checkpoints.drain(LAST_REMOVALS).await {
+        warn!("checkpoints that are not needed any more could not all be removed within {LAST_REMOVALS:?}");
+    }
     let settings = cluster.settings.clone();
     let unregistered = yarn.finish(end.status, &end.diagnostics, &history_url(&settings)).await;
     delete_staging(&settings).await;

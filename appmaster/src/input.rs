@@ -6,6 +6,7 @@ use kvick_core::failure::Failure;
 use kvick_core::ids::ExecutorId;
 use kvick_core::time::Millis;
 use kvick_rpc::generated::v1::Frame;
+use kvick_storage::Outcome;
 use tokio::sync::mpsc;
 
 /// A question or order that the driver's task answers.
@@ -34,6 +35,8 @@ pub enum Input {
     ProgramEnded(Option<Failure>),
     /// YARN wants the application to end.
     ShutdownRequested(String),
+    /// What became of something that was to be done about checkpoints.
+    Checkpoint(Outcome),
     /// Something to ask or do.
     Request(Request),
 }

@@ -6,15 +6,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod checkpoints;
 pub mod clock;
 pub mod cluster;
 pub mod driver;
 pub mod end;
 pub mod filesystems;
 pub mod gateway;
+pub mod ha;
 pub mod handle;
 pub mod input;
 pub mod launch;
+pub mod operations;
 pub mod program;
 pub mod rest;
 pub mod server;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use kvick_appmaster::cluster::Cluster;
 use kvick_appmaster::handle::ClusterHandle;
 use kvick_appmaster::settings::Settings;
-use kvick_appmaster::{clock, driver, end, server, start, yarn_driver};
+use kvick_appmaster::{checkpoints, clock, driver, end, server, start, yarn_driver};
 use kvick_core::master::Master;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,7 +54,8 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode> {
     let port = listener.local_addr()?.port();
     let server = tokio::spawn(server::serve(listener, handle.clone()));
     let yarn = yarn_driver::register(&settings, port, handle.clone()).await?;
-    let mut cluster = Cluster::new(settings.clone(), Master::new(clock::now(), settings.master()?));
+    let master = Master::new(clock::now(), settings.master()?);
+    let mut cluster = Cluster::new(settings.clone(), master, checkpoints::performer(&handle)?);
     start::begin(&mut cluster, &handle).await?;
     let driving = driver::run(cluster, inputs, yarn.driver());
     let (cluster, end) = tokio::select! {

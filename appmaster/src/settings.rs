@@ -1,6 +1,6 @@
 //! What the application master is told by YARN and by the client: environment, credentials, configuration.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use kvick_core::application_spec::{
     APPLICATION_SECRET, ApplicationMode, ApplicationSpec, CONFIG_SECRET, HADOOP_SECRET, SHARED_SECRET,
 };
@@ -8,10 +8,10 @@ use kvick_core::config::{ConfigError, Configuration, options};
 use kvick_core::master::{MasterMode, MasterSettings};
 use kvick_core::resources::ResourceSettings;
 use kvick_core::time::Millis;
+use kvick_process::container::{log_dir, required};
 use kvick_yarn::credentials::Credentials;
 use kvick_yarn::ids::ContainerId;
 use std::collections::BTreeMap;
-use std::env;
 use std::path::PathBuf;
 
 /// All that an application master needs to know at its start.
@@ -46,13 +46,10 @@ impl Settings {
         Ok(Settings {
             epoch: u64::from(container.attempt_id.attempt.unsigned_abs()),
             host: required("NM_HOST")?,
-            log_dir: env::var("LOG_DIRS")
-                .ok()
-                .and_then(|dirs| dirs.split(',').next().map(PathBuf::from))
-                .unwrap_or_else(env::temp_dir),
+            log_dir: log_dir(),
             spec: json(&credentials, APPLICATION_SECRET)?,
             config: json(&credentials, CONFIG_SECRET)?,
-            secret: text(&credentials, SHARED_SECRET)?,
+            secret: credentials.secret_text(SHARED_SECRET)?.to_string(),
             hadoop: json(&credentials, HADOOP_SECRET)?,
             credentials,
         })
@@ -69,8 +66,7 @@ impl Settings {
             ApplicationMode::Application { .. } => MasterMode::Application,
         };
         Ok(MasterSettings {
-            // The workers of this version do not take part in checkpoints.
-            checkpoints: false,
+            checkpoints: true,
             mode,
             resources: ResourceSettings::from_config(&self.config, self.spec.executor.slots)?,
             heartbeat_interval: self.config.get(&options::HEARTBEAT_INTERVAL)?.into(),
@@ -80,16 +76,7 @@ impl Settings {
     }
 }
 
-fn text(credentials: &Credentials, alias: &str) -> Result<String> {
-    let bytes = credentials.secret(alias).ok_or_else(|| anyhow!("the credentials hold no {alias}"))?;
-    String::from_utf8(bytes.to_vec()).with_context(|| format!("{alias} in the credentials is no text"))
-}
-
 fn json<T: serde::de::DeserializeOwned>(credentials: &Credentials, alias: &str) -> Result<T> {
-    serde_json::from_str(&text(credentials, alias)?).with_context(|| format!("{alias} in the credentials"))
-}
-
-fn required(name: &str) -> Result<String> {
-    env::var(name)
-        .map_err(|_| anyhow!("the environment variable {name} is not set: is this a YARN container?"))
+    serde_json::from_str(credentials.secret_text(alias)?)
+        .with_context(|| format!("{alias} in the credentials"))
 }

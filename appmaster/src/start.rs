@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::handle::ClusterHandle;
 use crate::input::Input;
 use crate::program::{ProgramOptions, run_program};
-use crate::{clock, filesystems};
+use crate::{checkpoints, clock, filesystems};
 use anyhow::{Context, Result};
 use kvick_core::application_spec::ApplicationMode;
 use kvick_core::job::{JobSubmission, ProgramSpec};
@@ -28,19 +28,24 @@ pub async fn begin(cluster: &mut Cluster, handle: &ClusterHandle) -> Result<()> 
                 Some(submission) => (**submission).clone(),
                 None => staged_job(cluster).await?,
             };
-            submit(cluster, submission);
+            submit(cluster, submission).await;
         }
         ApplicationMode::Application { program } => run_main(handle.clone(), program.clone()),
     }
     Ok(())
 }
 
-fn submit(cluster: &mut Cluster, submission: JobSubmission) {
+async fn submit(cluster: &mut Cluster, submission: JobSubmission) {
+    let source = checkpoints::restore_source(&cluster.settings, &submission).await;
     let now = clock::now();
-    let accepted = cluster.with_master(|master, fx| master.submit(now, submission, fx));
+    let accepted = source.map_err(|error| error.to_string()).and_then(|source| {
+        let submitted =
+            cluster.with_master(|master, fx| master.submit_restored(now, submission, source.as_ref(), fx));
+        submitted.map_err(|error| error.to_string())
+    });
     if let Err(refused) = accepted {
         error!("the job was not accepted: {refused}");
-        cluster.with_master(|master, fx| master.stop(now, FinalStatus::Failed, &refused.to_string(), fx));
+        cluster.with_master(|master, fx| master.stop(now, FinalStatus::Failed, &refused, fx));
     }
 }
 

@@ -10,10 +10,10 @@ mod report;
 pub use destination::{Destination, Preparation, Watch};
 pub use interrupt::signalled;
 
-use crate::commands::{AlreadyTold, NoJob};
 use crate::console;
 use crate::deploy::wait;
 use crate::jar::UnpackedProgram;
+use crate::outcome::{AlreadyTold, NoJob};
 use crate::rest::RestClient;
 use anyhow::{Context, Result, anyhow, bail};
 use interrupt::{Cleanup, Heartbeat, Interrupted};

@@ -12,6 +12,7 @@ mod console;
 mod deploy;
 mod execution;
 mod jar;
+mod outcome;
 mod rest;
 mod settings;
 mod user;

@@ -13,12 +13,14 @@ save_state() {
 HADOOP_VERSION=$HADOOP_VERSION
 PORT_BASE=$PORT_BASE
 NODEMANAGERS=$NODEMANAGERS
+RESOURCEMANAGERS=$RESOURCEMANAGERS
+ZOOKEEPERS=$ZOOKEEPERS
 STATE
 }
 
 state_value() { sed -n "s/^$1=//p" "$STATE_FILE" 2>/dev/null; }
 
-# Sets PORT_BASE and NODEMANAGERS as the cluster was last started; fails when it never was.
+# Sets PORT_BASE and the numbers of daemons as the cluster was last started; fails when it never was.
 load_state() {
   [ -e "$STATE_FILE" ] || return 1
   local version
@@ -27,6 +29,10 @@ load_state() {
     die "the cluster in $KVICK_CLUSTER_DIR is Hadoop $version, not $HADOOP_VERSION; set HADOOP_VERSION=$version or another KVICK_CLUSTER_DIR"
   PORT_BASE=$(state_value PORT_BASE)
   NODEMANAGERS=$(state_value NODEMANAGERS)
+  RESOURCEMANAGERS=$(state_value RESOURCEMANAGERS)
+  : "${RESOURCEMANAGERS:=1}"
+  ZOOKEEPERS=$(state_value ZOOKEEPERS)
+  : "${ZOOKEEPERS:=0}"
 }
 
 # --- *-site.xml ---
@@ -106,15 +112,41 @@ write_hdfs_site() {
   write_xml "$CONF_DIR" hdfs-site.xml
 }
 
+# resourcemanager_addresses HOST SUFFIX: where one ResourceManager listens; the suffix is its id among several.
+resourcemanager_addresses() {
+  local ip=$1 suffix=$2
+  prop "yarn.resourcemanager.hostname$suffix" "$ip"
+  prop "yarn.resourcemanager.address$suffix" "$ip:$(port resourcemanager)"
+  prop "yarn.resourcemanager.scheduler.address$suffix" "$ip:$(port scheduler)"
+  prop "yarn.resourcemanager.resource-tracker.address$suffix" "$ip:$(port tracker)"
+  prop "yarn.resourcemanager.admin.address$suffix" "$ip:$(port admin)"
+  prop "yarn.resourcemanager.webapp.address$suffix" "$ip:$(port resourcemanager-web)"
+}
+
+# Two ResourceManagers: ZooKeeper chooses the active one if there is one, else `rmadmin -transitionToActive` does.
+resourcemanager_ha_props() {
+  local number
+  prop yarn.resourcemanager.ha.enabled true
+  prop yarn.resourcemanager.ha.rm-ids rm1,rm2
+  prop yarn.resourcemanager.cluster-id kvick
+  for number in 1 2; do resourcemanager_addresses "127.0.0.$number" ".rm$number"; done
+  if [ "$ZOOKEEPERS" -gt 0 ]; then
+    prop hadoop.zk.address "$(zookeeper_quorum)"
+    prop yarn.resourcemanager.zk-address "$(zookeeper_quorum)"
+    prop yarn.resourcemanager.ha.automatic-failover.enabled true
+    prop yarn.resourcemanager.ha.automatic-failover.embedded true
+  else
+    prop yarn.resourcemanager.ha.automatic-failover.enabled false
+  fi
+}
+
 yarn_resourcemanager_props() {
-  local ip=127.0.0.1
-  prop yarn.resourcemanager.hostname "$ip"
-  prop yarn.resourcemanager.address "$ip:$(port resourcemanager)"
-  prop yarn.resourcemanager.scheduler.address "$ip:$(port scheduler)"
-  prop yarn.resourcemanager.resource-tracker.address "$ip:$(port tracker)"
-  prop yarn.resourcemanager.admin.address "$ip:$(port admin)"
-  prop yarn.resourcemanager.webapp.address "$ip:$(port resourcemanager-web)"
-  prop yarn.resourcemanager.bind-host "$ip"
+  if [ "$RESOURCEMANAGERS" = 1 ]; then
+    resourcemanager_addresses 127.0.0.1 ''
+    prop yarn.resourcemanager.bind-host 127.0.0.1
+  else
+    resourcemanager_ha_props
+  fi
   prop yarn.resourcemanager.scheduler.class org.apache.hadoop.yarn.server.resourcemanager.scheduler.capacity.CapacityScheduler
   prop yarn.resourcemanager.am.max-attempts 4
   # Applications outlive a ResourceManager that is killed.
@@ -168,6 +200,35 @@ write_nodemanager_site() {
   write_xml "$dir/conf" yarn-site.xml
 }
 
+# Which of two ResourceManagers a process is: both find their own address on this machine, so it must be said.
+write_resourcemanager_site() {
+  yarn_resourcemanager_props
+  yarn_nodemanager_props
+  prop yarn.resourcemanager.ha.id "rm$1"
+  write_xml "$KVICK_CLUSTER_DIR/ha/rm$1/conf" yarn-site.xml
+}
+
+# zookeeper_quorum: the client addresses of all, as `host:port,…`.
+zookeeper_quorum() {
+  local number all=''
+  for ((number = 1; number <= ZOOKEEPERS; number++)); do all+=",$(zookeeper_host "$number"):$(port zookeeper)"; done
+  printf '%s' "${all#,}"
+}
+
+# A ZooKeeper server's own file; its number is in its data directory.
+write_zookeeper_config() {
+  local dir=$KVICK_CLUSTER_DIR/zookeeper$1 number
+  mkdir -p "$dir/data"
+  printf '%s\n' "$1" >"$dir/data/myid"
+  {
+    printf '%s\n' tickTime=500 initLimit=20 syncLimit=10 admin.enableServer=false '4lw.commands.whitelist=*'
+    printf 'dataDir=%s\nclientPortAddress=%s\nclientPort=%s\n' "$dir/data" "$(zookeeper_host "$1")" "$(port zookeeper)"
+    for ((number = 1; number <= ZOOKEEPERS; number++)); do
+      printf 'server.%s=%s:%s:%s\n' "$number" "$(zookeeper_host "$number")" "$(port zookeeper-peer)" "$(port zookeeper-election)"
+    done
+  } >"$dir/zoo.cfg"
+}
+
 # Two queues, each of which may use the whole cluster, and application masters as many as fit (by default a tenth).
 write_capacity_scheduler() {
   local queue
@@ -198,6 +259,7 @@ write_hosts() {
   {
     printf '127.0.0.1 localhost\n'
     [ "$(uname -n)" = localhost ] || printf '127.0.0.1 %s\n' "$(uname -n)"
+    for number in 2 6 7 8 9 10; do printf '127.0.0.%s 127.0.0.%s\n' "$number" "$number"; done
     for ((number = 1; number <= 99; number++)); do
       printf '%s %s\n' "$(nodemanager_host "$number")" "$(nodemanager_host "$number")"
     done
@@ -216,4 +278,8 @@ write_config() {
   for ((number = 1; number <= NODEMANAGERS; number++)); do
     write_nodemanager_site "$number"
   done
+  if [ "$RESOURCEMANAGERS" = 2 ]; then
+    for number in 1 2; do write_resourcemanager_site "$number"; done
+  fi
+  for ((number = 1; number <= ZOOKEEPERS; number++)); do write_zookeeper_config "$number"; done
 }

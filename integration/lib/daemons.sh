@@ -1,11 +1,16 @@
 # shellcheck shell=bash
 # The cluster as a whole: which daemons there are, in what order they come and go, when each is ready.
-# Works on PORT_BASE and NODEMANAGERS, set by the caller through load_state or pick_port_base.
+# Works on PORT_BASE and the numbers of daemons, set by the caller through load_state or pick_port_base.
 
 roles() {
   local number
-  printf '%s\n' namenode datanode resourcemanager
+  printf '%s\n' namenode datanode
   # shellcheck disable=SC2153 # set by load_state
+  for ((number = 1; number <= ZOOKEEPERS; number++)); do printf 'zookeeper%s\n' "$number"; done
+  printf '%s\n' resourcemanager
+  # shellcheck disable=SC2153
+  if [ "$RESOURCEMANAGERS" = 2 ]; then printf '%s\n' resourcemanager2; fi
+  # shellcheck disable=SC2153
   for ((number = 1; number <= NODEMANAGERS; number++)); do printf 'nodemanager%s\n' "$number"; done
 }
 
@@ -23,7 +28,22 @@ namenode_ready() { jmx namenode-web NameNode,name=NameNodeInfo | grep -q '"Safem
 
 datanode_ready() { jmx datanode-web DataNode,name=DataNodeInfo | grep -q 'ActorState[\\" :]*RUNNING'; }
 
-resourcemanager_ready() { http_get "http://127.0.0.1:$(port resourcemanager-web)/ws/v1/cluster/info" | grep -q '"state" *: *"STARTED"'; }
+# resourcemanager_info ROLE: what one ResourceManager says of itself; a standby says this much, too.
+resourcemanager_info() { http_get "http://$(resourcemanager_host "$1"):$(port resourcemanager-web)/ws/v1/cluster/info"; }
+
+resourcemanager_host() { if [ "$1" = resourcemanager2 ]; then printf 127.0.0.2; else printf 127.0.0.1; fi; }
+
+resourcemanager_ready() { resourcemanager_info "$1" | grep -q '"state" *: *"STARTED"'; }
+
+zookeeper_ready() {
+  local number=${1#zookeeper} answer
+  # shellcheck disable=SC3025 # bash's own
+  { exec 8<>"/dev/tcp/$(zookeeper_host "$number")/$(port zookeeper)"; } 2>/dev/null || return 1
+  printf 'srvr' >&8
+  answer=$(timeout 5 cat <&8)
+  exec 8<&- 8>&-
+  grep -q 'Mode: ' <<<"$answer"
+}
 
 # The ResourceManager believes in a killed NodeManager for ten minutes, so ask the new process (its log is its own).
 nodemanager_ready() { grep -qs 'Registered with ResourceManager as' "$LOG_DIR/$1.log"; }
@@ -31,6 +51,8 @@ nodemanager_ready() { grep -qs 'Registered with ResourceManager as' "$LOG_DIR/$1
 role_ready() {
   case "$1" in
     nodemanager*) nodemanager_ready "$1" ;;
+    resourcemanager*) resourcemanager_ready "$1" ;;
+    zookeeper*) zookeeper_ready "$1" ;;
     *) "${1}_ready" ;;
   esac
 }
@@ -43,7 +65,21 @@ live_datanodes() {
   if at_least "$(json_number CapacityRemaining <<<"$state")" 1; then json_number NumLiveDataNodes <<<"$state"; else printf 0; fi
 }
 
-active_nodes() { http_get "http://127.0.0.1:$(port resourcemanager-web)/ws/v1/cluster/metrics" | json_number activeNodes; }
+# active_resourcemanager: the role of the one that is active; fails when none is.
+active_resourcemanager() {
+  local role
+  for role in resourcemanager resourcemanager2; do
+    [ "$role" = resourcemanager2 ] && [ "$RESOURCEMANAGERS" = 1 ] && continue
+    resourcemanager_info "$role" | grep -q '"haState" *: *"ACTIVE"' && printf '%s' "$role" && return
+  done
+  return 1
+}
+
+active_nodes() {
+  local role
+  role=$(active_resourcemanager) || return 0
+  http_get "http://$(resourcemanager_host "$role"):$(port resourcemanager-web)/ws/v1/cluster/metrics" | json_number activeNodes
+}
 
 # alive_of PREFIX: how many daemons whose role begins so live.
 alive_of() {
@@ -60,7 +96,7 @@ at_least() { [ "${1:-0}" -ge "$2" ]; }
 # Whether the masters that live know of all the workers that live: only then can files be written and containers run.
 cluster_ready() {
   if role_is_alive namenode; then at_least "$(live_datanodes)" "$(alive_of datanode)" || return 1; fi
-  if role_is_alive resourcemanager; then at_least "$(active_nodes)" "$(alive_of nodemanager)" || return 1; fi
+  if [ "$(alive_of resourcemanager)" -gt 0 ]; then at_least "$(active_nodes)" "$(alive_of nodemanager)" || return 1; fi
 }
 
 fail_role() {
@@ -123,6 +159,10 @@ make_home() {
 forget_yarn() {
   local dir
   rm -rf "$KVICK_CLUSTER_DIR/resourcemanager"
+  for dir in "$KVICK_CLUSTER_DIR"/zookeeper*; do
+    # Leaders and state of ResourceManagers that are no more; the server's number is written anew.
+    [ -d "$dir" ] && rm -rf "$dir/data"
+  done
   for dir in "$KVICK_CLUSTER_DIR"/nodemanager*; do
     [ -d "$dir" ] && rm -rf "$dir/local" "$dir/recovery"
   done
@@ -133,9 +173,10 @@ forget_yarn() {
 prepare_cluster() {
   kill_containers
   pick_port_base
+  forget_yarn
+  rm -rf "$KVICK_CLUSTER_DIR/ha"
   write_config
   save_state
-  forget_yarn
   if [ "$FORMAT" = yes ] || [ ! -e "$KVICK_CLUSTER_DIR/namenode/current/VERSION" ]; then format_namenode; fi
 }
 
@@ -145,17 +186,32 @@ spawn_missing() {
   for role in $(roles); do role_is_alive "$role" || spawn "$role"; done
 }
 
+# With two ResourceManagers and no ZooKeeper to choose, a person makes one of them active.
+elect() {
+  [ "$RESOURCEMANAGERS" = 2 ] && [ "$ZOOKEEPERS" = 0 ] || return 0
+  active_resourcemanager >/dev/null || (run_tool org.apache.hadoop.yarn.client.cli.RMAdminCLI -transitionToActive rm1 >/dev/null 2>&1)
+}
+
 await_all() {
   local role
-  for role in $(roles); do await_role "$role"; done
+  for role in $(roles); do
+    # A NodeManager registers with the active ResourceManager only.
+    [ "$role" != nodemanager1 ] || elect
+    await_role "$role"
+  done
   await_cluster
 }
 
 stop_cluster() {
-  local role nodemanagers=()
-  for role in $(roles); do [[ $role = nodemanager* ]] && nodemanagers+=("$role"); done
-  # First YARN, so that nothing starts a container again; then the containers; HDFS last.
-  stop_roles resourcemanager "${nodemanagers[@]}"
+  local role yarn=() rest=()
+  for role in $(roles); do
+    case "$role" in
+      nodemanager* | resourcemanager*) yarn+=("$role") ;;
+      *) rest+=("$role") ;;
+    esac
+  done
+  # First YARN, so that nothing starts a container again; then the containers; what they write to last.
+  stop_roles "${yarn[@]}"
   kill_containers
-  stop_roles datanode namenode
+  stop_roles "${rest[@]}"
 }

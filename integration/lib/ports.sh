@@ -49,7 +49,7 @@ pick_port_base() {
   fi
 }
 
-# port NAME: the one place that says which port of the block is whose. All NodeManagers share numbers: each has its own address.
+# port NAME: the one place that says which port of the block is whose. Daemons of one kind share numbers: each has its own address.
 port() {
   local offset
   case "$1" in
@@ -57,6 +57,7 @@ port() {
     datanode) offset=2 ;; datanode-web) offset=3 ;; datanode-ipc) offset=4 ;;
     resourcemanager) offset=5 ;; scheduler) offset=6 ;; tracker) offset=7 ;; admin) offset=8 ;; resourcemanager-web) offset=9 ;;
     nodemanager) offset=10 ;; localizer) offset=11 ;; nodemanager-web) offset=12 ;; collector) offset=13 ;; amrm-proxy) offset=14 ;;
+    zookeeper) offset=15 ;; zookeeper-peer) offset=16 ;; zookeeper-election) offset=17 ;;
     *) die "no port is called $1" ;;
   esac
   printf '%s' $((PORT_BASE + offset))
@@ -64,3 +65,6 @@ port() {
 
 # 127.0.0.11 is the first NodeManager's. Lower ones are often given to the machine's own name, which would then show in node ids.
 nodemanager_host() { printf '127.0.0.%s' $((10 + $1)); }
+
+# Between the ResourceManagers (127.0.0.1 and .2) and the NodeManagers.
+zookeeper_host() { printf '127.0.0.%s' $((5 + $1)); }

@@ -39,7 +39,8 @@ java_module_flags() {
 heap_of() {
   case "$1" in
     datanode) printf '384m' ;;
-    resourcemanager) printf '768m' ;;
+    resourcemanager*) printf '768m' ;;
+    zookeeper*) printf '128m' ;;
     *) printf '512m' ;;
   esac
 }
@@ -48,16 +49,26 @@ main_class_of() {
   case "$1" in
     namenode) printf 'org.apache.hadoop.hdfs.server.namenode.NameNode' ;;
     datanode) printf 'org.apache.hadoop.hdfs.server.datanode.DataNode' ;;
-    resourcemanager) printf 'org.apache.hadoop.yarn.server.resourcemanager.ResourceManager' ;;
+    resourcemanager*) printf 'org.apache.hadoop.yarn.server.resourcemanager.ResourceManager' ;;
     nodemanager*) printf 'org.apache.hadoop.yarn.server.nodemanager.NodeManager' ;;
+    zookeeper*) printf 'org.apache.zookeeper.server.quorum.QuorumPeerMain' ;;
   esac
 }
 
 class_path_of() {
   case "$1" in
     nodemanager*) printf '%s:' "$KVICK_CLUSTER_DIR/$1/conf" ;;
+    resourcemanager) printf '%s:' "$KVICK_CLUSTER_DIR/ha/rm1/conf" ;;
+    resourcemanager2) printf '%s:' "$KVICK_CLUSTER_DIR/ha/rm2/conf" ;;
   esac
   printf '%s:%s' "$CONF_DIR" "$(hadoop_jars)"
+}
+
+# What follows the main class on the command line.
+arguments_of() {
+  case "$1" in
+    zookeeper*) printf '%s\n' "$KVICK_CLUSTER_DIR/$1/zoo.cfg" ;;
+  esac
 }
 
 # Sets JAVA_FLAGS: small and quick to start, since a cluster is started far more often than it is busy.
@@ -72,12 +83,13 @@ set_java_flags() {
 # The daemons get a small environment of their own: what the caller has exported must not change the cluster.
 # USER and HOME are for Hadoop's log-in; JAVA_HOME and HADOOP_CONF_DIR are what a NodeManager hands on to containers.
 spawn() {
-  local role=$1 pid
+  local role=$1 pid arguments
+  mapfile -t arguments < <(arguments_of "$role")
   mkdir -p "$PID_DIR" "$LOG_DIR"
   [ -e "$LOG_DIR/$role.log" ] && mv "$LOG_DIR/$role.log" "$LOG_DIR/$role.log.1"
   setsid env -i "PATH=$PATH" "HOME=$HOME" "USER=$CLUSTER_USER" "LANG=${LANG:-C.UTF-8}" "JAVA_HOME=$JAVA_HOME" "HADOOP_CONF_DIR=$CONF_DIR" \
     "$JAVA_HOME/bin/java" "-Dkvick.cluster=$KVICK_CLUSTER_DIR:$role" "${JAVA_FLAGS[@]}" "-Xmx$(heap_of "$role")" \
-    -cp "$(class_path_of "$role")" "$(main_class_of "$role")" >"$LOG_DIR/$role.log" 2>&1 </dev/null 9>&- &
+    -cp "$(class_path_of "$role")" "$(main_class_of "$role")" "${arguments[@]}" >"$LOG_DIR/$role.log" 2>&1 </dev/null 9>&- &
   pid=$!
   # Not to be reported on by this shell when it ends.
   # Until the new process has replaced this script's image it cannot be told by its command line.

@@ -1,12 +1,13 @@
 //! What a task executor is told by whoever starts its container: environment, credentials, configuration.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use kvick_core::application_spec::{CONFIG_SECRET, HADOOP_SECRET, SHARED_SECRET};
 use kvick_core::config::{Configuration, options};
 use kvick_core::host::WorkerSpec;
 use kvick_core::ids::ExecutorId;
 use kvick_core::launch;
 use kvick_filesystem::FileSystems;
+use kvick_process::container::{directories, log_dir, required};
 use kvick_yarn::credentials::Credentials;
 use std::collections::BTreeMap;
 use std::env;
@@ -51,18 +52,12 @@ impl Settings {
     /// Names what is missing or wrong.
     pub fn from_environment() -> Result<Settings> {
         let credentials = Credentials::from_environment().context("the container's credentials")?;
-        let secret = |alias: &str| -> Result<String> {
-            let bytes =
-                credentials.secret(alias).ok_or_else(|| anyhow!("the credentials hold no {alias}"))?;
-            String::from_utf8(bytes.to_vec())
-                .with_context(|| format!("{alias} in the credentials is no text"))
-        };
         let hadoop = match credentials.secret(HADOOP_SECRET) {
             Some(json) => serde_json::from_slice(json).context("the Hadoop properties in the credentials")?,
             None => BTreeMap::new(),
         };
-        let config: Configuration =
-            serde_json::from_str(&secret(CONFIG_SECRET)?).context("the configuration in the credentials")?;
+        let config: Configuration = serde_json::from_str(credentials.secret_text(CONFIG_SECRET)?)
+            .context("the configuration in the credentials")?;
         Ok(Settings {
             heartbeat_interval: config.get(&options::HEARTBEAT_INTERVAL)?,
             link_timeout: config.get(&options::HEARTBEAT_TIMEOUT)?,
@@ -71,26 +66,14 @@ impl Settings {
             epoch: required(launch::EPOCH_ENV)?.parse().context(launch::EPOCH_ENV)?,
             slots: required(launch::SLOTS_ENV)?.parse().context(launch::SLOTS_ENV)?,
             host: required("NM_HOST")?,
-            log_dir: list("LOG_DIRS").first().map_or_else(env::temp_dir, PathBuf::from),
-            local_dirs: list("LOCAL_DIRS"),
-            config: serde_json::from_str(&secret(CONFIG_SECRET)?)
-                .context("the configuration in the credentials")?,
-            secret: secret(SHARED_SECRET)?,
+            log_dir: log_dir(),
+            local_dirs: directories("LOCAL_DIRS"),
+            config,
+            secret: credentials.secret_text(SHARED_SECRET)?.to_string(),
             hadoop,
             user: required("USER")?,
         })
     }
-}
-
-fn required(name: &str) -> Result<String> {
-    env::var(name)
-        .map_err(|_| anyhow!("the environment variable {name} is not set: is this a YARN container?"))
-}
-
-/// A list of directories, as YARN passes them: separated by commas.
-fn list(name: &str) -> Vec<String> {
-    let value = env::var(name).unwrap_or_default();
-    value.split(',').filter(|dir| !dir.is_empty()).map(str::to_string).collect()
 }
 
 impl Settings {

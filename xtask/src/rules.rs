@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each of our crates may depend on. What is missing here may depend on none.
-const MAY_DEPEND: [(&str, &[&str]); 14] = [
+const MAY_DEPEND: [(&str, &[&str]); 15] = [
     ("crates/core", &[]),
     ("crates/yarn", &[]),
     ("crates/jar", &[]),
@@ -14,12 +14,21 @@ const MAY_DEPEND: [(&str, &[&str]); 14] = [
     ("crates/sim", &["kvick-core"]),
     ("crates/filesystem", &["kvick-yarn"]),
     ("crates/rpc", &["kvick-core"]),
-    ("crates/runtime", &["kvick-core", "kvick-filesystem"]),
+    ("crates/storage", &["kvick-core", "kvick-filesystem"]),
+    ("crates/runtime", &["kvick-core", "kvick-filesystem", "kvick-storage"]),
     ("crates/datastream", &["kvick-core", "kvick-runtime"]),
     ("client", &["kvick-core", "kvick-filesystem", "kvick-jar", "kvick-rpc", "kvick-yarn"]),
     (
         "appmaster",
-        &["kvick-core", "kvick-filesystem", "kvick-jar", "kvick-process", "kvick-rpc", "kvick-yarn"],
+        &[
+            "kvick-core",
+            "kvick-filesystem",
+            "kvick-jar",
+            "kvick-process",
+            "kvick-rpc",
+            "kvick-storage",
+            "kvick-yarn",
+        ],
     ),
     (
         "taskexecutor",

@@ -1,6 +1,7 @@
 //! What is said to a program in the role of an application: its jobs are submitted, and it is told how they end.
 
 use super::{ProgramOptions, random_job_id};
+use crate::checkpoints;
 use crate::handle::ClusterHandle;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -153,8 +154,11 @@ impl Conversation {
 }
 
 async fn submit(cluster: &ClusterHandle, submission: JobSubmission) -> Result<(), String> {
-    let submitted =
-        cluster.ask(move |cluster, now| cluster.with_master(|master, fx| master.submit(now, submission, fx)));
+    let source = checkpoints::restore_source(&cluster.settings, &submission).await;
+    let source = source.map_err(|error| error.to_string())?;
+    let submitted = cluster.ask(move |cluster, now| {
+        cluster.with_master(|master, fx| master.submit_restored(now, submission, source.as_ref(), fx))
+    });
     match submitted.await {
         Some(accepted) => accepted.map_err(|error| error.to_string()),
         None => Err("the application is ending".to_string()),

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kvick_core::failure::Failure;
 use kvick_core::master::SubmitError;
+use kvick_storage::StorageError;
 use serde_json::json;
 
 /// A request that is not answered as asked.
@@ -80,6 +81,20 @@ impl From<SubmitError> for RestError {
             | SubmitError::TooManySlots { .. }
             | SubmitError::Config(_)
             | SubmitError::Restore(_) => StatusCode::BAD_REQUEST,
+        };
+        RestError::new(status, error.to_string())
+    }
+}
+
+impl From<StorageError> for RestError {
+    /// What was named is not there, or no checkpoint of ours; else a file system that does not do its work.
+    fn from(error: StorageError) -> RestError {
+        let status = match error {
+            StorageError::NotFound { .. }
+            | StorageError::NoMetadata { .. }
+            | StorageError::Metadata { .. }
+            | StorageError::Config(_) => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         RestError::new(status, error.to_string())
     }

@@ -83,6 +83,10 @@ struct Run {
     parallelism: Option<u32>,
     job_id: Option<JobId>,
     savepoint_path: Option<String>,
+    allow_non_restored_state: Option<bool>,
+    claim_mode: Option<String>,
+    /// The older name of the claim mode.
+    restore_mode: Option<String>,
     flink_configuration: Option<BTreeMap<String, String>>,
 }
 
@@ -100,6 +104,13 @@ impl Run {
         let list = || parameter("programArg").map(|args| args.split(',').map(str::to_string).collect());
         run.program_args_list = run.program_args_list.or_else(list);
         run.savepoint_path = run.savepoint_path.or_else(|| parameter("savepointPath"));
+        run.claim_mode =
+            run.claim_mode.or_else(|| parameter("claimMode")).or_else(|| parameter("restoreMode"));
+        if let (None, Some(text)) = (run.allow_non_restored_state, parameter("allowNonRestoredState")) {
+            let parsed = text.parse();
+            let parsed = parsed.map_err(|_| RestError::query_parameter("allowNonRestoredState", &text))?;
+            run.allow_non_restored_state = Some(parsed);
+        }
         if let (None, Some(text)) = (run.parallelism, parameter("parallelism")) {
             let parsed = text.parse().map_err(|_| RestError::query_parameter("parallelism", &text))?;
             run.parallelism = Some(parsed);
@@ -108,9 +119,6 @@ impl Run {
     }
 
     fn check(self) -> Result<Run, RestError> {
-        if self.savepoint_path.as_ref().is_some_and(|path| !path.is_empty()) {
-            return Err(RestError::unsupported("starting a job from a savepoint"));
-        }
         if self.parallelism == Some(0) {
             return Err(RestError::bad_request("The parallelism must be a positive number: 0"));
         }
@@ -122,10 +130,24 @@ impl Run {
         list.unwrap_or_else(|| tokenize(self.program_args.as_deref().unwrap_or_default()))
     }
 
+    /// From where the job is to start, as the configuration says it.
+    fn restore(&self, config: &mut Configuration) {
+        if let Some(path) = self.savepoint_path.as_ref().filter(|path| !path.is_empty()) {
+            config.set_option(&options::RESTORE_PATH, path);
+        }
+        if let Some(allow) = self.allow_non_restored_state {
+            config.set_option(&options::RESTORE_IGNORE, allow.to_string());
+        }
+        if let Some(mode) = self.claim_mode.as_ref().or(self.restore_mode.as_ref()) {
+            config.set_option(&options::RESTORE_CLAIM, mode);
+        }
+    }
+
     /// The cluster's configuration with the request's over it.
     fn config(&self, cluster: &Configuration) -> Configuration {
         let mut config = cluster.clone();
         config.overlay(&Configuration(self.flink_configuration.clone().unwrap_or_default()));
+        self.restore(&mut config);
         if let Some(parallelism) = self.parallelism {
             config.set_option(&options::PARALLELISM, parallelism.to_string());
         }
@@ -220,7 +242,10 @@ mod tests {
         ]);
         let run = Run::read(Ok(Bytes::from(r#"{"entryClass":"B","unknown":1}"#)), &query).unwrap();
         assert_eq!((run.entry_class.as_deref(), run.parallelism), (Some("B"), Some(3)));
-        let savepoint = Run::read(Ok(Bytes::from(r#"{"savepointPath":"/x"}"#)), &query);
-        assert!(savepoint.err().unwrap().message.contains("savepoint"));
+        let body = r#"{"savepointPath":"/x","allowNonRestoredState":true,"restoreMode":"CLAIM"}"#;
+        let config = Run::read(Ok(Bytes::from(body)), &query).unwrap().config(&Configuration::default());
+        assert_eq!(config.get(&options::RESTORE_PATH).unwrap().as_deref(), Some("/x"));
+        assert!(config.get(&options::RESTORE_IGNORE).unwrap());
+        assert_eq!(config.get(&options::RESTORE_CLAIM).unwrap(), "CLAIM");
     }
 }

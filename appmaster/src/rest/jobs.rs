@@ -4,6 +4,8 @@ use super::error::RestError;
 use super::shape::{instant, name};
 use super::state::{JobView, Rest, job_id, no_such_job};
 use super::{Answer, Reply, accumulators, json_body};
+use crate::checkpoints;
+use crate::cluster::Cluster;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -32,8 +34,11 @@ pub async fn submit(
     let mut submission: JobSubmission = json_body(body)?;
     submission.program.jar = rest.jars.resolve(submission.program.jar).await?;
     let id = submission.job_id;
-    rest.ask(move |cluster, now| cluster.with_master(|master, fx| master.submit(now, submission, fx)))
-        .await??;
+    let source = checkpoints::restore_source(&rest.cluster.settings, &submission).await?;
+    let submit = move |cluster: &mut Cluster, now| {
+        cluster.with_master(|master, fx| master.submit_restored(now, submission, source.as_ref(), fx))
+    };
+    rest.ask(submit).await??;
     Ok((StatusCode::ACCEPTED, Json(json!({ "jobUrl": format!("/jobs/{id}") }))).into_response())
 }
 
@@ -162,7 +167,7 @@ fn shape_result(result: &JobResult) -> Value {
 }
 
 /// A failure as an asynchronous operation or a result tells it.
-fn cause(failure: &Failure) -> Value {
+pub fn cause(failure: &Failure) -> Value {
     json!({ "class": format!("{:?}", failure.kind), "stack-trace": failure.to_string() })
 }
 

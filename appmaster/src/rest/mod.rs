@@ -5,6 +5,7 @@
 //! so that clients find it.
 
 mod accumulators;
+mod checkpoints;
 mod error;
 mod jar_store;
 mod jars;
@@ -15,6 +16,7 @@ mod logs;
 mod measured;
 mod memory;
 mod metrics;
+mod operations;
 mod overview;
 mod rates;
 mod shape;
@@ -93,8 +95,8 @@ fn api() -> Router<Rest> {
         .route("/overview", get(overview::overview))
         .route("/datasets", get(overview::datasets))
         .route("/cluster", delete(overview::stop))
-        .route("/savepoint-disposal", post(unsupported::savepoint_disposal))
-        .route("/savepoint-disposal/{trigger}", get(unsupported::savepoint_disposal))
+        .route("/savepoint-disposal", post(operations::dispose))
+        .route("/savepoint-disposal/{trigger}", get(operations::disposal_status))
         .merge(job_routes())
         .merge(job_detail_routes())
         .merge(vertex_routes())
@@ -113,11 +115,13 @@ fn job_routes() -> Router<Rest> {
         .route("/jobs/{job}/clientHeartbeat", patch(jobs::heartbeat))
         .route("/jobs/{job}/yarn-cancel", get(jobs::cancel))
         .route("/jobs/{job}/yarn-stop", get(jobs::yarn_stop))
-        .route("/jobs/{job}/stop", post(unsupported::job_checkpoint))
-        .route("/jobs/{job}/savepoints", post(unsupported::job_checkpoint))
-        .route("/jobs/{job}/savepoints/{trigger}", get(unsupported::trigger))
-        .route("/jobs/{job}/rescaling", patch(unsupported::rescaling))
-        .route("/jobs/{job}/resource-requirements", get(unsupported::rescaling).put(unsupported::rescaling))
+        .route("/jobs/{job}/stop", post(operations::stop))
+        .route("/jobs/{job}/savepoints", post(operations::savepoint))
+        .route("/jobs/{job}/savepoints/{trigger}", get(operations::savepoint_status))
+        .route(
+            "/jobs/{job}/resource-requirements",
+            get(unsupported::resource_requirements).put(unsupported::resource_requirements),
+        )
 }
 
 fn job_detail_routes() -> Router<Rest> {
@@ -127,17 +131,11 @@ fn job_detail_routes() -> Router<Rest> {
         .route("/jobs/{job}/exceptions", get(job_detail::exceptions))
         .route("/jobs/{job}/accumulators", get(accumulators::of_job))
         .route("/jobs/{job}/metrics", get(metrics::of_job))
-        .route(
-            "/jobs/{job}/checkpoints",
-            get(unsupported::checkpoint_statistics).post(unsupported::job_checkpoint),
-        )
-        .route("/jobs/{job}/checkpoints/config", get(unsupported::checkpoint_statistics))
-        .route("/jobs/{job}/checkpoints/{trigger}", get(unsupported::trigger))
-        .route("/jobs/{job}/checkpoints/details/{checkpoint}", get(unsupported::checkpoint_details))
-        .route(
-            "/jobs/{job}/checkpoints/details/{checkpoint}/subtasks/{vertex}",
-            get(unsupported::checkpoint_subtasks),
-        )
+        .route("/jobs/{job}/checkpoints", get(checkpoints::statistics).post(operations::checkpoint))
+        .route("/jobs/{job}/checkpoints/config", get(checkpoints::config))
+        .route("/jobs/{job}/checkpoints/{trigger}", get(operations::checkpoint_status))
+        .route("/jobs/{job}/checkpoints/details/{checkpoint}", get(checkpoints::details))
+        .route("/jobs/{job}/checkpoints/details/{checkpoint}/subtasks/{vertex}", get(checkpoints::subtasks))
         .route("/jobs/{job}/jobmanager/config", get(jobmanager::job_config))
         .route("/jobs/{job}/jobmanager/environment", get(jobmanager::job_environment))
         .route("/jobs/{job}/jobmanager/log-url", get(jobmanager::log_url))

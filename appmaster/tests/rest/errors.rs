@@ -20,7 +20,10 @@ async fn what_does_not_exist_is_404_and_names_it() {
         (format!("/jobs/{JOB}/vertices/{NOBODY}"), format!("JobVertex {NOBODY} not found")),
         (format!("/jobs/{JOB}/vertices/{SUM}/subtasks/7"), "has no subtask 7".to_string()),
         (format!("/jobs/{JOB}/vertices/{SUM}/subtasks/0/attempts/3"), "Attempt 3".to_string()),
-        (format!("/jobs/{JOB}/checkpoints"), format!("Checkpointing is not enabled for this job ({JOB}).")),
+        (format!("/jobs/{JOB}/checkpoints/details/7"), "for checkpoint 7.".to_string()),
+        (format!("/jobs/{JOB}/savepoints/{NOBODY}"), format!("triggerId={NOBODY}")),
+        (format!("/jobs/{JOB}/checkpoints/{NOBODY}"), format!("triggerId={NOBODY}")),
+        (format!("/savepoint-disposal/{NOBODY}"), format!("triggerId={NOBODY}")),
         ("/taskmanagers/nobody".to_string(), "No TaskExecutor registered under nobody.".to_string()),
         ("/taskmanagers/nobody/log".to_string(), "No TaskExecutor registered under nobody.".to_string()),
         ("/jobmanager/log".to_string(), "jobmanager.log".to_string()),
@@ -118,12 +121,8 @@ async fn what_is_not_built_says_so() {
     let (cluster, job) = (TestCluster::start(), job());
     cluster.submit(&job).await;
     for (method, path) in [
-        (Method::POST, format!("/jobs/{JOB}/savepoints")),
-        (Method::POST, format!("/jobs/{JOB}/checkpoints")),
-        (Method::POST, format!("/jobs/{JOB}/stop")),
-        (Method::POST, "/savepoint-disposal".to_string()),
         (Method::GET, format!("/jobs/{JOB}/resource-requirements")),
-        (Method::PATCH, format!("/jobs/{JOB}/rescaling")),
+        (Method::PUT, format!("/jobs/{JOB}/resource-requirements")),
     ] {
         let answer = cluster.request(method, &path, Some(&json!({}))).await;
         assert_eq!(answer.status, StatusCode::NOT_IMPLEMENTED, "{path}");

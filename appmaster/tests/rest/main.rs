@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use kvick_appmaster::{clock, cluster, driver, handle, input, program, rest, server, settings};
+use kvick_appmaster::{checkpoints, clock, cluster, driver, handle, input, program, rest, server, settings};
 
 mod errors;
+
 mod jars;
 mod lifecycle;
 mod logs;
@@ -12,4 +13,5 @@ mod metrics;
 mod port;
 mod programs;
 mod shapes;
+mod snapshots;
 mod support;

@@ -8,13 +8,13 @@ use kvick_core::task::TaskState;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-fn golden(name: &str) -> Value {
+pub fn golden(name: &str) -> Value {
     let path = format!("{}/tests/rest/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// Compares keys and types all the way down; an array's elements with the first one of Flink's.
-fn assert_shape(ours: &Value, flinks: &Value, place: &str) {
+pub fn assert_shape(ours: &Value, flinks: &Value, place: &str) {
     match (ours, flinks) {
         (Value::Object(ours), Value::Object(flinks)) => {
             let keys = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<BTreeSet<_>>();

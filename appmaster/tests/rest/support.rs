@@ -11,6 +11,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use kvick_core::application_spec::{ApplicationMode, ApplicationSpec, ExecutorProfile};
+use kvick_core::checkpoint::message::SnapshotMetrics;
+use kvick_core::checkpoint::{
+    CheckpointCommand, CheckpointReport, NamedState, Piece, Redistribution, StateHandle, SubtaskState,
+    TaskRestore, TaskSnapshot, TriggerCheckpoint,
+};
 use kvick_core::config::Configuration;
 use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
 use kvick_core::graph::{Exchange, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
@@ -115,10 +120,12 @@ impl TestCluster {
         ask(&mut settings.spec, dir.path());
         let settings = Arc::new(settings);
         let (sender, inbox) = mpsc::unbounded_channel();
-        let cluster = Cluster::new(settings.clone(), Master::new(now(), master_settings(mode)));
+        let handle = ClusterHandle::new(sender, settings.clone());
+        let performer = crate::checkpoints::performer(&handle).unwrap();
+        let master = Master::new(now(), master_settings(mode));
+        let cluster = Cluster::new(settings, master, performer);
         let driver =
             tokio::spawn(async { crate::driver::run(cluster, inbox, Box::new(NoContainers)).await.1 });
-        let handle = ClusterHandle::new(sender, settings);
         let router = crate::rest::router(handle.clone());
         TestCluster { handle, dir, router, driver }
     }
@@ -171,7 +178,12 @@ impl TestCluster {
             config: config(),
         };
         self.handle.send(Input::Connected { info: Box::new(info), serial: 1, frames });
-        TestExecutor { id: ExecutorId(id.to_string()), incoming, handle: self.handle.clone() }
+        TestExecutor {
+            id: ExecutorId(id.to_string()),
+            restores: BTreeMap::new(),
+            incoming,
+            handle: self.handle.clone(),
+        }
     }
 
     /// Waits until the application is over.
@@ -215,7 +227,7 @@ fn settings(dir: &TempDir, mut config: Configuration) -> Settings {
 
 fn master_settings(mode: MasterMode) -> MasterSettings {
     MasterSettings {
-        checkpoints: false,
+        checkpoints: true,
         mode,
         resources: ResourceSettings {
             slots_per_executor: 2,
@@ -232,6 +244,8 @@ fn master_settings(mode: MasterMode) -> MasterSettings {
 pub struct TestExecutor {
     /// Its id.
     pub id: ExecutorId,
+    /// What the tasks that it runs were told to begin with.
+    pub restores: BTreeMap<ExecutionId, TaskRestore>,
     incoming: mpsc::UnboundedReceiver<Frame>,
     handle: ClusterHandle,
 }
@@ -261,11 +275,25 @@ impl TestExecutor {
         self.say(FromExecutor::WorkerReady { job_id: job.job_id, address, pid: 4712 });
         let tasks =
             self.hear(|m| if let ToExecutor::Deploy { tasks, .. } = m { Some(tasks) } else { None }).await;
-        for task in tasks {
+        for task in &tasks {
             for state in [TaskState::Initializing, TaskState::Running] {
                 self.report(job, task.execution, state);
             }
         }
+        self.restores = tasks.into_iter().filter_map(|task| Some((task.execution, task.restore?))).collect();
+    }
+
+    /// Waits until a checkpoint is triggered, and has every task acknowledge it with a little state.
+    pub async fn acknowledge(&mut self, job: &JobSubmission) -> TriggerCheckpoint {
+        let order = self.hear(triggered).await;
+        for execution in executions(job) {
+            let snapshot = TaskSnapshot { operators: state(execution), finished: false };
+            let metrics = SnapshotMetrics { checkpointed_bytes: 3, ..SnapshotMetrics::default() };
+            let checkpoint = order.checkpoint;
+            let report = CheckpointReport::Acknowledged { execution, checkpoint, snapshot, metrics };
+            self.say(FromExecutor::Checkpoint { job_id: job.job_id, report });
+        }
+        order
     }
 
     /// Reports the state of a task.
@@ -279,6 +307,24 @@ impl TestExecutor {
             self.report(job, execution, state);
         }
     }
+}
+
+fn triggered(message: ToExecutor) -> Option<TriggerCheckpoint> {
+    match message {
+        ToExecutor::Checkpoint { command: CheckpointCommand::Trigger(order), .. } => Some(order),
+        _ => None,
+    }
+}
+
+/// One element of list state, three bytes.
+fn state(execution: ExecutionId) -> BTreeMap<VertexId, SubtaskState> {
+    let named = NamedState {
+        name: "offsets".to_string(),
+        redistribution: Redistribution::Split,
+        handle: StateHandle::Inline { bytes: vec![1, 2, 3].into() },
+        elements: vec![Piece { offset: 0, length: 3 }],
+    };
+    BTreeMap::from([(execution.vertex, SubtaskState { operator: vec![named], ..SubtaskState::default() })])
 }
 
 /// A report with counters.

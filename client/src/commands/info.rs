@@ -1,10 +1,10 @@
 //! `flink info`: the plan of a program, without running its jobs.
 
-use super::NoJob;
 use crate::args::ProgramArgs;
 use crate::console;
 use crate::execution::launch;
 use crate::jar;
+use crate::outcome::NoJob;
 use crate::settings::Settings;
 use anyhow::Result;
 use kvick_core::graph::{JobEdge, JobGraph, JobVertex, Partitioning};

@@ -8,6 +8,7 @@ mod session;
 
 use crate::args::{self, Invocation, UsageError, help};
 use crate::console;
+use crate::outcome::{AlreadyTold, NoJob};
 use crate::settings::files::NoConfDir;
 use anyhow::Result;
 use kvick_core::ENGINE_VERSION;
@@ -18,18 +19,6 @@ const OK: u8 = 0;
 const FAILED: u8 = 1;
 /// Failed before the action was looked at: Flink's own code for it.
 const FATAL: u8 = 31;
-
-/// The program's output ended before the program did anything with its environment.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "The program didn't contain a Flink job. Perhaps you forgot to call execute() on the execution environment."
-)]
-pub struct NoJob;
-
-/// Something failed of which everything has been said already.
-#[derive(Debug, thiserror::Error)]
-#[error("ended with exit code {0}")]
-pub struct AlreadyTold(pub u8);
 
 /// Runs `flink` with these arguments; its exit code.
 pub async fn flink(arguments: &[String]) -> u8 {

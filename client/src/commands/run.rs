@@ -1,12 +1,12 @@
 //! `flink run` and `flink run-application`.
 
-use super::AlreadyTold;
 use crate::args::ProgramArgs;
 use crate::cluster;
 use crate::console;
 use crate::deploy::{Deployment, Hadoop, Kind, Screen, wait};
 use crate::execution::{self, Destination, Execution, Preparation};
 use crate::jar::{self, UnpackedProgram};
+use crate::outcome::AlreadyTold;
 use crate::settings::{Settings, Target};
 use anyhow::{Context, Result, anyhow, bail};
 use kvick_core::application_spec::ApplicationMode;

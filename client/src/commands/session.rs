@@ -3,12 +3,12 @@
 mod repl;
 mod table;
 
-use super::AlreadyTold;
 use crate::args::SessionArgs;
 use crate::cluster::{self, Running};
 use crate::console;
 use crate::deploy::{Deployment, Hadoop, Kind, Screen, wait};
 use crate::execution;
+use crate::outcome::AlreadyTold;
 use crate::rest::RestClient;
 use crate::settings::{SessionProperties, Settings, properties};
 use anyhow::{Context, Result};

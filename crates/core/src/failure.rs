@@ -31,6 +31,8 @@ pub enum FailureKind {
     WorkerLost,
     /// A task executor or its container was lost.
     ExecutorLost,
+    /// State that a task was to begin with is not what was written: a file is missing, torn or changed.
+    StateDamaged,
     /// Slots did not come in time.
     NoResources,
     /// The program built another graph than the one deployed.
@@ -63,6 +65,11 @@ impl Failure {
     #[must_use]
     pub fn wrapped(self, kind: FailureKind, message: impl Into<String>) -> Failure {
         Failure { message: message.into(), kind, detail: String::new(), cause: Some(Box::new(self)) }
+    }
+
+    /// Whether this failure, or one that caused it, is of a kind.
+    pub fn has_kind(&self, kind: FailureKind) -> bool {
+        self.kind == kind || self.cause.as_deref().is_some_and(|cause| cause.has_kind(kind))
     }
 
     /// The innermost cause.

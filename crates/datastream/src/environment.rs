@@ -1,14 +1,13 @@
 //! The entry to everything: where streams begin, and where a job is executed.
 
 use crate::execute::{self, JobClient, JobError};
-use crate::graph::{Chaining, Defaults, Node, NodeKind, StreamGraph, boxed, generate, scope, unboxed};
+use crate::graph::{Chaining, Defaults, Node, NodeKind, StreamGraph, fan_out, generate, scope, unboxed};
 use crate::session::{self, session};
 use crate::stream::DataStream;
 use kvick_core::config::Configuration;
 use kvick_core::graph::RuntimeMode;
 use kvick_core::job::JobResult;
 use kvick_runtime::element::Data;
-use kvick_runtime::operator::Fanout;
 use kvick_runtime::program::Program;
 use kvick_runtime::sources::{
     CollectionSource, CsvFormat, DataGeneratorSource, FileFormat, FileSource, JsonLines, Lines,
@@ -155,7 +154,7 @@ impl StreamExecutionEnvironment {
             chaining: Chaining::Always,
             bounded,
             scope: scope::<S::Out>,
-            fan_out: fan_out::<S::Out>(),
+            fan_out: fan_out::<S::Out>,
             head: Box::new(|stage| OneInput::boxed(unboxed::<S::Out>(stage))),
         };
         DataStream::from_node(self.clone(), self.shared.add(node))
@@ -318,9 +317,4 @@ fn default_parallelism(session: &session::Session) -> u32 {
         session::Link::Embedded => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
         _ => 1,
     })
-}
-
-/// The fan-out of a node that emits records of a type.
-pub(crate) fn fan_out<T: Data>() -> Box<dyn Fn(Vec<crate::graph::Erased>) -> crate::graph::Erased + Send> {
-    Box::new(|stages| boxed(Fanout::of(stages.into_iter().map(unboxed::<T>).collect())))
 }

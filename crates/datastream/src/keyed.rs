@@ -1,12 +1,19 @@
 //! A stream partitioned by key, and its aggregations.
 
 use crate::graph::{EdgeWriter, boxed};
+use crate::reducers;
 use crate::stream::DataStream;
+use crate::windowed::{CountWindowedStream, SlidingCountWindowedStream, WindowedStream};
 use kvick_core::graph::{Partitioning, RuntimeMode};
 use kvick_runtime::element::{Data, Key};
 use kvick_runtime::exchange::writer::{ByRecord, ExchangeWriter, OutputPort};
 use kvick_runtime::operator::{BoxStage, Chained};
-use kvick_runtime::operators::{Combine, KeyedAggregate, ProcessFunction, Reduce, Reducer};
+use kvick_runtime::operators::window::{
+    CountEvictor, CountTrigger, GlobalWindows, PurgingTrigger, WindowAssigner,
+};
+use kvick_runtime::operators::{
+    Combine, KeyedAggregate, KeyedProcessFunction, KeyedProcessOperator, Reduce, Reducer,
+};
 use kvick_runtime::partition::HashPartitioner;
 use std::marker::PhantomData;
 use std::ops::AddAssign;
@@ -14,44 +21,9 @@ use std::sync::{Arc, Mutex};
 
 /// A stream in which records with equal keys reach one subtask.
 pub struct KeyedStream<T, K, F> {
-    input: DataStream<T>,
-    key: F,
+    pub(crate) input: DataStream<T>,
+    pub(crate) key: F,
     types: PhantomData<fn() -> K>,
-}
-
-/// Adds one field.
-#[derive(Clone)]
-struct Sum<F, N> {
-    field: F,
-    types: PhantomData<fn() -> N>,
-}
-
-impl<T, N: AddAssign + Clone + 'static, F: FnMut(&mut T) -> &mut N + Clone + Send + 'static> Reducer<T>
-    for Sum<F, N>
-{
-    #[inline]
-    fn reduce(&mut self, aggregate: &mut T, mut record: T) {
-        let more = (self.field)(&mut record).clone();
-        *(self.field)(aggregate) += more;
-    }
-}
-
-/// Keeps the record, or the field, that is preferred to the one known.
-#[derive(Clone)]
-struct Pick<F, P> {
-    field: F,
-    prefer: P,
-}
-
-impl<T, F, P> Reducer<T> for Pick<F, P>
-where
-    F: FnMut(&mut T, T, &mut P) + Clone + Send + 'static,
-    P: Clone + Send + 'static,
-{
-    #[inline]
-    fn reduce(&mut self, aggregate: &mut T, record: T) {
-        (self.field)(aggregate, record, &mut self.prefer);
-    }
 }
 
 impl<T, K, F> KeyedStream<T, K, F>
@@ -65,7 +37,7 @@ where
     }
 
     /// The stream whose edge to its consumer is partitioned by key.
-    fn partitioned(&self) -> DataStream<T> {
+    pub(crate) fn partitioned(&self) -> DataStream<T> {
         let key = self.key.clone();
         let writer: EdgeWriter = Arc::new(Mutex::new(move |_, _, port| boxed(hash_stage(key.clone(), port))));
         self.input.partitioned(Partitioning::Hash, &writer)
@@ -97,7 +69,7 @@ where
         &self,
         field: impl FnMut(&mut T) -> &mut N + Clone + Send + 'static,
     ) -> DataStream<T> {
-        self.aggregate("Keyed Aggregation", Sum { field, types: PhantomData })
+        self.aggregate("Keyed Aggregation", reducers::sum(field))
     }
 
     /// The smallest value of one field, which the function selects. Other fields are those of the first record.
@@ -105,7 +77,7 @@ where
         &self,
         field: impl FnMut(&mut T) -> &mut N + Clone + Send + 'static,
     ) -> DataStream<T> {
-        self.extreme(field, |new: &N, known: &N| new < known)
+        self.aggregate("Keyed Aggregation", reducers::extreme(field, reducers::smaller))
     }
 
     /// The largest value of one field, which the function selects. Other fields are those of the first record.
@@ -113,22 +85,7 @@ where
         &self,
         field: impl FnMut(&mut T) -> &mut N + Clone + Send + 'static,
     ) -> DataStream<T> {
-        self.extreme(field, |new: &N, known: &N| new > known)
-    }
-
-    fn extreme<N: Clone + 'static>(
-        &self,
-        mut field: impl FnMut(&mut T) -> &mut N + Clone + Send + 'static,
-        prefer: fn(&N, &N) -> bool,
-    ) -> DataStream<T> {
-        let choose = move |aggregate: &mut T, mut record: T, prefer: &mut fn(&N, &N) -> bool| {
-            let new = field(&mut record).clone();
-            let known = field(aggregate);
-            if prefer(&new, known) {
-                *known = new;
-            }
-        };
-        self.aggregate("Keyed Aggregation", Pick { field: choose, prefer })
+        self.aggregate("Keyed Aggregation", reducers::extreme(field, reducers::larger))
     }
 
     /// The record with the smallest value; of equal ones the first.
@@ -136,7 +93,7 @@ where
         &self,
         value: impl FnMut(&T) -> N + Clone + Send + 'static,
     ) -> DataStream<T> {
-        self.extreme_by(value, |new: &N, known: &N| new < known)
+        self.aggregate("Keyed Aggregation", reducers::extreme_by(value, reducers::smaller))
     }
 
     /// The record with the largest value; of equal ones the first.
@@ -144,25 +101,75 @@ where
         &self,
         value: impl FnMut(&T) -> N + Clone + Send + 'static,
     ) -> DataStream<T> {
-        self.extreme_by(value, |new: &N, known: &N| new > known)
+        self.aggregate("Keyed Aggregation", reducers::extreme_by(value, reducers::larger))
     }
 
-    fn extreme_by<N: 'static>(
-        &self,
-        mut value: impl FnMut(&T) -> N + Clone + Send + 'static,
-        prefer: fn(&N, &N) -> bool,
-    ) -> DataStream<T> {
-        let choose = move |aggregate: &mut T, record: T, prefer: &mut fn(&N, &N) -> bool| {
-            if prefer(&value(&record), &value(aggregate)) {
-                *aggregate = record;
-            }
-        };
-        self.aggregate("Keyed Aggregation", Pick { field: choose, prefer })
+    /// User code with a life cycle, and with state and timers by key.
+    ///
+    /// ```
+    /// # use kvick::prelude::*;
+    /// /// Counts the records of each key.
+    /// #[derive(Clone, Default)]
+    /// struct Count {
+    ///     count: ValueState<u64>,
+    /// }
+    ///
+    /// impl KeyedProcessFunction<Str, (Str, f64), (Str, u64)> for Count {
+    ///     fn open(&mut self, context: &mut FunctionContext<'_, Str>) -> Result<(), BoxError> {
+    ///         self.count = context.value_state(ValueStateDescriptor::new("count"))?;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         value: (Str, f64),
+    ///         context: &mut KeyedContext<'_, Str>,
+    ///         out: &mut Collector<(Str, u64)>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let count = self.count.value(context)?.copied().unwrap_or(0) + 1;
+    ///         self.count.update(context, count)?;
+    ///         out.push((value.0, count));
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # let env = StreamExecutionEnvironment::get_execution_environment();
+    /// # let readings = env.from_collection([(Str::from("a"), 1.5), (Str::from("a"), 2.5)]);
+    /// let counts = readings.key_by(|reading| reading.0.clone()).process(Count::default());
+    /// # assert_eq!(counts.execute_and_collect("counts").unwrap(), [("a".into(), 1), ("a".into(), 2)]);
+    /// ```
+    pub fn process<U: Data, P: KeyedProcessFunction<K, T, U>>(&self, function: P) -> DataStream<U> {
+        let key = self.key.clone();
+        self.partitioned().transform_in_mode("KeyedProcess", move |mode| {
+            KeyedProcessOperator::new(key.clone(), function.clone(), mode == RuntimeMode::Batch)
+        })
     }
 
-    /// User code with a life cycle and timers; records of one key reach one clone of it.
-    pub fn process<U: Data, P: ProcessFunction<T, U>>(&self, function: P) -> DataStream<U> {
-        self.partitioned().process(function).name("KeyedProcess")
+    /// Windows over the records of each key.
+    ///
+    /// ```
+    /// # use kvick::prelude::*;
+    /// # use kvick::window::TumblingEventTimeWindows;
+    /// # use std::time::Duration;
+    /// # let env = StreamExecutionEnvironment::get_execution_environment();
+    /// # let clicks = env.from_collection([(Str::from("a"), 12_i64, 1_u64)]).assign_ascending_timestamps(|click| click.1);
+    /// clicks
+    ///     .key_by(|(user, _, _)| user.clone())
+    ///     .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+    ///     .sum(|(_, _, count)| count);
+    /// ```
+    pub fn window<A: WindowAssigner<T>>(&self, assigner: A) -> WindowedStream<T, K, F, A> {
+        WindowedStream::over(self.partitioned(), self.key.clone(), assigner)
+    }
+
+    /// Windows of so many records of a key each. Records that do not fill a window are not emitted.
+    pub fn count_window(&self, size: u64) -> CountWindowedStream<T, K, F> {
+        self.window(GlobalWindows).trigger(PurgingTrigger::of(CountTrigger::of(size)))
+    }
+
+    /// The last `size` records of a key, after each `slide` records.
+    pub fn count_window_sliding(&self, size: usize, slide: u64) -> SlidingCountWindowedStream<T, K, F> {
+        self.window(GlobalWindows).trigger(CountTrigger::of(slide)).evictor(CountEvictor::of(size))
     }
 
     /// The same records, partitioned by key, as a plain stream.

@@ -25,9 +25,11 @@ mod execute;
 mod graph;
 mod keyed;
 mod params;
+mod reducers;
 mod session;
 mod sink;
 mod stream;
+mod windowed;
 
 pub use compact_str::CompactString as Str;
 pub use environment::StreamExecutionEnvironment;
@@ -39,18 +41,53 @@ pub use kvick_core::job::{JobResult, JobState};
 pub use kvick_runtime::element::{Data, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
 pub use kvick_runtime::operator::Output as Collector;
-pub use kvick_runtime::operators::{Process, ProcessFunction};
+pub use kvick_runtime::operators::{
+    FunctionContext, KeyedContext, KeyedProcessFunction, Process, ProcessFunction, TimerService,
+};
+pub use kvick_runtime::side::OutputTag;
 pub use kvick_runtime::sinks::{self, Sink};
 pub use kvick_runtime::sources::{self, SplitReader, SplitSource};
 pub use kvick_runtime::task::{Poll, Source, TaskContext as RuntimeContext};
+pub use kvick_runtime::time::{TimestampAssigner, WatermarkGenerator, WatermarkOutput, WatermarkStrategy};
+pub use kvick_runtime::timers::TimeDomain;
 pub use params::{ParamError, Params};
 pub use sink::DataStreamSink;
 pub use stream::DataStream;
+pub use windowed::WindowedStream;
+
+/// State by key: descriptors, handles and time to live.
+pub mod state {
+    pub use kvick_runtime::state::{
+        AggregatingState, AggregatingStateDescriptor, ListState, ListStateDescriptor, MapState,
+        MapStateDescriptor, ReducingState, ReducingStateDescriptor, StateAccess, StateError, StateTtlConfig,
+        StateVisibility, TtlUpdate, ValueState, ValueStateDescriptor,
+    };
+}
+
+/// Windows: assigners, triggers, evictors and the functions that evaluate them.
+pub mod window {
+    pub use crate::windowed::{AllWindowedStream, CountWindowedStream, SlidingCountWindowedStream};
+    pub use kvick_runtime::operators::window::{
+        AggregateFunction, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,
+        CountTrigger, DeltaEvictor, DeltaTrigger, DynamicEventTimeSessionWindows,
+        DynamicProcessingTimeSessionWindows, Elements, EventTimeSessionWindows, EventTimeTrigger, Evictor,
+        EvictorContext, GlobalWindow, GlobalWindows, Layout, NeverTrigger, Panes, ProcessWindowFunction,
+        ProcessingTimeSessionWindows, ProcessingTimeTrigger, PurgingTrigger, SlidingEventTimeWindows,
+        SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
+        TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext,
+    };
+}
 
 /// Everything that most jobs need.
 pub mod prelude {
+    pub use crate::state::{
+        ListState, ListStateDescriptor, MapState, MapStateDescriptor, StateAccess, ValueState,
+        ValueStateDescriptor,
+    };
+    pub use crate::window::{AggregateFunction, ProcessWindowFunction, TimeWindow, WindowContext};
     pub use crate::{
-        BoxError, Collector, DataStream, JobError, KeyedStream, Params, Process, ProcessFunction,
-        RuntimeContext, RuntimeMode, Str, StreamExecutionEnvironment,
+        BoxError, Collector, DataStream, FunctionContext, JobError, KeyedContext, KeyedProcessFunction,
+        KeyedStream, OutputTag, Params, Process, ProcessFunction, RuntimeContext, RuntimeMode, Str,
+        StreamExecutionEnvironment, WatermarkStrategy,
     };
 }

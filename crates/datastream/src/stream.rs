@@ -1,22 +1,31 @@
 //! A stream of records, and what can be made of it.
 
-use crate::environment::{StreamExecutionEnvironment, fan_out};
+use crate::environment::StreamExecutionEnvironment;
 use crate::execute::JobError;
-use crate::graph::{Chaining, Edge, EdgeWriter, Node, NodeKind, boxed, scope, unboxed};
+use crate::graph::{
+    Chaining, Edge, EdgeWriter, FanOut, Node, NodeKind, SideEdge, boxed, fan_out, scope, side_fan_out,
+    unboxed,
+};
 use crate::keyed::KeyedStream;
 use crate::sink::DataStreamSink;
-use kvick_core::graph::Partitioning;
+use crate::windowed::{AllWindowedStream, CountWindowedStream, UnitKey, WindowedStream};
+use kvick_core::graph::{Partitioning, RuntimeMode};
 use kvick_runtime::element::{Data, Key};
 use kvick_runtime::error::BoxError;
 use kvick_runtime::exchange::writer::{ByRecord, ExchangeWriter, OutputPort, ToAll, ToFirst};
 use kvick_runtime::operator::{BoxStage, Chained, Operator, Output};
-use kvick_runtime::operators::{Filter, FlatMap, Map, ProcessFunction, ProcessOperator, TryMap};
+use kvick_runtime::operators::window::{CountTrigger, GlobalWindows, PurgingTrigger, WindowAssigner};
+use kvick_runtime::operators::{
+    AssignTimestamps, Filter, FlatMap, Map, ProcessFunction, ProcessOperator, TryMap,
+};
 use kvick_runtime::partition::{CustomPartitioner, RebalancePartitioner, ShufflePartitioner};
+use kvick_runtime::side::OutputTag;
 use kvick_runtime::sinks::{
     BucketAssigner, Encoder, FileSink, PrintSink, PrintTarget, Sink, SocketSink, TextFileSink, TwoPhase,
     TwoPhaseSink, stage,
 };
 use kvick_runtime::task::OneInput;
+use kvick_runtime::time::{TimestampAssigner, WatermarkGenerator, WatermarkStrategy};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 
@@ -47,7 +56,7 @@ fn plain_stage<T: Data>(partitioning: Partitioning, port: OutputPort) -> BoxStag
 
 impl<T: Data> DataStream<T> {
     pub(crate) fn from_node(env: StreamExecutionEnvironment, node: usize) -> DataStream<T> {
-        let origin = Edge { from: node, partitioning: None, writer: plain_writer::<T>() };
+        let origin = Edge { from: node, partitioning: None, writer: plain_writer::<T>(), side: None };
         DataStream { env, origins: vec![origin], types: PhantomData }
     }
 
@@ -58,6 +67,7 @@ impl<T: Data> DataStream<T> {
     fn configure(self, set: impl Fn(&mut Node)) -> Self {
         let mut state = self.env.shared.state();
         if let [origin] = self.origins.as_slice()
+            && origin.side.is_none()
             && let Some(node) = state.graph.nodes.get_mut(origin.from)
         {
             set(node);
@@ -66,8 +76,8 @@ impl<T: Data> DataStream<T> {
         self
     }
 
-    /// Names the operator that makes this stream. (A union has no operator of its own: this and the following settings
-    /// do not change it.)
+    /// Names the operator that makes this stream. (A union or a side output has no operator of its own: this and the
+    /// following settings do not change it.)
     pub fn name(self, name: &str) -> Self {
         self.configure(|node| node.name = name.to_string())
     }
@@ -125,16 +135,11 @@ impl<T: Data> DataStream<T> {
         let kind = NodeKind::Operator(Box::new(move |mode, next| {
             boxed(Chained::before(make(mode), unboxed::<O::Out>(next)))
         }));
-        let node = self.consumer(name, kind, fan_out::<O::Out>());
+        let node = self.consumer(name, kind, fan_out::<O::Out>);
         DataStream::from_node(self.env.clone(), self.env.shared.add(node))
     }
 
-    fn consumer(
-        &self,
-        name: &str,
-        kind: NodeKind,
-        fan_out: Box<dyn Fn(Vec<crate::graph::Erased>) -> crate::graph::Erased + Send>,
-    ) -> Node {
+    fn consumer(&self, name: &str, kind: NodeKind, fan_out: FanOut) -> Node {
         Node {
             name: name.to_string(),
             uid: None,
@@ -197,6 +202,25 @@ impl<T: Data> DataStream<T> {
         KeyedStream::new(self.clone(), key)
     }
 
+    /// Windows over all records of the stream, in one subtask.
+    ///
+    /// ```
+    /// # use kvick::prelude::*;
+    /// # use kvick::window::TumblingEventTimeWindows;
+    /// # use std::time::Duration;
+    /// # let env = StreamExecutionEnvironment::get_execution_environment();
+    /// # let clicks = env.from_collection([(1_u64, 12_i64)]).assign_ascending_timestamps(|click| click.1);
+    /// clicks.window_all(TumblingEventTimeWindows::of(Duration::from_secs(60))).sum(|click| &mut click.0);
+    /// ```
+    pub fn window_all<A: WindowAssigner<T>>(&self, assigner: A) -> AllWindowedStream<T, A> {
+        WindowedStream::over_all(self.global(), assigner)
+    }
+
+    /// Windows of so many records each, over the whole stream.
+    pub fn count_window_all(&self, size: u64) -> CountWindowedStream<T, (), UnitKey<T>> {
+        self.window_all(GlobalWindows).trigger(PurgingTrigger::of(CountTrigger::of(size)))
+    }
+
     /// The records of this stream and others, in no particular order.
     pub fn union(&self, others: &[&DataStream<T>]) -> DataStream<T> {
         let all = std::iter::once(self).chain(others.iter().copied());
@@ -204,9 +228,84 @@ impl<T: Data> DataStream<T> {
         DataStream { env: self.env.clone(), origins, types: PhantomData }
     }
 
+    /// The records that the operator of this stream emitted to a side output.
+    ///
+    /// ```
+    /// # use kvick::prelude::*;
+    /// # use kvick::OutputTag;
+    /// # #[derive(Clone)] struct Parse;
+    /// # impl ProcessFunction<String, i64> for Parse {
+    /// #     fn process(&mut self, text: String, _: &mut Process, out: &mut Collector<i64>) -> Result<(), BoxError> {
+    /// #         match text.parse() {
+    /// #             Ok(number) => out.push(number),
+    /// #             Err(_) => out.emit_to(&REJECTED, text),
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// const REJECTED: OutputTag<String> = OutputTag::named("rejected");
+    /// # let env = StreamExecutionEnvironment::get_execution_environment();
+    /// # let lines = env.from_collection(["1".to_string(), "x".to_string()]);
+    /// let numbers = lines.process(Parse); // Parse calls out.emit_to(&REJECTED, text) for what is no number
+    /// let rejected = numbers.side_output(&REJECTED);
+    /// # assert_eq!(rejected.execute_and_collect("rejected").unwrap(), ["x"]);
+    /// ```
+    pub fn side_output<U: Data>(&self, tag: &OutputTag<U>) -> DataStream<U> {
+        let side = SideEdge { tag: tag.name().to_string(), fan_out: side_fan_out::<U> };
+        let origin = |edge: &Edge| Edge {
+            from: edge.from,
+            partitioning: None,
+            writer: plain_writer::<U>(),
+            side: Some(side.clone()),
+        };
+        let origins = self.origins.iter().map(origin).collect();
+        DataStream { env: self.env.clone(), origins, types: PhantomData }
+    }
+
+    /// [`DataStream::side_output`] by its name in Flink.
+    pub fn get_side_output<U: Data>(&self, tag: &OutputTag<U>) -> DataStream<U> {
+        self.side_output(tag)
+    }
+
+    /// Gives records their event time and makes watermarks, by a strategy.
+    ///
+    /// ```
+    /// # use kvick::prelude::*;
+    /// # use std::time::Duration;
+    /// # let env = StreamExecutionEnvironment::get_execution_environment();
+    /// # let readings = env.from_collection([("a".to_string(), 12_i64)]);
+    /// readings.assign_timestamps_and_watermarks(
+    ///     WatermarkStrategy::for_bounded_out_of_orderness(Duration::from_secs(5))
+    ///         .with_timestamp_assigner(|reading: &(String, i64)| reading.1),
+    /// );
+    /// ```
+    pub fn assign_timestamps_and_watermarks<G, A>(&self, strategy: WatermarkStrategy<G, A>) -> DataStream<T>
+    where
+        G: WatermarkGenerator<T>,
+        A: TimestampAssigner<T>,
+    {
+        self.transform_in_mode("Timestamps/Watermarks", move |mode| {
+            AssignTimestamps::new(strategy.clone(), mode == RuntimeMode::Batch)
+        })
+    }
+
+    /// Event time from a function of the record, for records that come in order.
+    pub fn assign_ascending_timestamps(
+        &self,
+        timestamp: impl FnMut(&T) -> i64 + Clone + Send + 'static,
+    ) -> DataStream<T> {
+        let strategy = WatermarkStrategy::for_monotonous_timestamps().with_timestamp_assigner(timestamp);
+        self.assign_timestamps_and_watermarks(strategy)
+    }
+
     pub(crate) fn partitioned(&self, partitioning: Partitioning, writer: &EdgeWriter) -> DataStream<T> {
-        let origin = |from: usize| Edge { from, partitioning: Some(partitioning), writer: writer.clone() };
-        let origins = self.origins.iter().map(|edge| origin(edge.from)).collect();
+        let origin = |edge: &Edge| Edge {
+            from: edge.from,
+            partitioning: Some(partitioning),
+            writer: writer.clone(),
+            side: edge.side.clone(),
+        };
+        let origins = self.origins.iter().map(origin).collect();
         DataStream { env: self.env.clone(), origins, types: PhantomData }
     }
 
@@ -254,7 +353,7 @@ impl<T: Data> DataStream<T> {
     /// Writes the records to a sink of one's own.
     pub fn sink_to<S: Sink<T>>(&self, name: &str, make: impl Fn() -> S + Send + 'static) -> DataStreamSink {
         let kind = NodeKind::Sink(Box::new(move || boxed(stage::<T, S>(make()))));
-        let node = self.consumer(name, kind, fan_out::<T>());
+        let node = self.consumer(name, kind, fan_out::<T>);
         DataStreamSink { env: self.env.clone(), node: self.env.shared.add(node) }
     }
 

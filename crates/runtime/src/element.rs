@@ -26,6 +26,9 @@ impl<T: Data + Eq + Ord> Namespace for T {}
 /// How many records an operator gathers before it hands them on.
 pub const BATCH_SIZE: usize = 512;
 
+/// Stands for a timestamp that a record does not have, among records that have some.
+pub const NO_TIMESTAMP: i64 = i64::MIN;
+
 /// Records, and their event times where they have some.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch<T> {
@@ -62,13 +65,23 @@ impl<T> Batch<T> {
         self.timestamps = None;
     }
 
-    /// Adds a record; a batch has timestamps for all of its records or for none.
+    /// Adds a record. Among records with timestamps, one without gets [`NO_TIMESTAMP`].
     #[inline]
     pub fn push(&mut self, record: T, timestamp: Option<i64>) {
-        self.records.push(record);
-        if let Some(at) = timestamp {
-            self.timestamps.get_or_insert_with(Vec::new).push(at);
+        match (&mut self.timestamps, timestamp) {
+            (None, None) => {}
+            (Some(all), at) => all.push(at.unwrap_or(NO_TIMESTAMP)),
+            (None, Some(at)) => self.first_timestamp(at),
         }
+        self.records.push(record);
+    }
+
+    #[inline(never)]
+    fn first_timestamp(&mut self, at: i64) {
+        let mut all = Vec::with_capacity(self.records.capacity().max(self.records.len() + 1));
+        all.resize(self.records.len(), NO_TIMESTAMP);
+        all.push(at);
+        self.timestamps = Some(all);
     }
 }
 

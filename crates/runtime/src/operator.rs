@@ -6,6 +6,7 @@
 
 use crate::element::{BATCH_SIZE, Batch, Event};
 use crate::error::{TaskError, TaskResult};
+use crate::side::{OutputTag, SideBatch, SideBuffer};
 use crate::snapshot::OperatorSnapshot;
 use crate::task::{OperatorIdentity, TaskContext};
 use std::time::Instant;
@@ -22,6 +23,13 @@ pub trait Stage<T>: Send {
     /// # Errors
     /// Whatever an operator fails with, or [`TaskError::Canceled`].
     fn batch(&mut self, batch: &mut Batch<T>) -> TaskResult;
+    /// Takes records of a side output of the operator before it. Those that nobody asked for are dropped.
+    ///
+    /// # Errors
+    /// As [`Stage::batch`].
+    fn side(&mut self, _tag: &str, _batch: SideBatch) -> TaskResult {
+        Ok(())
+    }
     /// Takes a watermark or a change of idleness, after all records that came before it. Barriers come by
     /// [`Stage::snapshot`].
     ///
@@ -132,12 +140,13 @@ pub struct Output<T> {
     timestamp: Option<i64>,
     failed: Option<TaskError>,
     next: BoxStage<T>,
+    sides: Vec<SideBuffer>,
 }
 
 impl<T> Output<T> {
     /// An output that writes to the next stage.
     pub fn new(next: BoxStage<T>) -> Output<T> {
-        Output { batch: Batch::new(), timestamp: None, failed: None, next }
+        Output { batch: Batch::new(), timestamp: None, failed: None, next, sides: Vec::new() }
     }
 
     /// Emits a record, with the event time that was set last.
@@ -156,6 +165,32 @@ impl<T> Output<T> {
     #[inline]
     pub fn collect(&mut self, record: T) {
         self.push(record);
+    }
+
+    /// Emits a record to a side output, with the event time that was set last. Flink's `ctx.output(tag, record)`.
+    ///
+    /// A failure is kept as by [`Output::push`].
+    #[doc(alias = "output")]
+    pub fn emit_to<U: Send + 'static>(&mut self, tag: &OutputTag<U>, record: U) {
+        let known = self.sides.iter().position(|side| side.is(tag.name()));
+        let index = known.unwrap_or_else(|| {
+            self.sides.push(SideBuffer::new(tag));
+            self.sides.len() - 1
+        });
+        let side = &mut self.sides[index];
+        let pushed = match side.push(record, self.timestamp) {
+            Ok(count) if count >= BATCH_SIZE => side.flush(&mut self.next),
+            pushed => pushed.map(drop),
+        };
+        if let Err(error) = pushed {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// The event time that the next record is emitted with.
+    #[inline]
+    pub fn timestamp(&self) -> Option<i64> {
+        self.timestamp
     }
 
     /// The event time of the records that follow.
@@ -181,10 +216,11 @@ impl<T> Output<T> {
         if !self.batch.is_empty() {
             self.hand_over();
         }
-        match self.failed.take() {
-            Some(error) => Err(error),
-            None => Ok(()),
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
+        let next = &mut self.next;
+        self.sides.iter_mut().try_for_each(|side| side.flush(next))
     }
 
     #[cold]

@@ -64,6 +64,12 @@ pub fn flag(config: &Configuration, key: &str) -> bool {
     config.raw(key).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
 }
 
+/// `pipeline.auto-watermark-interval`: how often watermarks are made, 200 ms; `None` for 0, never.
+pub fn auto_watermark_interval(config: &Configuration) -> Option<Duration> {
+    let interval = duration(config, "pipeline.auto-watermark-interval", Duration::from_millis(200));
+    Some(interval).filter(|interval| !interval.is_zero())
+}
+
 /// Whether tasks wait at the end of their data for a checkpoint: where checkpoints are periodic and go on after tasks have
 /// finished. A configuration that cannot be read is refused where the job is accepted.
 pub fn waits_at_end(graph: &JobGraph, config: &Configuration) -> bool {

@@ -110,6 +110,9 @@ impl World {
                 self.outcome.removed += files.len() as u32;
                 self.storage.remove(directory.as_deref(), &files);
             }
+            CheckpointEffect::Damaged { checkpoint, fallback, .. } => {
+                self.fall_back(job, checkpoint, fallback)
+            }
             CheckpointEffect::Answer { caller, outcome } => {
                 self.outcome.granted += u32::from(outcome.is_ok());
                 let ended = self.master.job(job).is_some_and(|j| j.state() == JobState::Finished);
@@ -120,6 +123,22 @@ impl World {
                 self.storage.expect(once, || format!("job {job}: caller {caller} is answered again"));
             }
         }
+    }
+
+    /// The job says that it goes on from an earlier checkpoint: that must be the newest one but this.
+    fn fall_back(&mut self, job: JobId, damaged: u64, fallback: Option<(u64, String)>) {
+        let record = self.storage.job(job);
+        let newest = record.restore_point();
+        let Some((to, _)) = fallback else { return };
+        record.completed.remove(&damaged);
+        let before = record.restore_point();
+        self.outcome.fallbacks += 1;
+        let right = newest == Some(damaged) && before == Some(to);
+        self.storage.expect(right, || {
+            format!(
+                "job {job}: falls back from {damaged} to {to}, but had {newest:?} and before it {before:?}"
+            )
+        });
     }
 
     /// Storage answers mostly at once, sometimes only after the application master has decided something else.

@@ -30,6 +30,8 @@ pub struct Outcome {
     pub stopped: u32,
     /// Files that were removed one by one, because no checkpoint referred to them any more.
     pub removed: u32,
+    /// Restore points that turned out to be damaged, with an earlier one to fall back to.
+    pub fallbacks: u32,
     /// Events handled.
     pub steps: usize,
 }
@@ -44,6 +46,7 @@ impl std::ops::AddAssign for Outcome {
         self.granted += more.granted;
         self.stopped += more.stopped;
         self.removed += more.removed;
+        self.fallbacks += more.fallbacks;
         self.steps += more.steps;
     }
 }

@@ -37,6 +37,7 @@ pub(crate) enum Happening {
     WorkerReady(ExecutorId, JobId, u64),
     WorkerDies(ExecutorId, JobId, u64),
     Task(ExecutorId, JobId, u64, ExecutionId, TaskState),
+    Damaged(ExecutorId, JobId, u64, ExecutionId),
     Heartbeat(ExecutorId),
     Checkpoint(checkpoints::Event),
     Chaos,
@@ -235,6 +236,10 @@ impl World {
             self.storage.check_restore(job, task.execution, task.restore.as_ref());
             let was_finished = task.restore.as_ref().is_some_and(|r| r.finished);
             let (id, place) = (task.execution, executor.clone());
+            if task.restore.is_some() && self.fault(3) {
+                self.soon(200, Happening::Damaged(place, job, serial, id));
+                continue;
+            }
             self.soon(200, Happening::Task(place.clone(), job, serial, id, TaskState::Running));
             let end = if self.fault(10) { TaskState::Failed } else { TaskState::Finished };
             let longest = if was_finished { 0 } else { 30_000 };
@@ -271,7 +276,12 @@ impl World {
             Happening::Reconnects(id) => self.register(id),
             Happening::WorkerReady(id, job, serial) => self.worker_ready(id, job, serial),
             Happening::WorkerDies(id, job, serial) => self.worker_dies(id, job, serial),
-            Happening::Task(id, job, serial, task, state) => self.task(id, job, serial, task, state),
+            Happening::Task(id, job, serial, task, state) => self.task(id, job, serial, task, state, None),
+            Happening::Damaged(id, job, serial, task) => {
+                let failure = Failure::new(FailureKind::StateDamaged, "a checksum does not match");
+                let failure = failure.wrapped(FailureKind::Error, "the task cannot begin");
+                self.task(id, job, serial, task, TaskState::Failed, Some(failure));
+            }
             Happening::Heartbeat(id) => {
                 if self.executors.contains_key(&id) {
                     let beat = FromExecutor::Heartbeat { metrics: Default::default() };
@@ -353,7 +363,15 @@ impl World {
         }
     }
 
-    fn task(&mut self, id: ExecutorId, job: JobId, serial: u64, task: ExecutionId, state: TaskState) {
+    fn task(
+        &mut self,
+        id: ExecutorId,
+        job: JobId,
+        serial: u64,
+        task: ExecutionId,
+        state: TaskState,
+        failure: Option<Failure>,
+    ) {
         if self.live(&id, job, task) != Some(serial) {
             return;
         }
@@ -365,8 +383,8 @@ impl World {
         {
             worker.live.remove(&task);
         }
-        let failure = (state == TaskState::Failed)
-            .then(|| Failure::new(FailureKind::Panic, "a user function panicked"));
+        let panicked = || Failure::new(FailureKind::Panic, "a user function panicked");
+        let failure = (state == TaskState::Failed).then(|| failure.unwrap_or_else(panicked));
         let report = TaskReport {
             execution: task,
             state,

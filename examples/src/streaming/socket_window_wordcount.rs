@@ -71,6 +71,7 @@ fn main() -> Result<(), BoxError> {
     env.socket_text_stream(host, port, "\n", 0)
         .flat_map(|line, out| line.split_whitespace().for_each(|word| out.push(Str::from(word))))
         .key_by(Str::clone)
+        .as_stream()
         .process(CountInWindow::default())
         .name("window")
         .print()

@@ -92,7 +92,7 @@ fn main() -> Result<(), BoxError> {
         }
     };
     let top = reports.key_by(|report| report.0).max_by(|report| report.1);
-    write(&top.key_by(|report| report.0).process(Changes::default()).name("changes"), &params);
+    write(&top.key_by(|report| report.0).as_stream().process(Changes::default()).name("changes"), &params);
 
     env.execute("CarTopSpeedWindowingExample")?;
     Ok(())

@@ -18,8 +18,8 @@ pub mod state;
 pub mod stats;
 
 pub use coordinator::{
-    CallerId, CheckpointCoordinator, CheckpointEffect, CompletedCheckpoint, CoordinatorEffect, SnapshotDone,
-    SnapshotRequest,
+    CallerId, CheckpointCoordinator, CheckpointEffect, CompletedCheckpoint, CoordinatorEffect, Fallback,
+    SnapshotDone, SnapshotRequest,
 };
 pub use failure::{CheckpointFailure, CheckpointFailureReason};
 pub use key_groups::KeyGroups;

@@ -66,7 +66,9 @@ impl JobMaster {
         for task in tasks {
             if let Some(executor) = self.pool.executor(self.execution(*task).slot).cloned() {
                 by_executor.entry(executor).or_default().push(self.deployment(*task, restore.as_ref()));
-                self.execution_mut(*task).deployed = true;
+                let execution = self.execution_mut(*task);
+                execution.deployed = true;
+                execution.restored_from = restore.as_ref().map(RestorePlan::checkpoint);
             }
         }
         fx.extend(by_executor.into_iter().map(|(executor, tasks)| JobEffect::Deploy(executor, tasks)));

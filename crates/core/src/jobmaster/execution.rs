@@ -26,6 +26,8 @@ pub struct Execution {
     pub failure: Option<Failure>,
     /// Whether the task executor knows of this attempt.
     pub deployed: bool,
+    /// The checkpoint with whose state it was deployed.
+    pub restored_from: Option<u64>,
 }
 
 impl Execution {
@@ -40,6 +42,7 @@ impl Execution {
             accumulators: Accumulators::new(),
             failure: None,
             deployed: false,
+            restored_from: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a failure means: which tasks stop, whether the job goes on, and how it ends when it does not.
 
 use super::{Decision, ExceptionEntry, JobEffect, JobMaster, Phase};
-use crate::checkpoint::CheckpointFailureReason;
+use crate::checkpoint::{CheckpointFailureReason, Fallback};
 use crate::failure::{Failure, FailureKind};
 use crate::graph::{TaskRef, all_tasks};
 use crate::ids::{ExecutionId, ExecutorId};
@@ -24,7 +24,25 @@ impl JobMaster {
         fx: &mut Vec<JobEffect>,
     ) {
         let regions = BTreeSet::from([self.region_of[&task]]);
+        let lost = self.execution(task).restored_from.filter(|_| failure.has_kind(FailureKind::StateDamaged));
+        if let Some(checkpoint) = lost
+            && self.fall_back(now, checkpoint, fx) == Fallback::Nothing
+            && !self.ending()
+        {
+            self.record(now, Some(task), executor, &failure);
+            let text = format!(
+                "the job was to be restored from checkpoint {checkpoint}, which is damaged, and no earlier one is kept \
+                 (execution.checkpointing.num-retained)"
+            );
+            return self.fail(now, failure.wrapped(FailureKind::RestartSuppressed, text), fx);
+        }
         self.fail_regions(now, regions, Some(task), executor, failure, fx);
+    }
+
+    fn fall_back(&mut self, now: Millis, checkpoint: u64, fx: &mut Vec<JobEffect>) -> Fallback {
+        let mut fallback = Fallback::Already;
+        self.with_checkpoints(now, fx, |c, e| fallback = c.damaged(checkpoint, e));
+        fallback
     }
 
     /// Tasks ended without a report: their worker or executor is gone.

@@ -2,7 +2,7 @@
 //! identifies vertices, and composes the code of each chain.
 
 use super::ids;
-use super::node::{Chaining, Erased, Node, NodeKind, StreamGraph};
+use super::node::{Chaining, Edge, Erased, Node, NodeKind, SideEdge, StreamGraph};
 use crate::execute::JobError;
 use kvick_core::config::Configuration;
 use kvick_core::graph::{
@@ -255,23 +255,31 @@ struct Link {
     identity: OperatorIdentity,
     node: Node,
     next: Vec<Link>,
-    /// Edges out of the task: output index, partitioning, writer.
-    outputs: Vec<(u32, Partitioning, super::EdgeWriter)>,
+    /// The edges out of the task that start at the node.
+    outputs: Vec<Exit>,
+}
+
+/// An edge out of a task.
+#[derive(Clone)]
+struct Exit {
+    from: usize,
+    output: u32,
+    partitioning: Partitioning,
+    edge: Edge,
 }
 
 fn factories(graph: StreamGraph, plan: &Plan) -> BTreeMap<VertexId, TaskFactory> {
-    let writers: Vec<(usize, u32, Partitioning, super::EdgeWriter)> = plan
-        .cuts
-        .iter()
-        .map(|cut| {
-            let edge = &graph.nodes[cut.to].inputs[cut.input];
-            (cut.from, cut.output, cut.partitioning, edge.writer.clone())
-        })
-        .collect();
+    let exit = |cut: &Cut| Exit {
+        from: cut.from,
+        output: cut.output,
+        partitioning: cut.partitioning,
+        edge: graph.nodes[cut.to].inputs[cut.input].clone(),
+    };
+    let exits: Vec<Exit> = plan.cuts.iter().map(exit).collect();
     let mut nodes: Vec<Option<Node>> = graph.nodes.into_iter().map(Some).collect();
     let mut all = BTreeMap::new();
     for head in &plan.heads {
-        if let Some(link) = link(*head, plan, &writers, &mut nodes) {
+        if let Some(link) = link(*head, plan, &exits, &mut nodes) {
             let mode = plan.mode;
             let factory: TaskFactory = Box::new(move |ports| task(&link, mode, ports));
             all.insert(plan.ids[*head], factory);
@@ -280,17 +288,10 @@ fn factories(graph: StreamGraph, plan: &Plan) -> BTreeMap<VertexId, TaskFactory>
     all
 }
 
-fn link(
-    index: usize,
-    plan: &Plan,
-    writers: &[(usize, u32, Partitioning, super::EdgeWriter)],
-    nodes: &mut [Option<Node>],
-) -> Option<Link> {
+fn link(index: usize, plan: &Plan, exits: &[Exit], nodes: &mut [Option<Node>]) -> Option<Link> {
     let node = nodes[index].take()?;
-    let next = plan.chained[index].iter().filter_map(|n| link(*n, plan, writers, nodes)).collect();
-    let own = writers.iter().filter(|(from, ..)| *from == index);
-    let outputs =
-        own.map(|(_, output, partitioning, writer)| (*output, *partitioning, writer.clone())).collect();
+    let next = plan.chained[index].iter().filter_map(|n| link(*n, plan, exits, nodes)).collect();
+    let outputs = exits.iter().filter(|exit| exit.from == index).cloned().collect();
     let (id, name, uid) = (plan.ids[index], node.display_name(), node.uid.clone());
     Some(Link { identity: OperatorIdentity { id, name, uid }, node, next, outputs })
 }
@@ -312,14 +313,26 @@ fn stage(link: &Link, mode: RuntimeMode, ports: &mut [Option<OutputPort>]) -> Er
     (link.node.scope)(link.identity.clone(), stage)
 }
 
-/// One stage for everything that consumes what a node emits.
+/// One stage for everything that consumes what a node emits: its main output, and its side outputs by tag.
 fn behind(link: &Link, mode: RuntimeMode, ports: &mut [Option<OutputPort>]) -> Erased {
-    let mut consumers: Vec<Erased> = link.next.iter().map(|next| stage(next, mode, ports)).collect();
-    for (output, partitioning, writer) in &link.outputs {
+    let mut consumers: Vec<(Option<&SideEdge>, Erased)> = Vec::new();
+    for next in &link.next {
+        let side = next.node.inputs.first().and_then(|edge| edge.side.as_ref());
+        consumers.push((side, stage(next, mode, ports)));
+    }
+    for Exit { output, partitioning, edge, .. } in &link.outputs {
         if let Some(port) = ports.get_mut(*output as usize).and_then(Option::take) {
-            let mut writer = writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            consumers.push(writer(*partitioning, mode, port));
+            let mut writer = edge.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            consumers.push((edge.side.as_ref(), writer(*partitioning, mode, port)));
         }
     }
-    (link.node.fan_out)(consumers)
+    let (mut main, mut sides) = (Vec::new(), BTreeMap::<&str, (&SideEdge, Vec<Erased>)>::new());
+    for (side, consumer) in consumers {
+        match side {
+            None => main.push(consumer),
+            Some(side) => sides.entry(&side.tag).or_insert((side, Vec::new())).1.push(consumer),
+        }
+    }
+    let sides = sides.into_iter().map(|(tag, (side, stages))| (side.fan_out)(tag, stages)).collect();
+    (link.node.fan_out)(main, sides)
 }

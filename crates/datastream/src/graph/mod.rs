@@ -6,5 +6,6 @@ mod node;
 
 pub(crate) use generator::{Defaults, generate};
 pub(crate) use node::{
-    Chaining, Edge, EdgeWriter, Erased, Node, NodeKind, StreamGraph, boxed, scope, unboxed,
+    Chaining, Edge, EdgeWriter, FanOut, Node, NodeKind, SideEdge, StreamGraph, boxed, fan_out, scope,
+    side_fan_out, unboxed,
 };

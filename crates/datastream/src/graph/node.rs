@@ -4,8 +4,10 @@
 //! were written where the type was known.
 
 use kvick_core::graph::{Partitioning, RuntimeMode};
+use kvick_runtime::element::Data;
 use kvick_runtime::exchange::writer::OutputPort;
-use kvick_runtime::operator::{BoxStage, Scoped};
+use kvick_runtime::operator::{BoxStage, Fanout, Scoped};
+use kvick_runtime::side::{Side, Sided};
 use kvick_runtime::task::{Head, OperatorIdentity, Task};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -50,6 +52,31 @@ pub(crate) struct Edge {
     pub partitioning: Option<Partitioning>,
     /// Makes the writer.
     pub writer: EdgeWriter,
+    /// The side output that it carries; `None` for the main one.
+    pub side: Option<SideEdge>,
+}
+
+/// Which side output an edge carries.
+#[derive(Clone)]
+pub(crate) struct SideEdge {
+    /// The tag's name.
+    pub tag: String,
+    /// One side output for all its consumers.
+    pub fan_out: fn(&str, Vec<Erased>) -> Side,
+}
+
+/// One side output, of records of a type, for all its consumers.
+pub(crate) fn side_fan_out<U: Data>(tag: &str, stages: Vec<Erased>) -> Side {
+    Side::new(tag, Fanout::of(stages.into_iter().map(unboxed::<U>).collect()))
+}
+
+/// Makes one stage of the stages of all consumers and of the side outputs.
+pub(crate) type FanOut = fn(Vec<Erased>, Vec<Side>) -> Erased;
+
+/// The fan-out of a node that emits records of a type.
+pub(crate) fn fan_out<T: Data>(stages: Vec<Erased>, sides: Vec<Side>) -> Erased {
+    let main = Fanout::of(stages.into_iter().map(unboxed::<T>).collect());
+    boxed(Sided::of(main, sides))
 }
 
 /// The code of a node.
@@ -85,7 +112,7 @@ pub(crate) struct Node {
     /// Puts the operator's identity around its stage.
     pub scope: Scope,
     /// One stage for the stages of all consumers.
-    pub fan_out: Box<dyn Fn(Vec<Erased>) -> Erased + Send>,
+    pub fan_out: FanOut,
     /// The head of a chain that starts with this node.
     pub head: Box<dyn Fn(Erased) -> Box<dyn Head> + Send>,
 }

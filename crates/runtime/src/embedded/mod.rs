@@ -47,7 +47,7 @@ impl From<TaskEvent> for Event {
 /// Runs a program to its end.
 pub fn run(job: JobInfo, program: Program, control: &EmbeddedControl) -> JobResult {
     let job_id = job.job_id;
-    let result = prepare(job, program, control).map_or_else(|f| rejected(job_id, f), |mut run| run.to_end());
+    let result = prepare(job, program, control).map_or_else(|f| rejected(job_id, f), |mut run| run.serve());
     control.hang_up();
     result
 }
@@ -113,7 +113,7 @@ struct Run {
 }
 
 impl Run {
-    fn to_end(&mut self) -> JobResult {
+    fn serve(&mut self) -> JobResult {
         self.decide(JobMaster::start);
         loop {
             if let Some(result) = self.result.take_if(|_| self.host.is_empty()) {

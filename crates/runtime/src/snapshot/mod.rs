@@ -17,9 +17,9 @@ pub(crate) use copy::copy_part;
 pub use list::restore_list;
 pub use part::{SnapshotPart, WrittenPart};
 pub use reader::StateReader;
-pub(crate) use table::{restore_map_table, restore_table};
+pub(crate) use table::{EntryReader, restore_map_table, restore_table};
 pub use writer::PartWriter;
-pub use writers::{SnapshotJob, SnapshotWriters};
+pub use writers::{GiveUp, SnapshotJob, SnapshotWriters};
 
 use crate::element::{Barrier, Data, Key, Namespace};
 use crate::state::{KeyedBackend, MapTable, StateError, Table};

@@ -1,8 +1,8 @@
 //! The threads that write snapshots, beside the tasks: a few for all tasks of a process.
 
-use super::Parts;
 use super::part::WrittenPart;
 use super::writer::SnapshotFile;
+use super::{OperatorSnapshot, Parts};
 use crate::element::Barrier;
 use crate::state::StateError;
 use crate::task::Reporter;
@@ -20,19 +20,24 @@ use std::time::Instant;
 
 /// A snapshot that was handed over and is to be written.
 pub struct SnapshotJob {
-    /// Whose it is.
-    pub execution: ExecutionId,
-    /// What was ordered.
-    pub barrier: Arc<Barrier>,
-    pub(crate) parts: Parts,
-    /// Where files are written.
-    pub files: Arc<FileSystems>,
-    /// Set when nobody wants it any more.
-    pub given_up: Arc<AtomicBool>,
-    /// What is known of its cost so far.
-    pub metrics: SnapshotMetrics,
-    /// Who is told.
-    pub reports: Reporter,
+    execution: ExecutionId,
+    barrier: Arc<Barrier>,
+    parts: Parts,
+    files: Arc<FileSystems>,
+    given_up: Arc<AtomicBool>,
+    metrics: SnapshotMetrics,
+    reports: Reporter,
+}
+
+/// Gives a snapshot up that is being written, when nobody wants it any more.
+#[derive(Debug, Clone)]
+pub struct GiveUp(Arc<AtomicBool>);
+
+impl GiveUp {
+    /// Writing ends at the next part, and what was written is removed.
+    pub fn now(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The writers of one process.
@@ -63,6 +68,25 @@ impl SnapshotWriters {
 }
 
 impl SnapshotJob {
+    /// What the operators of an attempt handed over. `metrics` is what is known of its cost so far; `reports` is told of
+    /// the outcome.
+    pub fn new(
+        execution: ExecutionId,
+        barrier: Arc<Barrier>,
+        snapshot: OperatorSnapshot,
+        files: Arc<FileSystems>,
+        metrics: SnapshotMetrics,
+        reports: Reporter,
+    ) -> SnapshotJob {
+        let (parts, given_up) = (snapshot.into_parts(), Arc::default());
+        SnapshotJob { execution, barrier, parts, files, given_up, metrics, reports }
+    }
+
+    /// How to give it up.
+    pub fn give_up(&self) -> GiveUp {
+        GiveUp(Arc::clone(&self.given_up))
+    }
+
     fn run(self) {
         let SnapshotJob { execution, barrier, parts, files, given_up, mut metrics, reports } = self;
         let started = Instant::now();

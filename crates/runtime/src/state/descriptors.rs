@@ -66,9 +66,11 @@ impl<V> ReducingStateDescriptor<V> {
     }
 }
 
+type Add<ACC, IN> = dyn Fn(&mut ACC, IN) + Send + Sync;
+
 pub(super) struct Aggregation<IN, ACC, OUT> {
     pub create: Box<dyn Fn() -> ACC + Send + Sync>,
-    pub add: Box<dyn Fn(&mut ACC, IN) + Send + Sync>,
+    pub add: Box<Add<ACC, IN>>,
     pub result: Box<dyn Fn(&ACC) -> OUT + Send + Sync>,
 }
 

@@ -4,7 +4,7 @@
 use super::{OperatorIdentity, Reporter, TaskContext};
 use crate::element::Barrier;
 use crate::error::TaskResult;
-use crate::snapshot::{OperatorSnapshot, SnapshotJob, SnapshotWriters};
+use crate::snapshot::{GiveUp, OperatorSnapshot, SnapshotJob, SnapshotWriters};
 use crate::time::Clock;
 use kvick_core::checkpoint::message::SnapshotMetrics;
 use kvick_core::checkpoint::{CheckpointFailureReason, CheckpointReport, SnapshotKind};
@@ -12,7 +12,6 @@ use kvick_core::ids::ExecutionId;
 use kvick_filesystem::blocking::FileSystems;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// The operators of a task, as far as checkpoints go.
@@ -45,7 +44,7 @@ pub(super) struct Checkpoints {
     writers: Arc<SnapshotWriters>,
     clock: Clock,
     /// Snapshots that may still be being written, and how to give them up.
-    writing: BTreeMap<u64, Arc<AtomicBool>>,
+    writing: BTreeMap<u64, GiveUp>,
     /// Whether a task at the end of its data waits for a checkpoint.
     waits_at_end: bool,
     ended: bool,
@@ -123,17 +122,11 @@ impl Checkpoints {
     }
 
     fn write(&mut self, snapshot: OperatorSnapshot, barrier: Arc<Barrier>, metrics: SnapshotMetrics) {
-        let given_up = Arc::new(AtomicBool::new(false));
-        self.writing.insert(barrier.id, Arc::clone(&given_up));
-        self.writers.write(SnapshotJob {
-            execution: self.execution,
-            barrier,
-            parts: snapshot.into_parts(),
-            files: Arc::clone(&self.files),
-            given_up,
-            metrics,
-            reports: self.reports.clone(),
-        });
+        let (files, reports) = (Arc::clone(&self.files), self.reports.clone());
+        let id = barrier.id;
+        let job = SnapshotJob::new(self.execution, barrier, snapshot, files, metrics, reports);
+        self.writing.insert(id, job.give_up());
+        self.writers.write(job);
     }
 
     /// A checkpoint that this task will not take part in.
@@ -155,7 +148,7 @@ impl Checkpoints {
     /// A checkpoint will not come to be: a task that has stopped for it goes on.
     pub fn abort(&mut self, chain: &mut impl Chain, checkpoint: u64) {
         if let Some(writing) = self.writing.remove(&checkpoint) {
-            writing.store(true, Ordering::Relaxed);
+            writing.now();
         }
         if self.stopped_in == Some(checkpoint) {
             self.stopped_in = None;

@@ -103,7 +103,8 @@ impl<S: Source> Chain for SourceChain<'_, S> {
     }
 
     fn end(&mut self) -> TaskResult {
-        self.1.flush()?;
+        // Nothing follows: event time has come to its end, and windows fire.
+        self.1.event(Event::Watermark(i64::MAX))?;
         self.1.next().end()
     }
 }

@@ -1,5 +1,10 @@
-//! Time as operators see it.
+//! Time as operators see it: the machine's clock, and event time by timestamps and watermarks.
 
 mod clock;
+mod watermark;
 
 pub use clock::Clock;
+pub use watermark::{
+    BoundedOutOfOrderness, Extract, IngestionTime, NoWatermarks, Punctuated, RecordTimestamps,
+    TimestampAssigner, WatermarkGenerator, WatermarkOutput, WatermarkStrategy,
+};

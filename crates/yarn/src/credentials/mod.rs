@@ -48,6 +48,12 @@ pub enum CredentialsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A secret that is needed is not there.
+    #[error("the credentials hold no {0}")]
+    NoSecret(String),
+    /// A secret that should be text is not UTF-8.
+    #[error("{0} in the credentials is no text")]
+    NoText(String),
 }
 
 /// A token: opaque identifier, the secret that proves it, what it is for.
@@ -215,6 +221,15 @@ impl Credentials {
     /// The secret under an alias.
     pub fn secret(&self, alias: &str) -> Option<&[u8]> {
         self.secrets.get(alias).map(AsRef::as_ref)
+    }
+
+    /// The secret under an alias, as text.
+    ///
+    /// # Errors
+    /// It is not there, or is not UTF-8.
+    pub fn secret_text(&self, alias: &str) -> Result<&str, CredentialsError> {
+        let bytes = self.secret(alias).ok_or_else(|| CredentialsError::NoSecret(alias.to_string()))?;
+        std::str::from_utf8(bytes).map_err(|_| CredentialsError::NoText(alias.to_string()))
     }
 
     /// The first token of a kind, whatever its service: how the AMRM token is found, whose service is empty.

@@ -100,7 +100,9 @@ impl Row {
         let others = self.samples.iter().filter(|(name, _)| *name != "Kvick");
         let mut ratios: Vec<String> = others
             .filter_map(|(name, sample)| {
-                Some(format!("{:.2} × {name}", self.unit.times_better(kvick, sample.median()?)))
+                let times = self.unit.times_better(kvick, sample.median()?);
+                // Nothing at all is no number of times better than something.
+                times.is_finite().then(|| format!("{times:.2} × {name}"))
             })
             .collect();
         if let (Unit::Milliseconds, Some(floor)) = (self.unit, floor) {

@@ -15,6 +15,7 @@
 
 mod collect;
 mod complete;
+mod damage;
 mod pending;
 mod schedule;
 mod store;
@@ -23,6 +24,7 @@ mod tasks;
 mod tests;
 mod trigger;
 
+pub use damage::Fallback;
 pub use store::CompletedCheckpoint;
 
 use super::failure::{CheckpointFailure, CheckpointFailureReason};
@@ -120,6 +122,16 @@ pub enum CheckpointEffect {
         directory: Option<String>,
         /// Files outside of it to which nothing refers any more.
         files: Vec<String>,
+    },
+    /// A checkpoint turned out to be damaged when the job was to be restored from it; for logs. Its directory is left as it
+    /// is, for a person to look at; the record of it goes with a [`CheckpointEffect::Discard`].
+    Damaged {
+        /// Which.
+        checkpoint: u64,
+        /// Where it is.
+        external_path: String,
+        /// What the job is restored from in its place, with where that is; nothing if there is no other.
+        fallback: Option<(u64, String)>,
     },
     /// Tell whoever asked. Exactly one answer follows each request.
     Answer {

@@ -59,6 +59,11 @@ impl CompletedStore {
         &self.list
     }
 
+    /// Takes the newest out, unless it is the only one.
+    pub fn take_latest(&mut self) -> Option<CompletedCheckpoint> {
+        if self.list.len() > 1 { self.list.pop() } else { None }
+    }
+
     pub fn take_oldest(&mut self) -> Option<CompletedCheckpoint> {
         (!self.list.is_empty()).then(|| self.list.remove(0))
     }

@@ -1,0 +1,60 @@
+//! Windows: finite parts of a keyed stream, and what is computed of each.
+//!
+//! Reading order: [`span`] (what a window is) → [`assigner`] (which windows a record belongs to) → [`trigger`] and
+//! [`evictor`] (when a window speaks, and of what) → [`contents`] (what is kept of its records) → [`emit`] (what comes out).
+//! Three operators do the work: [`slices`] for tumbling and sliding windows that fire at their end, [`sessions`] for sessions
+//! that do, and [`general`] for everything else.
+
+pub mod assigner;
+pub mod contents;
+pub mod emit;
+pub mod evictor;
+pub mod general;
+mod progress;
+pub mod sessions;
+pub mod slices;
+pub mod span;
+pub mod trigger;
+
+pub use assigner::{
+    DynamicEventTimeSessionWindows, DynamicProcessingTimeSessionWindows, EventTimeSessionWindows,
+    GlobalWindows, Layout, Panes, ProcessingTimeSessionWindows, SlidingEventTimeWindows,
+    SlidingProcessingTimeWindows, TumblingEventTimeWindows, TumblingProcessingTimeWindows, WindowAssigner,
+};
+pub use contents::{AggregateFunction, Aggregated, Elements, Listed, Reduced, WindowContents};
+pub use emit::{
+    ApplyEach, ApplyList, EmitResult, Evicting, Finish, FireContext, FoldList, Itself, ProcessEach,
+    ProcessList, ProcessWindowFunction, ResultOf, WindowContext, WindowEmit,
+};
+pub use evictor::{CountEvictor, DeltaEvictor, Evictor, EvictorContext, TimeEvictor};
+pub use general::WindowOperator;
+pub use sessions::SessionOperator;
+pub use slices::SliceOperator;
+pub use span::{GlobalWindow, TimeWindow, Window};
+pub use trigger::{
+    ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountTrigger, DeltaTrigger,
+    EventTimeTrigger, NeverTrigger, ProcessingTimeTrigger, PurgingTrigger, Trigger, TriggerContext,
+    TriggerResult,
+};
+
+pub(crate) use crate::element::NO_TIMESTAMP;
+use crate::error::TaskError;
+use crate::side::OutputTag;
+
+/// What all window operators are told besides assigner, trigger and contents.
+pub struct WindowSettings<T> {
+    /// How long a window is kept after the watermark has passed its end, in milliseconds.
+    pub allowed_lateness: i64,
+    /// Where records go that come later than that; without one they are dropped.
+    pub late_output: Option<OutputTag<T>>,
+    /// Whether the input is read to its end before anything is emitted.
+    pub batch: bool,
+}
+
+/// An event-time window met a record without an event time.
+fn no_timestamp() -> TaskError {
+    TaskError::failed(
+        "a record without a timestamp reached an event-time window: call assign_timestamps_and_watermarks on the stream \
+         before the window, or use processing-time windows",
+    )
+}

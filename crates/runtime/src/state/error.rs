@@ -1,6 +1,7 @@
 //! What can go wrong with state.
 
 use crate::error::TaskError;
+use kvick_core::failure::FailureKind;
 use kvick_filesystem::FsError;
 
 /// An operation on state that failed.
@@ -140,8 +141,23 @@ pub enum StateError {
     },
 }
 
+impl StateError {
+    /// Whether what was written is not there any more as it was: another checkpoint may still be whole.
+    fn is_damage(&self) -> bool {
+        match self {
+            StateError::Damaged { .. } => true,
+            StateError::Read { source, .. } => source.is_not_found(),
+            _ => false,
+        }
+    }
+}
+
 impl From<StateError> for TaskError {
     fn from(error: StateError) -> TaskError {
-        TaskError::Failed(crate::error::failure_of(&error))
+        let mut failure = crate::error::failure_of(&error);
+        if error.is_damage() {
+            failure.kind = FailureKind::StateDamaged;
+        }
+        TaskError::Failed(failure)
     }
 }

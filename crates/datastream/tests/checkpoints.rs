@@ -194,7 +194,10 @@ fn a_job_stopped_with_a_savepoint_goes_on_at_any_parallelism() {
         }
         let seen = Arc::new(AtomicI64::new(0));
         let counter = Arc::clone(&seen);
-        counts(&env, &end, move |_| drop(counter.fetch_add(1, Ordering::SeqCst))).print_to_nowhere();
+        counts(&env, &end, move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+        })
+        .print_to_nowhere();
         let client = env.execute_async("stopped").unwrap();
         wait_for("records", || seen.load(Ordering::SeqCst) > round * 5_000);
         savepoint = Some(stop(&client, false));
@@ -243,7 +246,9 @@ fn draining_lets_operators_finish_before_the_savepoint_and_not_draining_does_not
         let env = environment(2, directory.path());
         let (seen, counter) = (Seen::default(), Arc::new(AtomicI64::new(0)));
         let (sink, counted) = (seen.clone(), Arc::clone(&counter));
-        let stream = counts(&env, &end, move |_| drop(counted.fetch_add(1, Ordering::SeqCst)));
+        let stream = counts(&env, &end, move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
         stream.sink_to("seen", move || sink.clone());
         let client = env.execute_async("drained").unwrap();
         wait_for("records", || counter.load(Ordering::SeqCst) > 5_000);
@@ -330,7 +335,10 @@ fn a_damaged_savepoint_is_named() {
     env.set_option("execution.checkpointing.data-inline-threshold", "0 kb");
     let seen = Arc::new(AtomicI64::new(0));
     let counter = Arc::clone(&seen);
-    counts(&env, &end, move |_| drop(counter.fetch_add(1, Ordering::SeqCst))).print_to_nowhere();
+    counts(&env, &end, move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    })
+    .print_to_nowhere();
     let client = env.execute_async("damaged").unwrap();
     wait_for("records", || seen.load(Ordering::SeqCst) > 3_000);
     let savepoint = client.trigger_savepoint(None).unwrap();
@@ -352,6 +360,39 @@ fn a_damaged_savepoint_is_named() {
     counts(&env, &end, |_| ()).print_to_nowhere();
     let error = env.execute("from damage").unwrap_err().to_string();
     assert!(error.contains("is damaged") && error.contains("/state-"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_fails_the_job_and_names_the_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let blocked = directory.path().join("file");
+    std::fs::write(&blocked, b"in the way").unwrap();
+    let end = Arc::new(AtomicI64::new(i64::MAX));
+    let env = environment(1, &blocked);
+    env.set_option("execution.checkpointing.data-inline-threshold", "0 kb");
+    env.set_option("restart-strategy.type", "none");
+    counts(&env, &end, |_| ()).print_to_nowhere();
+    let error = env.execute("blocked").unwrap_err().to_string();
+    assert!(error.contains("tolerable failure threshold"), "{error}");
+    assert!(error.contains("cannot write state to") && error.contains("/file/"), "{error}");
+}
+
+#[test]
+fn state_too_large_for_the_application_master_says_what_to_configure() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = environment(1, directory.path());
+    env.set_option("execution.checkpointing.storage", "jobmanager");
+    env.set_option("restart-strategy.type", "none");
+    let end = Arc::new(AtomicI64::new(i64::MAX));
+    let source = Numbers { ranges: Vec::new(), end, pause: Duration::ZERO };
+    env.from_source("Numbers", true, move || source.clone())
+        .map(|n| (n, "x".repeat(1_000)))
+        .key_by(|(n, _)| *n)
+        .reduce(|a, _| a)
+        .filter(|_| false)
+        .print();
+    let error = env.execute("too large").unwrap_err().to_string();
+    assert!(error.contains("5242880 bytes") && error.contains("execution.checkpointing.dir"), "{error}");
 }
 
 /// The completed checkpoints below a directory, oldest first.

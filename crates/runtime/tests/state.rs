@@ -287,15 +287,19 @@ fn segments_split_as_they_grow_and_nothing_is_lost_on_the_way() {
     drop(directory);
 }
 
+fn large(key: u64) -> String {
+    format!("{key:10}").repeat(1_000)
+}
+
 #[test]
 fn large_state_is_cut_into_streams_so_that_a_part_of_it_can_be_read_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (writers, barrier) = (SnapshotWriters::start(), barrier(directory.path(), 0));
     let mut backend: KeyedBackend<u64> = KeyedBackend::in_memory(GROUPS);
-    let mut table: Table<u64, (), Vec<u8>> = backend.table(TableSpec::new("large")).unwrap();
+    let mut table: Table<u64, (), String> = backend.table(TableSpec::new("large")).unwrap();
     for key in 0..4_000 {
         let keyed = backend.keyed(key);
-        table.put(&keyed, &(), vec![key as u8; 10_000]).unwrap();
+        table.put(&keyed, &(), large(key)).unwrap();
     }
     let operator = OperatorIdentity { id: OPERATOR, name: String::new(), uid: None };
     let mut snapshot = OperatorSnapshot::new(Arc::clone(&barrier), operator);
@@ -321,8 +325,8 @@ fn large_state_is_cut_into_streams_so_that_a_part_of_it_can_be_read_alone() {
         let reader = StateReader::new(files(), Some(directory.path().display().to_string()));
         let mut backend: KeyedBackend<u64> =
             KeyedBackend::new(groups.start..groups.end, GROUPS, BackendKind::HashMap, keyed, reader);
-        let mut table: Table<u64, (), Vec<u8>> = backend.table(TableSpec::new("large")).unwrap();
-        table.for_each(|key, (), value| assert_eq!(value, &vec![*key as u8; 10_000])).unwrap();
+        let mut table: Table<u64, (), String> = backend.table(TableSpec::new("large")).unwrap();
+        table.for_each(|key, (), value| assert_eq!(value, &large(*key))).unwrap();
         found += table.len();
     }
     assert_eq!(found, 4_000);

@@ -1,6 +1,6 @@
 //! The hash table of keyed state in memory, in segments that a snapshot can share.
 //!
-//! A segment holds about a thousand entries of one key group. It is found by a directory (extendible hashing): first the key
+//! A segment holds some hundred entries of one key group. It is found by a directory (extendible hashing): first the key
 //! group, then further bits of the key's hash; a segment that is full is split in two, and nothing else moves. A snapshot
 //! marks every segment as shared, which costs time per segment and not per entry; the first write to a shared segment copies
 //! that one, unless the writer of the snapshot has let go of it by then.
@@ -14,8 +14,9 @@ use kvick_core::checkpoint::KeyGroups;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Entries that a segment may have: what hashbrown keeps in 1024 buckets.
-const SEGMENT_LIMIT: usize = 896;
+/// Entries that a segment may have: what hashbrown keeps in 256 buckets. Fewer make the first write after a snapshot cheaper,
+/// as it copies a segment; more make the snapshot itself shorter, as it costs time for each.
+const SEGMENT_LIMIT: usize = 224;
 /// The directory never has more places than this (16 MiB); segments grow without being split then.
 const DIRECTORY_LIMIT: usize = 1 << 22;
 /// Bits of the hash that neither choose the key group nor the segment: a namespace may change them.

@@ -216,6 +216,23 @@ fn apply(change: &Change, subtasks: &mut [Subtask], model: &mut Model) {
     }
 }
 
+/// What the subtasks of another parallelism begin with.
+fn restored(states: Vec<SubtaskState>, parallelism: u32, directory: &Path) -> Vec<Subtask> {
+    let (plan, graph) = (plan(states, parallelism, directory), graph(parallelism));
+    let open = |subtask| {
+        let mut restore = plan.task(&graph, TaskRef { vertex: 0, subtask });
+        let state = restore.operators.remove(&OPERATOR).unwrap_or_default();
+        Subtask::open(subtask, parallelism, state, directory).unwrap()
+    };
+    (0..parallelism).map(open).collect()
+}
+
+fn contents(subtasks: &mut [Subtask]) -> Model {
+    let mut model = Model::default();
+    subtasks.iter_mut().for_each(|subtask| subtask.contents(&mut model));
+    model
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -236,24 +253,24 @@ proptest! {
         let at_barrier = model.clone();
 
         for parallelism in [second, third] {
-            // Handed over, then changed, and only then written.
+            // Handed over, changed, handed over again, changed again, and only then written.
             let handed: Vec<_> = subtasks.iter_mut().map(|s| s.hand_over(&barrier)).collect();
             after.iter().for_each(|change| apply(change, &mut subtasks, &mut model));
-            let states = (0..).zip(handed).map(|(i, s)| write(&writers, i, &barrier, s)).collect();
-            let mut now = Model::default();
-            subtasks.iter_mut().for_each(|s| s.contents(&mut now));
-            prop_assert_eq!(&now, &model);
+            let between = model.clone();
+            let handed_again: Vec<_> = subtasks.iter_mut().map(|s| s.hand_over(&barrier)).collect();
+            before.iter().for_each(|change| apply(change, &mut subtasks, &mut model));
+            prop_assert_eq!(&contents(&mut subtasks), &model);
+            let write_all = |handed: Vec<OperatorSnapshot>| -> Vec<SubtaskState> {
+                (0..).zip(handed).map(|(i, s)| write(&writers, i, &barrier, s)).collect()
+            };
+            let (states, again) = (write_all(handed), write_all(handed_again));
+            // The writers have let go.
+            after.iter().for_each(|change| apply(change, &mut subtasks, &mut model));
+            prop_assert_eq!(&contents(&mut subtasks), &model);
+            prop_assert_eq!(&contents(&mut restored(again, parallelism, directory.path())), &between);
 
-            let plan = plan(states, parallelism, directory.path());
-            let graph = graph(parallelism);
-            subtasks = (0..parallelism).map(|subtask| {
-                let mut restore = plan.task(&graph, TaskRef { vertex: 0, subtask });
-                let state = restore.operators.remove(&OPERATOR).unwrap_or_default();
-                Subtask::open(subtask, parallelism, state, directory.path()).unwrap()
-            }).collect();
-            let mut restored = Model::default();
-            subtasks.iter_mut().for_each(|s| s.contents(&mut restored));
-            prop_assert_eq!(&restored, &at_barrier);
+            subtasks = restored(states, parallelism, directory.path());
+            prop_assert_eq!(&contents(&mut subtasks), &at_barrier);
             model = at_barrier.clone();
         }
     }

@@ -14,6 +14,7 @@ mod keyed;
 mod keyed_states;
 mod map_table;
 pub mod schema;
+pub(crate) mod segment;
 pub(crate) mod segments;
 pub mod store;
 mod table;

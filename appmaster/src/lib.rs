@@ -13,6 +13,7 @@ pub mod driver;
 pub mod end;
 pub mod filesystems;
 pub mod gateway;
+pub mod ha;
 pub mod handle;
 pub mod input;
 pub mod launch;

@@ -17,6 +17,7 @@ pub mod config;
 pub mod executor;
 pub mod failure;
 pub mod graph;
+pub mod ha;
 pub mod host;
 pub mod ids;
 pub mod job;

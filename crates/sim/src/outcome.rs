@@ -34,6 +34,8 @@ pub struct Outcome {
     pub fallbacks: u32,
     /// Jobs that went on at another parallelism.
     pub rescaled: u32,
+    /// Application masters that died.
+    pub takeovers: u32,
     /// Events handled.
     pub steps: usize,
 }
@@ -50,6 +52,7 @@ impl std::ops::AddAssign for Outcome {
         self.removed += more.removed;
         self.fallbacks += more.fallbacks;
         self.rescaled += more.rescaled;
+        self.takeovers += more.takeovers;
         self.steps += more.steps;
     }
 }

@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// To whom the files of a checkpoint belong from which a job starts (`execution.state-recovery.claim-mode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ClaimMode {
     /// To the person: the job's own first checkpoint refers to none of them.
     #[default]

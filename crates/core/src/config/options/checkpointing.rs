@@ -64,32 +64,32 @@ super::options! {
     RESTORE_IGNORE: bool = "execution.state-recovery.ignore-unclaimed-state" | "execution.savepoint.ignore-unclaimed-state", "false", Used;
     /// To whom the restored files belong: `CLAIM`, `NO_CLAIM` or `LEGACY`.
     RESTORE_CLAIM: String = "execution.state-recovery.claim-mode" | "execution.savepoint-restore-mode", "NO_CLAIM", Used;
-    /// `NONE` or `zookeeper`.
-    HA_TYPE: String = "high-availability.type" | "high-availability", "NONE", NotYet;
-    /// Directory of what must survive an application master.
-    HA_STORAGE: Option<String> = "high-availability.storageDir", none, NotYet;
+    /// `filesystem`, `zookeeper` or `NONE`; on YARN the file system where not set.
+    HA_TYPE: Option<String> = "high-availability.type" | "high-availability", none, Used;
+    /// Directory of what must survive an application master; the application's staging directory where not set.
+    HA_STORAGE: Option<String> = "high-availability.storageDir", none, Used;
     /// Name of the cluster in the HA store; the application's id on YARN.
-    HA_CLUSTER_ID: String = "high-availability.cluster-id", "/default", NotYet;
+    HA_CLUSTER_ID: String = "high-availability.cluster-id", "/default", Used;
     /// Ports of an application master with high availability.
-    HA_JM_PORT: PortRange = "high-availability.jobmanager.port", "0", NotYet;
+    HA_JM_PORT: PortRange = "high-availability.jobmanager.port", "0", NoMeaning;
     /// ZooKeeper's servers.
-    HA_ZK_QUORUM: Option<String> = "high-availability.zookeeper.quorum", none, NotYet;
+    HA_ZK_QUORUM: Option<String> = "high-availability.zookeeper.quorum", none, Used;
     /// ZooKeeper's root node.
-    HA_ZK_ROOT: String = "high-availability.zookeeper.path.root", "/flink", NotYet;
+    HA_ZK_ROOT: String = "high-availability.zookeeper.path.root", "/flink", Used;
     /// ZooKeeper's node of job graphs.
-    HA_ZK_GRAPHS: String = "high-availability.zookeeper.path.jobgraphs", "/jobgraphs", NotYet;
+    HA_ZK_GRAPHS: String = "high-availability.zookeeper.path.jobgraphs", "/jobgraphs", NoMeaning;
     /// ZooKeeper's session timeout.
-    HA_ZK_SESSION: Duration = "high-availability.zookeeper.client.session-timeout", "60 s", NotYet;
+    HA_ZK_SESSION: Duration = "high-availability.zookeeper.client.session-timeout", "60 s", Used;
     /// ZooKeeper's connection timeout.
-    HA_ZK_CONNECTION: Duration = "high-availability.zookeeper.client.connection-timeout", "15 s", NotYet;
+    HA_ZK_CONNECTION: Duration = "high-availability.zookeeper.client.connection-timeout", "15 s", Used;
     /// Wait before ZooKeeper is tried again.
-    HA_ZK_RETRY: Duration = "high-availability.zookeeper.client.retry-wait", "5 s", NotYet;
+    HA_ZK_RETRY: Duration = "high-availability.zookeeper.client.retry-wait", "5 s", Used;
     /// Attempts at ZooKeeper.
-    HA_ZK_ATTEMPTS: u32 = "high-availability.zookeeper.client.max-retry-attempts", "3", NotYet;
+    HA_ZK_ATTEMPTS: u32 = "high-availability.zookeeper.client.max-retry-attempts", "3", Used;
     /// ZooKeeper's access rights: `open` or `creator`.
     HA_ZK_ACL: String = "high-availability.zookeeper.client.acl", "open", NotYet;
     /// Whether a suspended connection to ZooKeeper is borne.
-    HA_ZK_SUSPENDED: bool = "high-availability.zookeeper.client.tolerate-suspended-connections", "false", NotYet;
+    HA_ZK_SUSPENDED: bool = "high-availability.zookeeper.client.tolerate-suspended-connections", "false", NoMeaning;
     /// Directory of results of jobs.
     RESULT_STORE: Option<String> = "job-result-store.storage-path", none, NotYet;
     /// Whether results are deleted once they are cleaned up.

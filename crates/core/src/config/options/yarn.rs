@@ -8,7 +8,7 @@ super::options! {
     YARN_AM_VCORES: u32 = "yarn.appmaster.vcores", "1", Used;
     /// Virtual cores of a task executor's container; -1 for as many as slots.
     YARN_CONTAINER_VCORES: i32 = "yarn.containers.vcores", "-1", Used;
-    /// How often YARN starts the application master; 1 without high availability, YARN's own default with it.
+    /// How often YARN starts the application master; as often as the cluster allows where not set, once with `high-availability.type: NONE`.
     YARN_ATTEMPTS: Option<u32> = "yarn.application-attempts", none, Used;
     /// Window in which failures of the application master count, in milliseconds; -1 for all.
     YARN_ATTEMPT_WINDOW: i64 = "yarn.application-attempt-failures-validity-interval", "10000", Used;

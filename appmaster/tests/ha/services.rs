@@ -1,0 +1,70 @@
+//! Changes in order, together, and again until they are written.
+
+use crate::{completed, leader};
+use async_trait::async_trait;
+use kvick_appmaster::ha::{HaError, HaServices, HaStore};
+use kvick_core::ha::{Change, Contents, Leader};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+/// A store whose writes wait to be let through, and do what they are told: `Some` fails.
+struct Gate {
+    open: Semaphore,
+    writes: Mutex<Vec<Vec<Change>>>,
+    outcomes: Mutex<Vec<HaError>>,
+}
+
+#[async_trait]
+impl HaStore for Gate {
+    async fn take_over(&self, _leader: &Leader) -> Result<Contents, HaError> {
+        Ok(Contents::default())
+    }
+
+    async fn leader(&self) -> Result<Option<Leader>, HaError> {
+        Ok(None)
+    }
+
+    async fn write(&self, changes: &[Change]) -> Result<(), HaError> {
+        self.open.acquire().await.unwrap().forget();
+        self.writes.lock().unwrap().push(changes.to_vec());
+        self.outcomes.lock().unwrap().pop().map_or(Ok(()), Err)
+    }
+
+    async fn clean_up(&self) -> Result<(), HaError> {
+        Ok(())
+    }
+}
+
+async fn gate(outcomes: Vec<HaError>) -> (Arc<Gate>, HaServices) {
+    let gate = Gate { open: Semaphore::new(0), writes: Mutex::default(), outcomes: Mutex::new(outcomes) };
+    let gate = Arc::new(gate);
+    let (services, _) = HaServices::take_over(gate.clone(), &leader(1)).await.unwrap();
+    (gate, services)
+}
+
+#[tokio::test]
+async fn changes_that_wait_are_written_together_and_in_order() {
+    let (gate, services) = gate(Vec::new()).await;
+    let first = services.write(vec![completed(1)]);
+    tokio::task::yield_now().await;
+    let others: Vec<_> = (2..6).map(|id| services.write(vec![completed(id)])).collect();
+    gate.open.add_permits(9);
+    first.await.unwrap();
+    for other in others {
+        other.await.unwrap();
+    }
+    let writes = gate.writes.lock().unwrap().clone();
+    assert_eq!(writes.concat(), (1..6).map(completed).collect::<Vec<_>>());
+    assert!(writes.len() <= 2, "{} writes", writes.len());
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_repeated_but_not_against_a_successor() {
+    let fenced = HaError::Fenced { by: 2, own: 1 };
+    let (gate, services) = gate(vec![fenced, HaError::Lost("the disk is full".into())]).await;
+    gate.open.add_permits(9);
+    assert!(services.write(vec![completed(1)]).await.unwrap_err().is_fenced());
+    assert!(services.lost().await.contains("attempt 2"));
+    assert_eq!(gate.writes.lock().unwrap().len(), 2);
+    assert!(services.write(vec![completed(2)]).await.is_err(), "nothing is promised after that");
+}

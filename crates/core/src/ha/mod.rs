@@ -1,0 +1,334 @@
+//! What must survive an application master: its records, and what they are together.
+//!
+//! Pure data with a version; where it is kept is known to the shell alone. A record is written as a whole, replaces the
+//! one before it, and is found by its key, so that writing one again does no harm. [`Contents`] is what a new application
+//! master begins with.
+
+mod file;
+mod kind;
+
+pub use file::{FileError, RecordFile};
+pub use kind::{HaKind, UnknownHaKind};
+
+use crate::checkpoint::{CheckpointMetadata, ClaimMode, CompletedCheckpoint};
+use crate::ids::JobId;
+use crate::job::{JobResult, JobSubmission};
+use crate::time::Millis;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The application master that is to be obeyed, and where it is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leader {
+    /// The YARN attempt: a greater one is the later one.
+    pub epoch: u64,
+    /// `host:port` of REST and RPC.
+    pub address: String,
+}
+
+/// The file in an attempt's directory that names the [`Leader`].
+pub const LEADER_FILE: &str = "leader";
+
+/// The name of an attempt's directory below the application's; the greatest is that of the latest attempt.
+pub fn epoch_directory(epoch: u64) -> String {
+    format!("{epoch:010}")
+}
+
+/// The attempt whose directory has this name; `None` for any other name.
+pub fn epoch_of_directory(name: &str) -> Option<u64> {
+    (name.len() == 10).then(|| name.parse().ok()).flatten()
+}
+
+/// A job that was accepted and has not ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredJob {
+    /// Graph, configuration, program and what `once` recorded.
+    pub submission: JobSubmission,
+    /// When it was accepted.
+    pub submitted: Millis,
+    /// The checkpoint or savepoint that it was started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<StoredSource>,
+}
+
+/// The checkpoint or savepoint that a person started a job from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSource {
+    /// Its directory.
+    pub directory: String,
+    /// To whom its files belong.
+    pub claim: ClaimMode,
+    /// Whether state may be left out for which there is no operator.
+    pub allow_non_restored: bool,
+}
+
+/// A pointer to a completed checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredCheckpoint {
+    /// Of which job.
+    pub job_id: JobId,
+    /// Its number.
+    pub checkpoint: u64,
+    /// Its directory, with its metadata in it; none where all of it is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// What a person would name to restore from it.
+    pub external_path: String,
+    /// Whether the job removes it once it is not needed any more.
+    pub owned: bool,
+    /// Whether later checkpoints of the job may refer to its files.
+    pub referable: bool,
+    /// Its metadata, where it has no directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<CheckpointMetadata>,
+}
+
+impl StoredCheckpoint {
+    /// The pointer to a completed checkpoint.
+    pub fn of(completed: &CompletedCheckpoint) -> StoredCheckpoint {
+        let inline = completed.directory.is_none().then(|| (*completed.metadata).clone());
+        StoredCheckpoint {
+            job_id: completed.metadata.job_id,
+            checkpoint: completed.id(),
+            directory: completed.directory.clone(),
+            external_path: completed.external_path.clone(),
+            owned: completed.owned,
+            referable: completed.referable,
+            metadata: inline,
+        }
+    }
+
+    /// The checkpoint itself, with the metadata that was read from its directory.
+    pub fn completed(&self, metadata: CheckpointMetadata) -> CompletedCheckpoint {
+        CompletedCheckpoint {
+            metadata: Arc::new(metadata),
+            directory: self.directory.clone(),
+            external_path: self.external_path.clone(),
+            owned: self.owned,
+            referable: self.referable,
+        }
+    }
+}
+
+/// By what a record is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum RecordKey {
+    /// A job that is to be run.
+    Job(JobId),
+    /// A completed checkpoint of a job.
+    Checkpoint(JobId, u64),
+    /// How a job ended.
+    Result(JobId),
+}
+
+impl fmt::Display for RecordKey {
+    /// A relative path, with the names that Flink uses in ZooKeeper.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordKey::Job(job) => write!(f, "jobgraphs/{job}"),
+            // 19 digits, as `ZooKeeperCheckpointStoreUtil` names them: they sort as text.
+            RecordKey::Checkpoint(job, id) => write!(f, "checkpoints/{job}/{id:019}"),
+            RecordKey::Result(job) => write!(f, "results/{job}"),
+        }
+    }
+}
+
+/// A text that names no record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not the key of a record")]
+pub struct KeyError(pub String);
+
+impl FromStr for RecordKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<RecordKey, KeyError> {
+        let wrong = || KeyError(text.to_string());
+        let parts: Vec<&str> = text.split('/').collect();
+        let job = parts.get(1).and_then(|id| id.parse().ok()).ok_or_else(wrong)?;
+        match (parts[0], parts.get(2), parts.len()) {
+            ("jobgraphs", None, _) => Ok(RecordKey::Job(job)),
+            ("results", None, _) => Ok(RecordKey::Result(job)),
+            ("checkpoints", Some(id), 3) => {
+                id.parse().map(|id| RecordKey::Checkpoint(job, id)).map_err(|_| wrong())
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl From<RecordKey> for String {
+    fn from(key: RecordKey) -> String {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for RecordKey {
+    type Error = KeyError;
+
+    fn try_from(text: String) -> Result<RecordKey, KeyError> {
+        text.parse()
+    }
+}
+
+/// Something that must survive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Record {
+    /// A job that is to be run.
+    Job(Box<StoredJob>),
+    /// A completed checkpoint.
+    Checkpoint(Box<StoredCheckpoint>),
+    /// How a job ended.
+    Result(Box<JobResult>),
+}
+
+impl Record {
+    /// By what it is found.
+    pub fn key(&self) -> RecordKey {
+        match self {
+            Record::Job(job) => RecordKey::Job(job.submission.job_id),
+            Record::Checkpoint(pointer) => RecordKey::Checkpoint(pointer.job_id, pointer.checkpoint),
+            Record::Result(result) => RecordKey::Result(result.job_id),
+        }
+    }
+}
+
+/// A change to what is kept. Doing it twice is doing it once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Keep this, instead of what had its key.
+    Put(Record),
+    /// Forget what has this key.
+    Remove(RecordKey),
+}
+
+impl Change {
+    /// The changes that the end of a job makes: its result is kept, and it will not be run again. Pointers to its
+    /// checkpoints go with the checkpoints themselves, or stay no longer than the application.
+    pub fn job_ended(result: &JobResult) -> Vec<Change> {
+        vec![
+            Change::Put(Record::Result(Box::new(result.clone()))),
+            Change::Remove(RecordKey::Job(result.job_id)),
+        ]
+    }
+}
+
+/// All that is kept for an application.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Contents {
+    /// Jobs that are to be run.
+    pub jobs: BTreeMap<JobId, StoredJob>,
+    /// Completed checkpoints by job and number.
+    pub checkpoints: BTreeMap<JobId, BTreeMap<u64, StoredCheckpoint>>,
+    /// How jobs have ended.
+    pub results: BTreeMap<JobId, JobResult>,
+}
+
+impl Contents {
+    /// Makes a change.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Put(Record::Job(job)) => {
+                self.jobs.insert(job.submission.job_id, *job);
+            }
+            Change::Put(Record::Checkpoint(pointer)) => {
+                self.checkpoints.entry(pointer.job_id).or_default().insert(pointer.checkpoint, *pointer);
+            }
+            Change::Put(Record::Result(result)) => {
+                self.results.insert(result.job_id, *result);
+            }
+            Change::Remove(key) => self.remove(key),
+        }
+    }
+
+    fn remove(&mut self, key: RecordKey) {
+        match key {
+            RecordKey::Job(job) => drop(self.jobs.remove(&job)),
+            RecordKey::Result(job) => drop(self.results.remove(&job)),
+            RecordKey::Checkpoint(job, id) => {
+                if let Some(pointers) = self.checkpoints.get_mut(&job) {
+                    pointers.remove(&id);
+                    if pointers.is_empty() {
+                        self.checkpoints.remove(&job);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The changes that make all of this out of nothing.
+    pub fn as_changes(&self) -> Vec<Change> {
+        let jobs = self.jobs.values().map(|job| Record::Job(Box::new(job.clone())));
+        let pointers = self.checkpoints.values().flat_map(BTreeMap::values);
+        let pointers = pointers.map(|pointer| Record::Checkpoint(Box::new(pointer.clone())));
+        let results = self.results.values().map(|result| Record::Result(Box::new(result.clone())));
+        jobs.chain(pointers).chain(results).map(Change::Put).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::JobState;
+
+    fn pointer(job: u128, id: u64) -> Record {
+        Record::Checkpoint(Box::new(StoredCheckpoint {
+            job_id: JobId(job),
+            checkpoint: id,
+            directory: Some(format!("hdfs:///c/chk-{id}")),
+            external_path: format!("hdfs:///c/chk-{id}"),
+            owned: true,
+            referable: true,
+            metadata: None,
+        }))
+    }
+
+    #[test]
+    fn a_key_is_read_as_it_is_written_and_nothing_else_is_one() {
+        for key in
+            [RecordKey::Job(JobId(7)), RecordKey::Checkpoint(JobId(7), 12), RecordKey::Result(JobId(1))]
+        {
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        for text in
+            ["", "jobgraphs", "jobgraphs/xyz", "checkpoints/00000000000000000000000000000007", "a/b/c/d"]
+        {
+            assert_eq!(text.parse::<RecordKey>(), Err(KeyError(text.to_string())));
+        }
+    }
+
+    #[test]
+    fn the_newest_of_a_key_counts_and_what_is_removed_is_gone() {
+        let mut contents = Contents::default();
+        for record in [pointer(1, 3), pointer(1, 4), pointer(2, 9), pointer(1, 4)] {
+            contents.apply(Change::Put(record));
+        }
+        contents.apply(Change::Remove(RecordKey::Checkpoint(JobId(1), 3)));
+        contents.apply(Change::Remove(RecordKey::Checkpoint(JobId(2), 9)));
+        contents.apply(Change::Remove(RecordKey::Checkpoint(JobId(5), 1)));
+        assert_eq!(contents.checkpoints.keys().copied().collect::<Vec<_>>(), [JobId(1)]);
+        assert_eq!(contents.checkpoints[&JobId(1)].keys().copied().collect::<Vec<_>>(), [4]);
+        let mut again = Contents::default();
+        contents.as_changes().into_iter().for_each(|change| again.apply(change));
+        assert_eq!(again, contents);
+    }
+
+    #[test]
+    fn an_ended_job_is_not_run_again_and_its_result_is_known() {
+        let mut contents = Contents::default();
+        let result = JobResult {
+            job_id: JobId(1),
+            state: JobState::Finished,
+            net_runtime_ms: 5,
+            accumulators: Default::default(),
+            failure: None,
+        };
+        Change::job_ended(&result).into_iter().for_each(|change| contents.apply(change));
+        assert_eq!((contents.jobs.len(), contents.results.len()), (0, 1));
+    }
+}

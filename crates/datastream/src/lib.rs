@@ -50,7 +50,7 @@ pub use keyed::KeyedStream;
 pub use kvick_core::accumulator::{Accumulator, Accumulators};
 pub use kvick_core::graph::RuntimeMode;
 pub use kvick_core::job::{JobResult, JobState};
-pub use kvick_runtime::element::{Data, Key};
+pub use kvick_runtime::element::{Batch, Data, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
 pub use kvick_runtime::operator::Output as Collector;
 pub use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, RetryDelay};

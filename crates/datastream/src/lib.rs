@@ -52,6 +52,7 @@ pub use kvick_core::graph::RuntimeMode;
 pub use kvick_core::job::{JobResult, JobState};
 pub use kvick_runtime::element::{Batch, Data, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
+pub use kvick_runtime::metrics::{Counter, Histogram, Meter, MetricGroup, metric_prefix};
 pub use kvick_runtime::operator::Output as Collector;
 pub use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, RetryDelay};
 pub use kvick_runtime::operators::{

@@ -94,6 +94,11 @@ pub mod window {
     };
 }
 
+/// The examples of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/datastream.md")]
+struct Guide;
+
 /// Everything that most jobs need.
 pub mod prelude {
     pub use crate::state::{

@@ -134,6 +134,7 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
     pub(crate) fn retain_some(&mut self, cursor: &mut usize, keep: impl FnMut(&V) -> bool) {
         match &mut self.inner {
             Inner::Memory(segments) => segments.retain_some(cursor, keep),
+            Inner::Store(_) => {}
         }
     }
 

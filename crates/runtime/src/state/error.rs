@@ -108,7 +108,7 @@ pub enum StateError {
         /// The state's name.
         state: String,
         /// Why.
-        source: super::schema::SchemaError,
+        source: Box<super::schema::SchemaError>,
     },
     /// The state backend is a plugin that is not there, or cannot be used.
     #[error(
@@ -160,4 +160,9 @@ impl From<StateError> for TaskError {
         }
         TaskError::Failed(failure)
     }
+}
+
+/// A schema that cannot be found or followed, of a state.
+pub(crate) fn schema_failed(state: &str, source: super::schema::SchemaError) -> StateError {
+    StateError::Schema { state: state.to_string(), source: Box::new(source) }
 }

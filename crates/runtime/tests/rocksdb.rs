@@ -447,10 +447,10 @@ fn a_damaged_file_is_found_and_named() {
     snapshot.backend(&mut backend).unwrap();
     let state = world.write(0, &barrier, snapshot);
     let path = shared_files(&state).into_values().next().unwrap();
-    let local = path.trim_start_matches("file://");
-    let mut bytes = std::fs::read(local).unwrap();
+    let local = format!("/{}", path.trim_start_matches("file:").trim_start_matches('/'));
+    let mut bytes = std::fs::read(&local).unwrap();
     bytes[20] ^= 1;
-    std::fs::write(local, bytes).unwrap();
+    std::fs::write(&local, bytes).unwrap();
     let mut restored = world.alone(BackendKind::RocksDb, Some((1, state)));
     let error = table::<Vec<u64>>(&mut restored).err().unwrap();
     assert!(matches!(error, StateError::Damaged { .. }), "{error}");

@@ -74,17 +74,18 @@ impl Performer {
                     let stored = directory.map(|directory| self.store(&directory, &metadata)).transpose();
                     self.answer(StorageAnswer::Stored(checkpoint, stored));
                 }
+                CheckpointEffect::Damaged { checkpoint, external_path, fallback } => {
+                    let other = fallback.map_or_else(
+                        || "there is no earlier one".to_string(),
+                        |(id, path)| format!("the job falls back to checkpoint {id} in {path}"),
+                    );
+                    crate::log::error(&format!(
+                        "checkpoint {checkpoint} in {external_path} is damaged: {other}"
+                    ));
+                }
                 CheckpointEffect::Discard { directory, files, .. } => {
                     files.iter().for_each(|file| self.remove(file, false));
                     directory.iter().for_each(|directory| self.remove(directory, true));
-                }
-                CheckpointEffect::Damaged { checkpoint, external_path, fallback } => {
-                    let instead = fallback.map_or_else(
-                        || "there is no other to restore from".to_string(),
-                        |(id, path)| format!("the job is restored from checkpoint {id} at {path} instead"),
-                    );
-                    let text = format!("checkpoint {checkpoint} at {external_path} is damaged: {instead}");
-                    crate::log::warn(&text);
                 }
                 // Answers are given by the loop itself.
                 CheckpointEffect::Answer { .. } => {}

@@ -1,7 +1,6 @@
 //! What can go wrong with state.
 
 use crate::error::TaskError;
-use kvick_core::failure::FailureKind;
 use kvick_filesystem::FsError;
 
 /// An operation on state that failed.
@@ -141,24 +140,20 @@ pub enum StateError {
     },
 }
 
+impl From<StateError> for TaskError {
+    fn from(error: StateError) -> TaskError {
+        TaskError::Failed(crate::error::failure_of(&error))
+    }
+}
+
 impl StateError {
-    /// Whether what was written is not there any more as it was: another checkpoint may still be whole.
-    fn is_damage(&self) -> bool {
+    /// Whether what was written is not there any more as it was: reading it again would not help.
+    pub fn is_damage(&self) -> bool {
         match self {
             StateError::Damaged { .. } => true,
             StateError::Read { source, .. } => source.is_not_found(),
             _ => false,
         }
-    }
-}
-
-impl From<StateError> for TaskError {
-    fn from(error: StateError) -> TaskError {
-        let mut failure = crate::error::failure_of(&error);
-        if error.is_damage() {
-            failure.kind = FailureKind::StateDamaged;
-        }
-        TaskError::Failed(failure)
     }
 }
 

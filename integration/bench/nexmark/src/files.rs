@@ -29,8 +29,9 @@ impl Table {
     fn create(directory: &Path, parts: usize) -> Result<Table> {
         std::fs::create_dir_all(directory)?;
         let part = |index| File::create(directory.join(format!("part-{index}.csv")));
-        let parts =
-            (0..parts).map(|index| Ok(BufWriter::with_capacity(1 << 20, part(index)?))).collect::<Result<_>>();
+        let parts = (0..parts)
+            .map(|index| Ok(BufWriter::with_capacity(1 << 20, part(index)?)))
+            .collect::<Result<_>>();
         Ok(Table { parts: parts?, rows: 0 })
     }
 

@@ -44,15 +44,7 @@ pub fn every_123rd(bid: &Bid<'_>) -> Option<(u64, u64)> {
 
 /// Query 10: with day and minute.
 pub fn logged(bid: &Bid<'_>) -> (u64, u64, u64, i64, Text, Text, Text) {
-    (
-        bid.auction,
-        bid.bidder,
-        bid.price,
-        bid.at,
-        bid.extra.into(),
-        date(bid.at),
-        hour_and_minute(bid.at),
-    )
+    (bid.auction, bid.bidder, bid.price, bid.at, bid.extra.into(), date(bid.at), hour_and_minute(bid.at))
 }
 
 /// A row of query 14.

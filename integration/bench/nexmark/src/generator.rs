@@ -287,7 +287,8 @@ mod tests {
             Event::Bid(bid) => Some(bid),
             _ => None,
         });
-        let (hot, all) = bids.fold((0, 0), |(hot, all), bid| (hot + u32::from(bid.auction % 100 == 0), all + 1));
+        let (hot, all) =
+            bids.fold((0, 0), |(hot, all), bid| (hot + u32::from(bid.auction % 100 == 0), all + 1));
         assert!((0.48..0.56).contains(&(f64::from(hot) / f64::from(all))), "{hot} of {all}");
     }
 

@@ -84,7 +84,10 @@ impl Line for OwnedAuction {
     fn write(&self, out: &mut dyn Write) -> fmt::Result {
         let OwnedAuction { id, item, description, initial_bid, reserve, .. } = self;
         let OwnedAuction { at, expires, seller, category, extra, .. } = self;
-        write!(out, "{id},{item},{description},{initial_bid},{reserve},{at},{expires},{seller},{category},{extra}")
+        write!(
+            out,
+            "{id},{item},{description},{initial_bid},{reserve},{at},{expires},{seller},{category},{extra}"
+        )
     }
 }
 

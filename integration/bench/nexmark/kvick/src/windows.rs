@@ -18,10 +18,7 @@ const fn millis(millis: i64) -> Duration {
 }
 
 /// The stream with event time.
-fn timed<T: Data>(
-    stream: &DataStream<T>,
-    at: impl Fn(&T) -> i64 + Clone + Send + 'static,
-) -> DataStream<T> {
+fn timed<T: Data>(stream: &DataStream<T>, at: impl Fn(&T) -> i64 + Clone + Send + 'static) -> DataStream<T> {
     let strategy = WatermarkStrategy::for_bounded_out_of_orderness(DISORDER);
     stream.assign_timestamps_and_watermarks(strategy.with_timestamp_assigner(at))
 }

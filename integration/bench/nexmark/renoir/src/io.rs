@@ -45,7 +45,9 @@ impl Job {
             let mine = parts.into_iter().skip(index as usize).step_by(instances as usize);
             mine.flat_map(|path| {
                 let file = File::open(path).expect("a part cannot be read");
-                BufReader::with_capacity(1 << 16, file).lines().map(|line| line.expect("a part cannot be read"))
+                BufReader::with_capacity(1 << 16, file)
+                    .lines()
+                    .map(|line| line.expect("a part cannot be read"))
             })
         };
         env.stream_par_iter(source).batch_mode(BatchMode::fixed(1024))

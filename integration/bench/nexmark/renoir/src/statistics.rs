@@ -65,25 +65,26 @@ pub fn by_auction(env: &StreamContext, job: &Job) {
 /// q18.
 pub fn last_bids(env: &StreamContext, job: &Job) {
     let mut last = i64::MIN;
-    let bids = of_each(env, job, |b| b.to_owned())
-        .group_by(|bid| (bid.bidder, bid.auction))
-        .rich_filter_map(move |(_, bid)| {
+    let bids = of_each(env, job, |b| b.to_owned()).group_by(|bid| (bid.bidder, bid.auction)).rich_filter_map(
+        move |(_, bid)| {
             (bid.at >= last).then(|| {
                 last = bid.at;
                 bid
             })
-        });
+        },
+    );
     job.finish(bids.drop_key());
 }
 
 /// q19: every bid whose place has changed.
 pub fn ten_highest(env: &StreamContext, job: &Job) {
     let mut top = TopTen::default();
-    let bids = of_each(env, job, |b| b.to_owned()).group_by(|bid| bid.auction).rich_flat_map(
-        move |(_, bid)| match top.add(bid) {
-            Some(place) => top.from(place).collect::<Vec<_>>(),
-            None => Vec::new(),
-        },
-    );
+    let bids =
+        of_each(env, job, |b| b.to_owned()).group_by(|bid| bid.auction).rich_flat_map(move |(_, bid)| {
+            match top.add(bid) {
+                Some(place) => top.from(place).collect::<Vec<_>>(),
+                None => Vec::new(),
+            }
+        });
     job.finish(bids.drop_key());
 }

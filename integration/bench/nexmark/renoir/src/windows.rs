@@ -33,7 +33,9 @@ pub fn hot_items(env: &StreamContext, job: &Job) {
         |highest, ((_, auction), count)| raise(highest, count as u64, [auction]),
         |highest, other| raise(highest, other.0, other.1),
     );
-    job.finish(hottest.drop_key().flat_map(|(count, auctions)| auctions.into_iter().map(move |a| (a, count))));
+    job.finish(
+        hottest.drop_key().flat_map(|(count, auctions)| auctions.into_iter().map(move |a| (a, count))),
+    );
 }
 
 /// q7: the highest of each instance first.

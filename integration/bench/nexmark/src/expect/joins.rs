@@ -45,7 +45,9 @@ pub fn winning_bids(tables: &Tables) -> Vec<String> {
     for (auction, mut bids) in valid_bids(tables) {
         bids.sort_by_key(|bid| (std::cmp::Reverse(bid.price), bid.at));
         let best = bids[0];
-        rows.push((auction.line(), best.auction, best.bidder, best.price, best.at, best.extra.clone()).line());
+        rows.push(
+            (auction.line(), best.auction, best.bidder, best.price, best.at, best.extra.clone()).line(),
+        );
     }
     rows
 }

@@ -264,7 +264,9 @@ impl Bench {
         let rate = format!("{:.0}", most / 2.0);
         let output = kvick.run("latency", nothing, &["--rate", &rate])?;
         let p99 = figure(&output, "p99")?;
-        println!("\nA keyed job without windows, buffer time-out 0: {most:.0} records a second at most; at half of that");
+        println!(
+            "\nA keyed job without windows, buffer time-out 0: {most:.0} records a second at most; at half of that"
+        );
         println!(
             "p50 {} ms, p99 {p99} ms, p99.9 {} ms, longest {} ms (aim: p99 ≤ 5 ms, {}).",
             figure(&output, "p50")?,

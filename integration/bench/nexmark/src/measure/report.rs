@@ -98,13 +98,17 @@ impl fmt::Display for Report {
         let took_part = |system: &&&str| self.rows.iter().any(|row| row.cells.contains_key(**system));
         let systems: Vec<&str> = SYSTEMS.iter().filter(took_part).copied().collect();
         let others: Vec<&str> = systems.iter().filter(|system| **system != "Kvick").copied().collect();
-        writeln!(f, "Each cell: min / median of the runs, thousands of input rows a second of the median.\n")?;
+        writeln!(
+            f,
+            "Each cell: min / median of the runs, thousands of input rows a second of the median.\n"
+        )?;
         let heads: Vec<String> = others.iter().map(|system| format!("× {system}")).collect();
         writeln!(f, "| query | about | {} | {} |", systems.join(" | "), heads.join(" | "))?;
         writeln!(f, "|---|---|{}", "---|".repeat(systems.len() + others.len()))?;
         for row in &self.rows {
             let cells: Vec<String> = systems.iter().map(|system| row.cell(system)).collect();
-            let ratio = |system| row.ratio(system).map_or_else(|| "–".to_string(), |ratio| format!("{ratio:.1}"));
+            let ratio =
+                |system| row.ratio(system).map_or_else(|| "–".to_string(), |ratio| format!("{ratio:.1}"));
             let ratios: Vec<String> = others.iter().map(|system| ratio(system)).collect();
             writeln!(
                 f,

@@ -116,6 +116,10 @@ fn environment(parallelism: u32, directory: &std::path::Path) -> StreamExecution
     // Records must not wait in buffers: what a barrier does to those around it is what is tested.
     env.set_buffer_timeout(0);
     env.set_option("execution.checkpointing.interval", "20 ms");
+    // The same tests serve for the backend that is a plugin (`scripts/test.sh plugins`).
+    if let Ok(backend) = std::env::var("KVICK_TEST_STATE_BACKEND") {
+        env.set_option("state.backend.type", &backend);
+    }
     env.set_option("execution.checkpointing.dir", directory.to_str().unwrap());
     env.set_option("execution.checkpointing.savepoint-dir", directory.to_str().unwrap());
     env.set_option("restart-strategy.type", "fixed-delay");

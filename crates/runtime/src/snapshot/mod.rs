@@ -17,7 +17,7 @@ pub(crate) use copy::copy_part;
 pub use list::restore_list;
 pub use part::{SnapshotPart, WrittenPart};
 pub use reader::StateReader;
-pub(crate) use table::{restore_map_table, restore_table};
+pub(crate) use table::{EntryReader, restore_map_table, restore_table};
 pub use writer::PartWriter;
 pub use writers::{GiveUp, SnapshotJob, SnapshotWriters};
 

@@ -3,11 +3,15 @@
 use super::format::{self, Head, MAP_KIND, TABLE_KIND};
 use super::{OperatorSnapshot, PartWriter, SnapshotPart, StateReader, WrittenPart};
 use crate::element::{Data, Key, Namespace};
+use crate::state::schema::{Migration, Schema, decode_with};
 use crate::state::segments::{Entry, SharedSegments};
 use crate::state::{Keyed, MapTable, StateError, Table};
 use kvick_core::checkpoint::{KeyGroups, KeyedData, KeyedState, Piece};
 use serde::de::DeserializeOwned;
+use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex};
 
 /// Writes an entry as its bytes, or as several.
 type Encode<K, N, V> = fn(&Entry<K, N, V>, &mut Vec<u8>, &mut Vec<u8>) -> Result<(), postcard::Error>;
@@ -37,11 +41,73 @@ fn encode_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
     entries.try_for_each(|(uk, uv)| format::put_entry(out, scratch, &(&entry.key, &entry.namespace, uk, uv)))
 }
 
+/// What a table's stream says of itself. Finding a schema takes some readings of the type, so each is found once.
+fn head_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Head, StateError> {
+    let schema = schema_of::<E>(name)?;
+    Ok(Head { name: name.to_string(), schema: serde_json::to_value(&*schema).ok() })
+}
+
+/// The schema of an entry.
+fn schema_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Arc<Schema>, StateError> {
+    static FOUND: Mutex<BTreeMap<TypeId, Arc<Schema>>> = Mutex::new(BTreeMap::new());
+    let mut found = crate::task::lock(&FOUND);
+    if let Some(schema) = found.get(&TypeId::of::<E>()) {
+        return Ok(Arc::clone(schema));
+    }
+    let failed = |source| StateError::Schema { state: name.to_string(), source };
+    let schema = Arc::new(Schema::of::<E>().map_err(failed)?);
+    found.insert(TypeId::of::<E>(), Arc::clone(&schema));
+    Ok(schema)
+}
+
+/// Reads entries that were written by a schema, perhaps an older program's.
+pub(crate) struct EntryReader<E> {
+    name: String,
+    /// The schema by which to read, where it is not the program's own.
+    written: Option<Schema>,
+    types: PhantomData<fn() -> E>,
+}
+
+impl<E: DeserializeOwned + 'static> EntryReader<E> {
+    /// A reader for entries of a state; without schema they were written as the program has them.
+    ///
+    /// # Errors
+    /// The type has changed in a way that cannot be bridged.
+    pub(crate) fn new(name: &str, written: Option<Schema>) -> Result<EntryReader<E>, StateError> {
+        let failed = |source| StateError::Schema { state: name.to_string(), source };
+        let written = match written {
+            Some(written) => {
+                let current = schema_of::<E>(name)?;
+                let migration = written.migration_to(&current).map_err(failed)?;
+                (migration == Migration::Read).then_some(written)
+            }
+            None => None,
+        };
+        Ok(EntryReader { name: name.to_string(), written, types: PhantomData })
+    }
+
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// The bytes are not what the schema says.
+    pub(crate) fn read(&self, entry: &[u8]) -> Result<E, StateError> {
+        let Some(written) = &self.written else { return decode(entry, &self.name) };
+        let failed = |source| StateError::Schema { state: self.name.clone(), source };
+        decode_with(written, entry).map_err(failed)
+    }
+}
+
+/// The schema in a head.
+fn written_schema(head: Head) -> Result<Option<Schema>, StateError> {
+    let failed = |source| StateError::Schema { state: head.name.clone(), source };
+    head.schema.map(|schema| Schema::from_json(&schema.to_string()).map_err(failed)).transpose()
+}
+
 pub(super) fn hand_over<K: Key, N: Namespace, V: Data>(
     table: &mut Table<K, N, V>,
     snapshot: &mut OperatorSnapshot,
 ) -> Result<(), StateError> {
-    let head = Head { name: table.name().to_string(), schema: None };
+    let head = head_of::<(K, N, V)>(table.name())?;
     let kind = format!("{TABLE_KIND}{}", table.name());
     table.inner().hand_over(kind, head, encode_value, snapshot)
 }
@@ -50,9 +116,11 @@ pub(super) fn hand_over_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
     table: &mut MapTable<K, N, UK, UV>,
     snapshot: &mut OperatorSnapshot,
 ) -> Result<(), StateError> {
-    let head = Head { name: table.name().to_string(), schema: None };
+    let head = head_of::<(K, N, UK, UV)>(table.name())?;
     let kind = format!("{MAP_KIND}{}", table.name());
     match table.inner() {
+        // The backend hands over its store as a whole.
+        crate::state::MapInner::Store(_) => Ok(()),
         crate::state::MapInner::Memory(table) => table.inner().hand_over(kind, head, encode_map, snapshot),
     }
 }
@@ -71,6 +139,8 @@ impl<K: Key, N: Namespace, V: Data> crate::state::TableInner<K, N, V> {
                 snapshot.add(Box::new(TablePart { kind, head, groups, segments, encode }));
                 Ok(())
             }
+            // The backend hands over its store as a whole.
+            crate::state::TableInner::Store(_) => Ok(()),
         }
     }
 }
@@ -134,7 +204,7 @@ pub(crate) fn restore_map_table<K: Key, N: Namespace, UK: Namespace, UV: Data>(
     })
 }
 
-fn restore<E: DeserializeOwned>(
+fn restore<E: DeserializeOwned + 'static>(
     parts: &[KeyedState],
     reader: &StateReader,
     name: &str,
@@ -154,19 +224,20 @@ fn restore<E: DeserializeOwned>(
     Ok(())
 }
 
-fn restore_groups<E: DeserializeOwned>(
+fn restore_groups<E: DeserializeOwned + 'static>(
     source: &mut super::reader::HandleReader,
     groups: &[Piece],
     name: &str,
     put: &mut impl FnMut(E) -> Result<(), StateError>,
 ) -> Result<(), StateError> {
-    let (_head, _) = Head::read(source, name)?;
+    let (head, _) = Head::read(source, name)?;
+    let reader = EntryReader::<E>::new(name, written_schema(head)?)?;
     let mut buffer = Vec::new();
     for piece in groups.iter().filter(|piece| piece.length > 0) {
         source.piece(piece.offset, piece.length, &mut buffer)?;
         let mut group = buffer.as_slice();
         while let Some(entry) = format::take_entry(&mut group).map_err(|error| source.failed(&error))? {
-            put(decode(entry, name)?)?;
+            put(reader.read(entry)?)?;
         }
     }
     Ok(())

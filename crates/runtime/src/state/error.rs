@@ -101,6 +101,35 @@ pub enum StateError {
         /// Why, and what to do.
         reason: String,
     },
+    /// The state's type has no schema, or another one than what was written.
+    #[error("the state \"{state}\": {source}")]
+    Schema {
+        /// The state's name.
+        state: String,
+        /// Why.
+        source: super::schema::SchemaError,
+    },
+    /// The state backend is a plugin that is not there, or cannot be used.
+    #[error(
+        "the state backend \"{name}\" cannot be used: {reason}. Its plugin is made by scripts/build-plugins.sh and belongs \
+         into the directory plugins of the distribution; KVICK_PLUGINS_DIR names another one"
+    )]
+    Plugin {
+        /// The backend.
+        name: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A local directory or file of the state backend failed.
+    #[error("cannot {act} {path}: {source}")]
+    Local {
+        /// What was to be done.
+        act: &'static str,
+        /// With what.
+        path: std::path::PathBuf,
+        /// Why it was not.
+        source: std::io::Error,
+    },
     /// The state backend failed.
     #[error("the state backend failed to {act}: {reason}")]
     Backend {
@@ -114,5 +143,16 @@ pub enum StateError {
 impl From<StateError> for TaskError {
     fn from(error: StateError) -> TaskError {
         TaskError::Failed(crate::error::failure_of(&error))
+    }
+}
+
+impl StateError {
+    /// Whether what was written is not there any more as it was: reading it again would not help.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StateError::Damaged { .. } => true,
+            StateError::Read { source, .. } => source.is_not_found(),
+            _ => false,
+        }
     }
 }

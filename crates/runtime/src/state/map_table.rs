@@ -1,5 +1,6 @@
 //! A table of maps: for each key and namespace a map of the user's own, ordered by the user's keys.
 
+use super::store::map::StoreMap;
 use super::table::Table;
 use super::{Keyed, StateError};
 use crate::element::{Data, Key, Namespace};
@@ -14,6 +15,8 @@ pub struct MapTable<K, N, UK, UV> {
 pub(crate) enum Inner<K, N, UK, UV> {
     /// In memory, each map in one piece.
     Memory(Table<K, N, BTreeMap<UK, UV>>),
+    /// In a store on the local disk, entry by entry.
+    Store(Box<StoreMap<K, N, UK, UV>>),
 }
 
 impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
@@ -29,6 +32,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
     pub fn name(&self) -> &str {
         match &self.inner {
             Inner::Memory(table) => table.name(),
+            Inner::Store(map) => map.name(),
         }
     }
 
@@ -39,6 +43,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
     pub fn get(&mut self, key: &Keyed<K>, namespace: &N, user_key: &UK) -> Result<Option<&UV>, StateError> {
         match &mut self.inner {
             Inner::Memory(table) => Ok(table.get(key, namespace)?.and_then(|map| map.get(user_key))),
+            Inner::Store(map) => map.get(key, namespace, user_key),
         }
     }
 
@@ -51,6 +56,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
             Inner::Memory(table) => table.update(key, namespace, |map| {
                 map.get_or_insert_with(BTreeMap::new).insert(user_key, value);
             }),
+            Inner::Store(map) => map.put(key, namespace, &user_key, &value),
         }
     }
 
@@ -67,6 +73,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
                 }
                 removed
             }),
+            Inner::Store(map) => map.remove(key, namespace, user_key),
         }
     }
 
@@ -93,6 +100,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
                 table.get(key, namespace)?.into_iter().flatten().for_each(|(k, v)| visit(k, v));
                 Ok(())
             }
+            Inner::Store(map) => map.for_each_of(key, namespace, visit),
         }
     }
 
@@ -103,6 +111,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
     pub fn clear(&mut self, key: &Keyed<K>, namespace: &N) -> Result<(), StateError> {
         match &mut self.inner {
             Inner::Memory(table) => table.remove(key, namespace).map(drop),
+            Inner::Store(map) => map.clear(key, namespace),
         }
     }
 
@@ -113,6 +122,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
     pub fn is_empty_for(&mut self, key: &Keyed<K>, namespace: &N) -> Result<bool, StateError> {
         match &mut self.inner {
             Inner::Memory(table) => Ok(table.get(key, namespace)?.is_none()),
+            Inner::Store(map) => map.is_empty_for(key, namespace),
         }
     }
 
@@ -125,6 +135,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
             Inner::Memory(table) => {
                 table.for_each(|k, n, map| map.iter().for_each(|(uk, uv)| visit(k, n, uk, uv)))
             }
+            Inner::Store(map) => map.for_each(visit),
         }
     }
 }

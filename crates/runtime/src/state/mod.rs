@@ -13,7 +13,9 @@ mod hash_state;
 mod keyed;
 mod keyed_states;
 mod map_table;
+pub mod schema;
 pub(crate) mod segments;
+pub mod store;
 mod table;
 mod ttl;
 

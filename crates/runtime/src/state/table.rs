@@ -1,6 +1,7 @@
 //! A table: one named keyed state of one operator, a value for each key and namespace.
 
 use super::segments::Segments;
+use super::store::table::StoreTable;
 use super::{Keyed, StateError};
 use crate::element::{Data, Key, Namespace};
 
@@ -14,6 +15,8 @@ pub struct Table<K, N, V> {
 pub(crate) enum Inner<K, N, V> {
     /// In memory.
     Memory(Segments<K, N, V>),
+    /// In a store on the local disk.
+    Store(Box<StoreTable<K, N, V>>),
 }
 
 impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
@@ -38,6 +41,7 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
     pub fn get(&mut self, key: &Keyed<K>, namespace: &N) -> Result<Option<&V>, StateError> {
         match &mut self.inner {
             Inner::Memory(segments) => segments.get(key, namespace),
+            Inner::Store(table) => table.get(key, namespace),
         }
     }
 
@@ -49,6 +53,7 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
     pub fn put(&mut self, key: &Keyed<K>, namespace: &N, value: V) -> Result<(), StateError> {
         match &mut self.inner {
             Inner::Memory(segments) => segments.put(key, namespace, value),
+            Inner::Store(table) => table.put(key, namespace, &value),
         }
     }
 
@@ -60,6 +65,7 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
     pub fn remove(&mut self, key: &Keyed<K>, namespace: &N) -> Result<Option<V>, StateError> {
         match &mut self.inner {
             Inner::Memory(segments) => segments.remove(key, namespace),
+            Inner::Store(table) => table.remove(key, namespace),
         }
     }
 
@@ -76,6 +82,7 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
     ) -> Result<R, StateError> {
         match &mut self.inner {
             Inner::Memory(segments) => segments.update(key, namespace, change),
+            Inner::Store(table) => table.update(key, namespace, change),
         }
     }
 
@@ -94,6 +101,7 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
     ) -> Result<&V, StateError> {
         match &mut self.inner {
             Inner::Memory(segments) => segments.upsert(key, namespace, argument, update, insert),
+            Inner::Store(table) => table.upsert(&key, &namespace, argument, update, insert),
         }
     }
 
@@ -104,6 +112,7 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
     pub fn for_each(&mut self, visit: impl FnMut(&K, &N, &V)) -> Result<(), StateError> {
         match &mut self.inner {
             Inner::Memory(segments) => segments.for_each(visit),
+            Inner::Store(table) => return table.for_each(visit),
         }
         Ok(())
     }
@@ -115,14 +124,25 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
     pub fn drain(&mut self, visit: impl FnMut(K, N, V)) -> Result<(), StateError> {
         match &mut self.inner {
             Inner::Memory(segments) => segments.drain(visit),
+            Inner::Store(table) => return table.drain(visit),
         }
         Ok(())
+    }
+
+    /// Removes, from a small part of the entries in memory, those that are not to be kept; the next call goes on behind
+    /// that part. A backend that is not in memory has its own ways.
+    pub(crate) fn retain_some(&mut self, cursor: &mut usize, keep: impl FnMut(&V) -> bool) {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.retain_some(cursor, keep),
+            Inner::Store(_) => {}
+        }
     }
 
     /// Number of entries; an estimate where the values are not in memory.
     pub fn len(&self) -> usize {
         match &self.inner {
             Inner::Memory(segments) => segments.len(),
+            Inner::Store(table) => table.len(),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::element::{Data, Key};
 use crate::error::TaskResult;
 use crate::key_group::range_of;
 use crate::snapshot::{SnapshotWriters, StateReader, restore_list};
+use crate::state::store::StoreSettings;
 use crate::state::{BackendKind, KeyedBackend};
 use crate::stdio::StandardOutput;
 use crate::time::Clock;
@@ -118,7 +119,22 @@ impl TaskContext {
     pub fn keyed_backend<K: Key>(&self) -> TaskResult<KeyedBackend<K>> {
         let groups = range_of(self.subtask(), self.parallelism, self.max_parallelism);
         let restored = self.restored_state().map(|state| state.keyed.clone()).unwrap_or_default();
-        Ok(KeyedBackend::new(groups, self.max_parallelism, self.backend, restored, self.state_reader()))
+        let backend =
+            KeyedBackend::new(groups, self.max_parallelism, self.backend, restored, self.state_reader());
+        Ok(backend.with_store(self.store_settings()))
+    }
+
+    /// What a store of the operator that is being opened must know.
+    fn store_settings(&self) -> StoreSettings {
+        let (subtask, attempt) = (self.subtask(), self.execution.attempt);
+        StoreSettings {
+            job: self.job.job_id,
+            config: Arc::clone(&self.job.config),
+            tmp_dirs: self.job.tmp_dirs.clone(),
+            name: format!("{}-{subtask}-{attempt}", self.operator.id),
+            subtask,
+            restored: self.restored_checkpoint(),
+        }
     }
 
     /// The elements of an operator state that this subtask is given; none when nothing is restored.

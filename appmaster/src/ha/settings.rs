@@ -54,7 +54,8 @@ impl HaSettings {
             (Some(storage), _) => format!("{}/{id}", storage.trim_end_matches('/')),
             (None, Some(staging)) => format!("{}/ha", staging.trim_end_matches('/')),
             (None, None) => {
-                let text = "there is no staging directory to keep records in: set high-availability.storageDir";
+                let text =
+                    "there is no staging directory to keep records in: set high-availability.storageDir";
                 return Err(HaError::Settings(text.to_string()));
             }
         };
@@ -84,8 +85,7 @@ fn value<T>(read: Result<T, ConfigError>) -> Result<T, HaError> {
 impl ZooKeeperSettings {
     fn from_config(config: &Configuration, id: &str) -> Result<ZooKeeperSettings, HaError> {
         let quorum = value(config.get(&options::HA_ZK_QUORUM))?.filter(|quorum| !quorum.trim().is_empty());
-        let missing =
-            "high-availability.type is zookeeper, but high-availability.zookeeper.quorum (host:port,…) is not set";
+        let missing = "high-availability.type is zookeeper, but high-availability.zookeeper.quorum (host:port,…) is not set";
         let root = value(config.get(&options::HA_ZK_ROOT))?;
         Ok(ZooKeeperSettings {
             quorum: quorum.ok_or_else(|| HaError::Settings(missing.to_string()))?.replace(' ', ""),

@@ -268,7 +268,9 @@ impl ZooKeeperStore {
         }
         match transaction.commit().await {
             Ok(_) => {}
-            Err(MultiWriteError::RequestFailed { source } | MultiWriteError::OperationFailed { source, .. }) => {
+            Err(
+                MultiWriteError::RequestFailed { source } | MultiWriteError::OperationFailed { source, .. },
+            ) => {
                 return Err(self.failed("write", source));
             }
         }

@@ -20,7 +20,9 @@ async fn read_by(dir: &Path, epoch: u64) -> Contents {
 fn files(dir: &Path, epoch: u64) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir.join(format!("application/{epoch:010}"))).unwrap();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| !path.ends_with("leader") && !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+    files.retain(|path| {
+        !path.ends_with("leader") && !path.file_name().unwrap().to_string_lossy().starts_with('.')
+    });
     files.sort();
     files
 }

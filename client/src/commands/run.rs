@@ -10,7 +10,7 @@ use crate::outcome::AlreadyTold;
 use crate::settings::{Settings, Target};
 use anyhow::{Context, Result, anyhow, bail};
 use kvick_core::application_spec::ApplicationMode;
-use kvick_core::config::{Configuration, options};
+use kvick_core::config::Configuration;
 use kvick_core::host::LOCAL_CONFIG_ENV;
 use kvick_core::job::ProgramSpec;
 use kvick_rpc::host::ProgramExit;
@@ -29,7 +29,6 @@ pub async fn run(args: &ProgramArgs) -> Result<()> {
             "The target yarn-application runs the program on the cluster: use flink run-application -t yarn-application."
         );
     }
-    refuse_restore(&settings.config)?;
     let program = jar::unpack(&args.jar, args.entry.as_deref())?;
     let destination = match &settings.target {
         Target::Local => return local(&settings.config, &program, &args.args).await,
@@ -44,16 +43,6 @@ pub async fn run(args: &ProgramArgs) -> Result<()> {
     };
     let (entry, args) = (args.entry.as_deref(), args.args.as_slice());
     execution::run(Execution { program: &program, entry, args, config: &settings.config, destination }).await
-}
-
-/// A job that should go on from a savepoint must not begin anew without a word.
-fn refuse_restore(config: &Configuration) -> Result<()> {
-    match config.get(&options::RESTORE_PATH)? {
-        Some(path) => bail!(
-            "Starting from a savepoint or checkpoint ({path}) is not supported yet by this version: run the job without -s (execution.state-recovery.path)"
-        ),
-        None => Ok(()),
-    }
 }
 
 /// The program runs its jobs itself; its exit code is ours.
@@ -83,7 +72,6 @@ pub async fn run_application(args: &ProgramArgs) -> Result<()> {
         return Err(anyhow!("Expected deployment.target=yarn-application but actual one was {actual}")
             .context("Couldn't deploy Yarn Application Cluster."));
     }
-    refuse_restore(&settings.config)?;
     let jar = jar::check(&args.jar, args.entry.as_deref())?;
     let deployment =
         Deployment::prepare(&settings.config, Kind::Application, Some(&jar), &Screen::free()).await;

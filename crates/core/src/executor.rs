@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::host::WorkerSpec;
 use crate::ids::{ExecutionId, ExecutorId, JobId};
 use crate::job::ProgramSpec;
-use crate::task::{TaskDeployment, TaskMetrics, TaskReport};
+use crate::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use serde::{Deserialize, Serialize};
 
 /// What a task executor has to offer, told at registration.
@@ -59,6 +59,144 @@ pub struct LogFile {
     pub mtime: u64,
 }
 
+/// What a task executor runs, as it tells an application master that may know nothing of it, or that missed something
+/// while they could not speak with each other.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Holdings {
+    /// Its workers.
+    pub workers: Vec<WorkerStatus>,
+    /// Jobs whose worker has ended though it was not asked to, and that got no new one.
+    pub lost: Vec<(JobId, Failure)>,
+}
+
+/// A worker, and all attempts that it was given since it began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// The job.
+    pub job_id: JobId,
+    /// `host:port` of its data listener, once it is ready.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Process id, once there is one.
+    #[serde(default)]
+    pub pid: u32,
+    /// Every attempt, those included that have ended.
+    #[serde(default)]
+    pub tasks: Vec<TaskStatus>,
+}
+
+/// An attempt, as its task executor knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskStatus {
+    /// What it said last; [`TaskState::Deploying`] if it has said nothing.
+    pub report: TaskReport,
+    /// Whether it has said that its data has ended.
+    #[serde(default)]
+    pub end_of_data: bool,
+    /// The newest checkpoint of which it was told, or spoke; 0 for none.
+    #[serde(default)]
+    pub checkpoint: u64,
+}
+
+impl TaskStatus {
+    /// An attempt that was deployed and has said nothing.
+    pub fn deployed(execution: ExecutionId) -> TaskStatus {
+        let report = TaskReport {
+            execution,
+            state: TaskState::Deploying,
+            failure: None,
+            accumulators: Accumulators::new(),
+            metrics: TaskMetrics::default(),
+        };
+        TaskStatus { report, end_of_data: false, checkpoint: 0 }
+    }
+}
+
+impl WorkerStatus {
+    /// A worker that is being started.
+    pub fn starting(job_id: JobId) -> WorkerStatus {
+        WorkerStatus { job_id, address: None, pid: 0, tasks: Vec::new() }
+    }
+
+    /// Notes that an attempt was deployed.
+    pub fn deployed(&mut self, execution: ExecutionId) {
+        if self.task(execution).is_none() {
+            self.tasks.push(TaskStatus::deployed(execution));
+        }
+    }
+
+    /// Notes what an attempt says of itself.
+    pub fn reported(&mut self, report: &TaskReport) {
+        self.deployed(report.execution);
+        if let Some(task) = self.task(report.execution)
+            && !task.report.state.is_terminal()
+        {
+            task.report.clone_from(report);
+        }
+    }
+
+    /// Notes what an attempt says of a checkpoint, or is told.
+    pub fn checkpoint_reported(&mut self, report: &CheckpointReport) {
+        match report {
+            CheckpointReport::Acknowledged { execution, checkpoint, .. }
+            | CheckpointReport::Declined { execution, checkpoint, .. } => {
+                self.heard_of_checkpoint(*execution, *checkpoint);
+            }
+            CheckpointReport::EndOfData { execution } => {
+                if let Some(task) = self.task(*execution) {
+                    task.end_of_data = true;
+                }
+            }
+        }
+    }
+
+    /// Notes that an attempt knows of a checkpoint.
+    pub fn heard_of_checkpoint(&mut self, execution: ExecutionId, checkpoint: u64) {
+        if let Some(task) = self.task(execution) {
+            task.checkpoint = task.checkpoint.max(checkpoint);
+        }
+    }
+
+    fn task(&mut self, execution: ExecutionId) -> Option<&mut TaskStatus> {
+        self.tasks.iter_mut().find(|task| task.report.execution == execution)
+    }
+}
+
+impl Holdings {
+    /// The worker of a job.
+    pub fn worker(&mut self, job: JobId) -> Option<&mut WorkerStatus> {
+        self.workers.iter_mut().find(|worker| worker.job_id == job)
+    }
+
+    /// Notes what the task executor says afterwards.
+    pub fn note(&mut self, message: &FromExecutor) {
+        match message {
+            FromExecutor::WorkerReady { job_id, address, pid } => {
+                if let Some(worker) = self.worker(*job_id) {
+                    (worker.address, worker.pid) = (Some(address.clone()), *pid);
+                }
+            }
+            FromExecutor::WorkerLost { job_id, failure } => {
+                self.workers.retain(|worker| worker.job_id != *job_id);
+                self.lost.retain(|(job, _)| job != job_id);
+                self.lost.push((*job_id, failure.clone()));
+            }
+            FromExecutor::Task { job_id, report } => {
+                if let Some(worker) = self.worker(*job_id) {
+                    worker.reported(report);
+                }
+            }
+            FromExecutor::Checkpoint { job_id, report } => {
+                if let Some(worker) = self.worker(*job_id) {
+                    worker.checkpoint_reported(report);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// What a task executor says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -67,6 +205,9 @@ pub enum FromExecutor {
     Register {
         /// Who it is and what it offers.
         info: Box<ExecutorInfo>,
+        /// What it runs already: the whole truth, whatever was said or lost before.
+        #[serde(default)]
+        holdings: Holdings,
     },
     /// Every `heartbeat.interval`, or sooner.
     Heartbeat {

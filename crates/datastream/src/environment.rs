@@ -10,8 +10,8 @@ use kvick_core::job::JobResult;
 use kvick_runtime::element::Data;
 use kvick_runtime::program::Program;
 use kvick_runtime::sources::{
-    CollectionSource, CsvFormat, DataGeneratorSource, FileFormat, FileSource, JsonLines, Lines, SequenceSource, SocketSource,
-    SplitSource, Splits, TextLines,
+    CollectionSource, CsvFormat, DataGeneratorSource, FileFormat, FileSource, JsonLines, Lines,
+    SequenceSource, SocketSource, SplitSource, Splits, TextLines,
 };
 use kvick_runtime::task::{OneInput, Source, SourceTask};
 use serde::Serialize;

@@ -20,6 +20,7 @@ use std::ops::AddAssign;
 use std::sync::{Arc, Mutex};
 
 /// A stream in which records with equal keys reach one subtask.
+#[derive(Clone)]
 pub struct KeyedStream<T, K, F> {
     pub(crate) input: DataStream<T>,
     pub(crate) key: F,

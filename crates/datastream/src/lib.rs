@@ -20,9 +20,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod connected;
 mod environment;
 mod execute;
 mod graph;
+mod joined;
 mod keyed;
 mod params;
 mod reducers;
@@ -32,8 +34,16 @@ mod stream;
 mod windowed;
 
 pub use compact_str::CompactString as Str;
+pub use connected::{
+    BroadcastConnectedStream, BroadcastStream, ConnectWith, ConnectedStreams, KeyedBroadcastConnectedStream,
+    KeyedConnectedStreams,
+};
 pub use environment::StreamExecutionEnvironment;
 pub use execute::{JobClient, JobError};
+pub use joined::{
+    CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, IntervalJoined, JoinEqualTo, JoinWhere,
+    JoinWindow, JoinedStreams,
+};
 pub use keyed::KeyedStream;
 pub use kvick_core::accumulator::{Accumulator, Accumulators};
 pub use kvick_core::graph::RuntimeMode;
@@ -42,7 +52,9 @@ pub use kvick_runtime::element::{Batch, Data, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
 pub use kvick_runtime::operator::Output as Collector;
 pub use kvick_runtime::operators::{
-    FunctionContext, KeyedContext, KeyedProcessFunction, Process, ProcessFunction, TimerService,
+    BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, FunctionContext,
+    KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedContext, KeyedProcessFunction, Process,
+    ProcessFunction, TimerService,
 };
 pub use kvick_runtime::side::OutputTag;
 pub use kvick_runtime::sinks::{self, Sink};

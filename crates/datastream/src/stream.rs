@@ -20,7 +20,10 @@ use kvick_runtime::operators::{
 };
 use kvick_runtime::partition::{CustomPartitioner, RebalancePartitioner, ShufflePartitioner};
 use kvick_runtime::side::OutputTag;
-use kvick_runtime::sinks::{PrintSink, PrintTarget, Sink, TextFileSink, stage};
+use kvick_runtime::sinks::{
+    BucketAssigner, Encoder, FileSink, PrintSink, PrintTarget, Sink, SocketSink, TextFileSink, TwoPhase,
+    TwoPhaseSink, stage,
+};
 use kvick_runtime::task::OneInput;
 use kvick_runtime::time::{TimestampAssigner, WatermarkGenerator, WatermarkStrategy};
 use std::marker::PhantomData;
@@ -352,6 +355,37 @@ impl<T: Data> DataStream<T> {
         let kind = NodeKind::Sink(Box::new(move || boxed(stage::<T, S>(make()))));
         let node = self.consumer(name, kind, fan_out::<T>);
         DataStreamSink { env: self.env.clone(), node: self.env.shared.add(node) }
+    }
+
+    /// Writes the records to a sink of one's own that commits in two phases: see [`TwoPhaseSink`].
+    pub fn sink_to_two_phase<S: TwoPhaseSink<T>>(
+        &self,
+        name: &str,
+        make: impl Fn() -> S + Send + 'static,
+    ) -> DataStreamSink {
+        self.sink_to(name, move || TwoPhase::of(make()))
+    }
+
+    /// Writes the records into part files, exactly once where checkpoints are taken: see [`FileSink`].
+    ///
+    /// ```no_run
+    /// # use kvick::prelude::*;
+    /// use kvick::sinks::{FileSink, RollingPolicy, TextEncoder};
+    ///
+    /// let env = StreamExecutionEnvironment::get_execution_environment();
+    /// env.set_option("execution.checkpointing.interval", "10 s");
+    /// let sink = FileSink::for_row_format("hdfs:///out", TextEncoder).with_rolling_policy(RollingPolicy::on_checkpoint());
+    /// env.from_sequence(1, 100).sink_to_files(sink);
+    /// ```
+    pub fn sink_to_files<E: Encoder<T>, B: BucketAssigner<T>>(&self, sink: FileSink<E, B>) -> DataStreamSink {
+        self.sink_to_two_phase("file-sink", move || sink.clone().writer())
+    }
+
+    /// Sends the records to a TCP server, from one subtask. After a failure records may be sent again or be lost.
+    pub fn write_to_socket<E: Encoder<T>>(&self, host: &str, port: u16, encoder: E) -> DataStreamSink {
+        let host = host.to_string();
+        let make = move || SocketSink::new(host.clone(), port, encoder.clone(), 0);
+        self.sink_to("Socket Sink", make).set_parallelism(1)
     }
 
     /// Prints each record to standard output: on a cluster to `taskmanager.out`.

@@ -228,3 +228,47 @@ fn a_damaged_savepoint_is_named() {
     let error = env.execute("from damage").unwrap_err().to_string();
     assert!(error.contains("is damaged") && error.contains("/state-"), "{error}");
 }
+
+/// The completed checkpoints below a directory, oldest first.
+fn completed(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let jobs = std::fs::read_dir(directory).unwrap().flatten();
+    let each = jobs.flat_map(|job| std::fs::read_dir(job.path()).into_iter().flatten().flatten());
+    let mut all: Vec<_> =
+        each.map(|entry| entry.path()).filter(|path| path.join("_metadata").exists()).collect();
+    all.sort_by_key(|path| path.to_str().unwrap().rsplit('-').next().unwrap().parse::<u64>().unwrap());
+    all
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let end = Arc::new(AtomicI64::new(40_000));
+    let env = environment(1, directory.path());
+    env.set_option("execution.checkpointing.data-inline-threshold", "0 kb");
+    env.set_option("execution.checkpointing.num-retained", "3");
+    let (damaged, place) = (Arc::new(std::sync::Mutex::new(Vec::new())), directory.path().to_path_buf());
+    let spoiled = Arc::clone(&damaged);
+    let stream = counts(&env, &end, move |n| {
+        if n % 100 != 0 {
+            return;
+        }
+        let mut spoiled = spoiled.lock().unwrap();
+        let all = completed(&place);
+        if spoiled.is_empty() && all.len() >= 3 {
+            for checkpoint in &all[1..] {
+                for file in std::fs::read_dir(checkpoint).unwrap().flatten() {
+                    if file.file_name() != "_metadata" {
+                        std::fs::write(file.path(), b"spoiled").unwrap();
+                    }
+                }
+                spoiled.push(checkpoint.clone());
+            }
+            drop(spoiled);
+            panic!("now restore");
+        }
+    });
+    let totals = stream.execute_and_collect("damage").unwrap();
+    assert_eq!(sorted(totals), expected(40_000));
+    let damaged = damaged.lock().unwrap();
+    assert!(damaged.iter().any(|path| path.exists()), "nobody met the damage: {damaged:?}");
+}

@@ -63,6 +63,11 @@ impl FileSystems {
         Self { systems: crate::FileSystems::new(context) }
     }
 
+    /// Adds a file system of one's own; see [`crate::FileSystems::insert`]. Local files cannot be replaced.
+    pub fn insert(&self, authority: &str, file_system: Arc<dyn crate::FileSystem>) {
+        self.systems.insert(authority, file_system);
+    }
+
     /// The complete name that `text` stands for; see [`Context::resolve`].
     ///
     /// # Errors
@@ -170,6 +175,14 @@ impl FileSystem {
         match &self.remote {
             None => LocalFileSystem::delete_now(path, recursive),
             Some(remote) => wait_for(remote.delete(path, recursive)),
+        }
+    }
+
+    /// Returns once no earlier writer of the file can change what is stored of it.
+    pub fn settle(&self, path: &FsPath) -> Result<()> {
+        match &self.remote {
+            None => Ok(()),
+            Some(remote) => wait_for(remote.settle(path)),
         }
     }
 

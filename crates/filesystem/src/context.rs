@@ -195,6 +195,12 @@ impl FileSystems {
         &self.context
     }
 
+    /// Adds a file system of one's own for its scheme and this authority (empty: names without one).
+    pub fn insert(&self, authority: &str, file_system: Arc<dyn FileSystem>) {
+        let key = (file_system.scheme().to_owned(), authority.to_owned());
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner).insert(key, file_system);
+    }
+
     /// The complete name that `text` stands for; see [`Context::resolve`].
     ///
     /// # Errors

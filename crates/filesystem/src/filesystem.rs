@@ -148,6 +148,12 @@ pub trait FileSystem: Send + Sync {
     /// Deletes; `false` when there was nothing. A directory with entries needs `recursive`.
     async fn delete(&self, path: &FsPath, recursive: bool) -> Result<bool>;
 
+    /// Returns once no earlier writer of the file can change it any more, or what is stored of it already. Where a file
+    /// that nobody has closed reads like any other, there is nothing to do.
+    async fn settle(&self, _path: &FsPath) -> Result<()> {
+        Ok(())
+    }
+
     /// Sets the permission bits.
     async fn set_permission(&self, path: &FsPath, mode: u32) -> Result<()>;
 

@@ -2,10 +2,11 @@
 //!
 //! Owns the in-progress name and the step from it to the final one, in the two halves that a two-phase commit needs:
 //! [`OutputFile::prepare`] stores everything under the in-progress name, [`PendingFile::commit`] renames, and may be repeated.
-//! What a recoverable writer adds — going on after a crash in the middle of a file — would go between the two: it is not
-//! built, a file that was not prepared is written anew.
+//! Between the two stands [`OutputFile::persist`]: it stores what was written so far, and [`OutputFile::resume`] goes on from
+//! there after a crash, in a copy. A copy, because whoever wrote the file may still be alive and write on, and because
+//! HDFS files cannot be cut off everywhere. The old file stays until the copy was committed: a checkpoint may refer to it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use crate::blocking::{FileSystem, Writer};
 use crate::error::{FsError, Result};
@@ -19,6 +20,8 @@ pub struct OutputFile {
     /// `None` once the file is prepared or given up.
     writer: Option<Writer>,
     pending: PendingFile,
+    /// Something that outlives this process may refer to the file: it is not removed any more.
+    persisted: bool,
 }
 
 /// A complete file that waits for its name. Plain data, for whoever must remember it across a crash.
@@ -32,6 +35,8 @@ pub struct PendingFile {
     pub length: u64,
     /// Whether it replaces what is there.
     pub overwrite: bool,
+    /// Files that this one was copied from, to be removed with the commit.
+    pub superseded: Vec<FsPath>,
 }
 
 impl OutputFile {
@@ -46,9 +51,50 @@ impl OutputFile {
         let in_progress = in_progress_path(target)?;
         let exclusive = CreateOptions { overwrite: false, ..options.clone() };
         let writer = fs.create(&in_progress, &exclusive)?;
-        let pending =
-            PendingFile { in_progress, target: target.clone(), length: 0, overwrite: options.overwrite };
-        Ok(Self { fs: fs.clone(), writer: Some(writer), pending })
+        let (target, overwrite) = (target.clone(), options.overwrite);
+        let pending = PendingFile { in_progress, target, length: 0, overwrite, superseded: Vec::new() };
+        Ok(Self { fs: fs.clone(), writer: Some(writer), pending, persisted: false })
+    }
+
+    /// Goes on with a file where [`OutputFile::persist`] left it: its first `from.length` bytes are copied to a new
+    /// in-progress file. Whatever was written behind them is left out, and the old file is left as it is.
+    ///
+    /// # Errors
+    /// [`FsError::NotFound`] when the old file is gone, [`FsError::Corrupt`] when it has lost bytes; those of copying.
+    pub fn resume(fs: &FileSystem, from: &PendingFile) -> Result<Self> {
+        fs.settle(&from.in_progress)?;
+        let mut source = fs.open(&from.in_progress)?;
+        let options = CreateOptions { overwrite: from.overwrite, ..CreateOptions::default() };
+        let mut output = Self::create(fs, &from.target, &options)?;
+        let failed = |error: io::Error| match error.downcast::<FsError>() {
+            Ok(own) => own,
+            Err(error) => FsError::from_io("copy", &from.in_progress, &error),
+        };
+        let copied = io::copy(&mut source.by_ref().take(from.length), &mut output).map_err(failed)?;
+        if copied < from.length {
+            let reason = format!("it has {copied} bytes, and {} were stored", from.length);
+            return Err(FsError::Corrupt {
+                operation: "go on with",
+                path: from.in_progress.to_string(),
+                reason,
+            });
+        }
+        output.pending.superseded = from.superseded.clone();
+        output.pending.superseded.push(from.in_progress.clone());
+        Ok(output)
+    }
+
+    /// Stores everything written so far, so that it outlives this process and [`OutputFile::resume`] can go on from it.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn persist(&mut self) -> Result<PendingFile> {
+        if let Some(writer) = &mut self.writer {
+            writer.sync()?;
+            self.pending.length = writer.length();
+        }
+        self.persisted = true;
+        Ok(self.pending.clone())
     }
 
     /// Bytes written so far.
@@ -59,13 +105,19 @@ impl OutputFile {
     /// Stores the whole file under its in-progress name.
     ///
     /// # Errors
-    /// Those of writing; the file is then removed.
+    /// Those of writing; the file is then removed, unless it was persisted before.
     pub fn prepare(mut self) -> Result<PendingFile> {
         if let Some(writer) = self.writer.take() {
-            let closed = writer.close();
-            self.pending.length = closed.inspect_err(|_| self.pending.discard_quietly(&self.fs))?;
+            let closed = writer.close_durably();
+            self.pending.length = closed.inspect_err(|_| self.give_up())?;
         }
         Ok(self.pending.clone())
+    }
+
+    fn give_up(&self) {
+        if !self.persisted {
+            self.pending.discard_quietly(&self.fs);
+        }
     }
 
     /// Completes the file under its own name.
@@ -97,12 +149,16 @@ impl PendingFile {
     pub fn commit(&self, fs: &FileSystem) -> Result<()> {
         match fs.rename(&self.in_progress, &self.target, self.overwrite) {
             Err(error)
-                if (error.is_not_found() || error.is_already_exists()) && self.was_committed(fs)? =>
-            {
-                Ok(())
-            }
-            outcome => outcome,
+                if (error.is_not_found() || error.is_already_exists()) && self.was_committed(fs)? => {}
+            outcome => outcome?,
         }
+        for old in &self.superseded {
+            // It is hidden and complete without: not worth a failure.
+            if let Err(error) = fs.delete(old, false) {
+                tracing::warn!(%error, "an output file that another one has superseded stays behind");
+            }
+        }
+        Ok(())
     }
 
     /// Removes the file, if it was not committed.
@@ -145,7 +201,7 @@ impl Write for OutputFile {
 impl Drop for OutputFile {
     fn drop(&mut self) {
         if self.writer.take().is_some() {
-            self.pending.discard_quietly(&self.fs);
+            self.give_up();
         }
     }
 }
@@ -185,6 +241,45 @@ mod tests {
         output.write_all(b"half").unwrap();
         drop(output);
         assert!(names(&root).is_empty());
+    }
+
+    #[test]
+    fn a_file_goes_on_where_it_was_persisted_however_much_was_written_since() {
+        let (_dir, root) = directory();
+        let (fs, target) = (FileSystem::local(), root.join("x"));
+        let mut first = OutputFile::create(&fs, &target, &CreateOptions::default()).unwrap();
+        first.write_all(b"kept ").unwrap();
+        let point = first.persist().unwrap();
+        first.write_all(b"lost").unwrap();
+        first.flush().unwrap();
+        drop(first);
+        for _ in 0..2 {
+            // The second time it is as after another crash: nothing was persisted since.
+            let mut again = OutputFile::resume(&fs, &point).unwrap();
+            again.write_all(b"and new").unwrap();
+        }
+        let mut last = OutputFile::resume(&fs, &point).unwrap();
+        last.write_all(b"and last").unwrap();
+        let pending = last.prepare().unwrap();
+        assert_eq!(names(&root).len(), 2, "the old file stays until the new one is committed");
+        pending.commit(&fs).unwrap();
+        pending.commit(&fs).unwrap();
+        assert_eq!(fs.read(&target).unwrap(), &b"kept and last"[..]);
+        assert_eq!(names(&root), ["x"]);
+        assert!(OutputFile::resume(&fs, &point).err().unwrap().is_not_found());
+    }
+
+    #[test]
+    fn a_file_that_lost_bytes_is_not_gone_on_with() {
+        let (_dir, root) = directory();
+        let fs = FileSystem::local();
+        let mut output = OutputFile::create(&fs, &root.join("x"), &CreateOptions::default()).unwrap();
+        output.write_all(b"12345").unwrap();
+        let mut point = output.persist().unwrap();
+        point.length = 6;
+        let error = OutputFile::resume(&fs, &point).err().unwrap();
+        assert!(matches!(error, FsError::Corrupt { .. }), "{error}");
+        assert_eq!(names(&root).len(), 1, "what was copied is removed");
     }
 
     #[test]

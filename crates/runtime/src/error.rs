@@ -1,5 +1,6 @@
 //! Why a task ends early, and how errors of user code become failures that keep their causes.
 
+use crate::state::StateError;
 use kvick_core::failure::{Failure, FailureKind};
 use std::error::Error;
 use std::fmt;
@@ -53,7 +54,10 @@ impl From<BoxError> for TaskError {
 
 /// A failure with one cause for each `source()` of the error.
 pub fn failure_of(error: &(dyn Error + 'static)) -> Failure {
-    let mut failure = Failure::new(FailureKind::Error, error.to_string());
+    // The job master falls back to an earlier checkpoint then.
+    let damaged = error.downcast_ref::<StateError>().is_some_and(StateError::is_damage);
+    let kind = if damaged { FailureKind::StateDamaged } else { FailureKind::Error };
+    let mut failure = Failure::new(kind, error.to_string());
     failure.cause = error.source().map(|cause| Box::new(failure_of(cause)));
     failure
 }

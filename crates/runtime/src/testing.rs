@@ -268,7 +268,8 @@ impl<I: Data, O: Data> Harness<I, O> {
     }
 }
 
-fn write(snapshot: OperatorSnapshot, context: &TaskContext) -> Result<SubtaskState, StateError> {
+/// Writes what was handed over, as a task does.
+pub(crate) fn write(snapshot: OperatorSnapshot, context: &TaskContext) -> Result<SubtaskState, StateError> {
     let target = snapshot.barrier().target.clone();
     let mut file = SnapshotFile::new(Arc::clone(&context.job.files), target, "harness".to_string());
     let mut state = SubtaskState::default();

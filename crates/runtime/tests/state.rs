@@ -13,13 +13,18 @@ use kvick_core::time::Millis;
 use kvick_filesystem::blocking::FileSystems;
 use kvick_runtime::element::Barrier;
 use kvick_runtime::snapshot::{OperatorSnapshot, SnapshotJob, SnapshotWriters, StateReader, restore_list};
-use kvick_runtime::state::{BackendKind, KeyedBackend, MapTable, StateError, Table, TableSpec};
+use kvick_runtime::state::{
+    BackendKind, KeyedBackend, KeyedStates, MapStateDescriptor, MapTable, StateAccess, StateError,
+    StateTtlConfig, StateVisibility, Table, TableSpec, TtlUpdate, ValueStateDescriptor,
+};
 use kvick_runtime::task::{OperatorIdentity, Reporter, TaskEvent};
+use kvick_runtime::time::Clock;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 const OPERATOR: VertexId = VertexId(7);
 const GROUPS: u32 = 32;
@@ -94,7 +99,12 @@ struct Model {
     maps: BTreeMap<(String, u32), String>,
 }
 
-fn write(writers: &SnapshotWriters, subtask: u32, barrier: &Arc<Barrier>, snapshot: OperatorSnapshot) -> SubtaskState {
+fn write(
+    writers: &SnapshotWriters,
+    subtask: u32,
+    barrier: &Arc<Barrier>,
+    snapshot: OperatorSnapshot,
+) -> SubtaskState {
     let (reports, answers) = channel::<TaskEvent>();
     let execution = ExecutionId { vertex: OPERATOR, subtask, attempt: 0 };
     let (metrics, reports) = (SnapshotMetrics::default(), Reporter::to(reports));
@@ -377,4 +387,57 @@ fn elements_of_operator_state_come_back_in_order() {
         all.extend::<Vec<(String, Option<u64>)>>(share);
     }
     assert_eq!(all, elements);
+}
+
+#[test]
+fn values_expire_when_they_were_not_used_for_their_time_to_live() {
+    let ttl = StateTtlConfig::new(Duration::from_millis(100));
+    let on_read = ttl.update_type(TtlUpdate::OnReadAndWrite);
+    let visible = ttl.state_visibility(StateVisibility::ReturnExpiredIfNotCleanedUp);
+    for (config, after_read, after_quiet) in
+        [(ttl, None, None), (on_read, Some(7), None), (visible, Some(7), Some(7))]
+    {
+        let clock = Clock::by_hand(1_000);
+        let mut states =
+            KeyedStates::new(KeyedBackend::<String>::in_memory(GROUPS)).with_clock(clock.clone());
+        let value =
+            states.value_state(ValueStateDescriptor::<u64>::new("v").enable_time_to_live(config)).unwrap();
+        let map =
+            states.map_state(MapStateDescriptor::<u32, u64>::new("m").enable_time_to_live(config)).unwrap();
+        let key = states.keyed("key".to_string());
+        states.set_current(key);
+        value.update(&mut states, 7).unwrap();
+        map.put(&mut states, 1, 7).unwrap();
+        for (at, expected) in [(1_060, Some(7)), (1_120, after_read), (1_300, after_quiet)] {
+            clock.set(at);
+            assert_eq!(value.value(&mut states).unwrap().copied(), expected, "{config:?} at {at}");
+            assert_eq!(map.get(&mut states, &1).unwrap().copied(), expected, "{config:?} at {at}");
+        }
+        map.put(&mut states, 2, 8).unwrap();
+        assert_eq!(map.entries(&mut states).unwrap(), [(2, 8)]);
+    }
+}
+
+#[test]
+fn what_has_expired_does_not_stay_in_memory() {
+    let clock = Clock::by_hand(0);
+    let mut states = KeyedStates::new(KeyedBackend::<u64>::in_memory(GROUPS)).with_clock(clock.clone());
+    let ttl = StateTtlConfig::new(Duration::from_millis(100));
+    let value = states.value_state(ValueStateDescriptor::<u64>::new("v").enable_time_to_live(ttl)).unwrap();
+    for key in 0..5_000 {
+        let key = states.keyed(key);
+        states.set_current(key);
+        value.update(&mut states, 1).unwrap();
+    }
+    clock.set(1_000);
+    for _ in 0..256 * 64 {
+        let key = states.keyed(1 << 40);
+        states.set_current(key);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let barrier = barrier(directory.path(), 1 << 20);
+    let operator = OperatorIdentity { id: OPERATOR, name: String::new(), uid: None };
+    let mut snapshot = OperatorSnapshot::new(Arc::clone(&barrier), operator);
+    states.snapshot(&mut snapshot).unwrap();
+    assert_eq!(write(&SnapshotWriters::start(), 0, &barrier, snapshot), SubtaskState::default());
 }

@@ -5,7 +5,7 @@ use crate::executor::ModelTask;
 use crate::world::{Happening, World};
 use kvick_core::checkpoint::message::SnapshotMetrics;
 use kvick_core::checkpoint::{
-    CheckpointCommand, CheckpointEffect, CheckpointFailureReason, CheckpointReport, NamedState, Piece,
+    CheckpointCommand, CheckpointEffect, CompletedCheckpoint, CheckpointFailureReason, CheckpointReport, NamedState, Piece,
     Redistribution, SavepointFormat, SnapshotKind, SnapshotRequest, SnapshotTarget, StateFile, StateHandle,
     SubtaskState, TaskRestore, TaskSnapshot, TriggerCheckpoint,
 };
@@ -72,7 +72,7 @@ impl World {
     }
 
     fn ask(&mut self, job: JobId, caller: u64, request: SnapshotRequest) {
-        if self.master.job(job).is_some() {
+        if self.alive && self.master.job(job).is_some() {
             self.storage.job(job).callers.insert(caller, 0);
             self.decide(|m, now, fx| {
                 m.request_snapshot(now, job, caller, request, fx);
@@ -81,8 +81,15 @@ impl World {
     }
 
     fn stored(&mut self, job: JobId, id: u64, outcome: Result<Option<String>, String>) {
+        let completed = self.store.storing.remove(&(job, id));
         let record = self.storage.job(job);
         let restore_point = record.storing.remove(&id).unwrap_or(false);
+        if let Some(completed) =
+            completed.filter(|_| outcome.is_ok() && restore_point && !record.discarded.contains(&id))
+        {
+            self.store.completed.insert((job, id), completed);
+        }
+        let record = self.storage.job(job);
         if outcome.is_ok() && restore_point && !record.discarded.contains(&id) {
             self.storage.complete(job, id);
             self.outcome.checkpoints += 1;
@@ -98,7 +105,15 @@ impl World {
                 let outcome = if fails { Err("no such directory".to_string()) } else { made };
                 self.slowly(Event::Prepared(job, token, outcome));
             }
-            CheckpointEffect::Store { checkpoint, restore_point, .. } => {
+            CheckpointEffect::Store { checkpoint, restore_point, metadata, directory } => {
+                let completed = CompletedCheckpoint {
+                    owned: metadata.kind == SnapshotKind::Checkpoint,
+                    referable: metadata.kind == SnapshotKind::Checkpoint,
+                    external_path: directory.clone().unwrap_or_default(),
+                    metadata,
+                    directory,
+                };
+                self.store.storing.insert((job, checkpoint), completed);
                 self.check_acknowledged(job, checkpoint);
                 self.storage.job(job).storing.insert(checkpoint, restore_point);
                 let fails = self.fault(10);
@@ -107,10 +122,12 @@ impl World {
             }
             CheckpointEffect::Discard { checkpoint, directory, files } => {
                 self.check_discard(job, checkpoint);
+                self.store.completed.retain(|key, _| Some(*key) != checkpoint.map(|id| (job, id)));
                 self.outcome.removed += files.len() as u32;
                 self.storage.remove(directory.as_deref(), &files);
             }
             CheckpointEffect::Damaged { checkpoint, fallback, .. } => {
+                self.store.completed.remove(&(job, checkpoint));
                 self.fall_back(job, checkpoint, fallback)
             }
             CheckpointEffect::Answer { caller, outcome } => {
@@ -177,6 +194,10 @@ impl World {
         command: CheckpointCommand,
     ) {
         if let CheckpointCommand::Trigger(order) = command {
+            let model = self.executors.get_mut(executor);
+            if let Some(worker) = model.and_then(|model| model.holdings.worker(job)) {
+                tasks.iter().for_each(|task| worker.heard_of_checkpoint(*task, order.checkpoint));
+            }
             return self.triggered(job, &order);
         }
         for task in tasks {

@@ -1,5 +1,6 @@
 //! A model of a task executor: its workers and the tasks that live in them.
 
+use kvick_core::executor::Holdings;
 use kvick_core::ids::{ExecutionId, JobId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct ModelExecutor {
     /// Whether the application master has welcomed it.
     pub registered: bool,
+    /// Whether it and the application master can speak with each other.
+    pub connected: bool,
+    /// What it will tell at its next registration.
+    pub holdings: Holdings,
     /// Live tasks by job, for each worker that runs.
     pub workers: BTreeMap<JobId, ModelWorker>,
 }

@@ -6,6 +6,7 @@
 
 mod checkpoints;
 mod executor;
+mod failover;
 mod invariant;
 mod job;
 mod outcome;

@@ -32,6 +32,8 @@ pub struct Outcome {
     pub removed: u32,
     /// Restore points that turned out to be damaged, with an earlier one to fall back to.
     pub fallbacks: u32,
+    /// Application masters that died.
+    pub takeovers: u32,
     /// Events handled.
     pub steps: usize,
 }
@@ -47,6 +49,7 @@ impl std::ops::AddAssign for Outcome {
         self.stopped += more.stopped;
         self.removed += more.removed;
         self.fallbacks += more.fallbacks;
+        self.takeovers += more.takeovers;
         self.steps += more.steps;
     }
 }

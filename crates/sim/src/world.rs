@@ -2,12 +2,13 @@
 
 use crate::checkpoints::{self, restored_task};
 use crate::executor::{ModelExecutor, ModelWorker};
+use crate::failover::ModelStore;
 use crate::invariant;
 use crate::job::random_job;
 use crate::outcome::{Outcome, Violation};
 use crate::random::Random;
 use crate::storage::ModelStorage;
-use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
+use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor, WorkerStatus};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
 use kvick_core::job::JobState;
@@ -40,6 +41,8 @@ pub(crate) enum Happening {
     Damaged(ExecutorId, JobId, u64, ExecutionId),
     Heartbeat(ExecutorId),
     Checkpoint(checkpoints::Event),
+    MasterDies,
+    MasterStarts,
     Chaos,
 }
 
@@ -47,9 +50,13 @@ pub(crate) enum Happening {
 pub(crate) struct World {
     pub(crate) random: Random,
     now: u64,
-    queue: BTreeMap<(u64, u64), Happening>,
+    pub(crate) queue: BTreeMap<(u64, u64), Happening>,
     pub(crate) sequence: u64,
+    /// The application master; while it is dead, as it was.
     pub(crate) master: Master,
+    pub(crate) alive: bool,
+    pub(crate) epoch: u64,
+    pub(crate) store: ModelStore,
     pub(crate) storage: ModelStorage,
     pub(crate) executors: BTreeMap<ExecutorId, ModelExecutor>,
     wanted: u32,
@@ -66,7 +73,8 @@ pub fn run(seed: u64, trace: bool) -> Result<Outcome, Violation> {
     let mut world = World::new(seed, trace);
     let violation = |at, what| Violation { seed, at, what };
     while world.outcome.steps < MAX_STEPS {
-        let deadline = world.master.next_deadline().map_or(u64::MAX, |at| at.0.max(world.now));
+        let deadline = world.master.next_deadline().filter(|_| world.alive);
+        let deadline = deadline.map_or(u64::MAX, |at| at.0.max(world.now));
         let next = world.queue.first_key_value().map_or(u64::MAX, |(key, _)| key.0);
         let at = deadline.min(next);
         if at > WORLD_END {
@@ -82,14 +90,15 @@ pub fn run(seed: u64, trace: bool) -> Result<Outcome, Violation> {
             world.decide(|master, now, fx| master.tick(now, fx));
         }
         let broken = world.storage.broken.take().map_or(Ok(()), Err);
-        let holds =
-            broken.and_then(|()| invariant::check(&world.master, &world.executors, &mut world.storage));
+        let master = world.alive.then_some(&world.master);
+        let holds = broken.and_then(|()| invariant::check(master, &world.executors, &mut world.storage));
         holds.map_err(|what| violation(world.now, what))?;
     }
     if world.outcome.steps >= MAX_STEPS {
         return Err(violation(world.now, "it does not come to rest".to_string()));
     }
     let holds = invariant::check_end(&world.master, &world.executors, &world.storage);
+    let holds = holds.and_then(|()| invariant::nothing_is_left_to_run(&world.store));
     holds.map_err(|what| violation(world.now, what))?;
     Ok(world.count())
 }
@@ -111,6 +120,9 @@ impl World {
         };
         let mut world = World {
             master: Master::new(Millis(0), settings),
+            alive: true,
+            epoch: 1,
+            store: ModelStore::default(),
             random,
             now: 0,
             queue: BTreeMap::new(),
@@ -156,6 +168,9 @@ impl World {
     }
 
     pub(crate) fn decide(&mut self, input: impl FnOnce(&mut Master, Millis, &mut Vec<Effect>)) {
+        if !self.alive {
+            return;
+        }
         let mut effects = Vec::new();
         input(&mut self.master, Millis(self.now), &mut effects);
         for effect in effects {
@@ -181,15 +196,23 @@ impl World {
             }
             Effect::Send { executor, message } => self.deliver(executor, *message),
             Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
+            Effect::JobEnded { result } => {
+                self.store.jobs.remove(&result.job_id);
+                self.store.results.insert(result.job_id, *result);
+            }
             _ => {}
         }
     }
 
     fn deliver(&mut self, executor: ExecutorId, message: ToExecutor) {
-        if !self.executors.contains_key(&executor) {
+        if self.executors.get(&executor).is_none_or(|model| !model.connected) {
             return;
         }
         match message {
+            ToExecutor::Refused { .. } => {
+                self.executors.remove(&executor);
+                self.soon(1_000, Happening::ContainerEnds(executor));
+            }
             ToExecutor::StartWorker { spec, .. } => self.start_worker(executor, spec.job_id),
             ToExecutor::Deploy { job_id, tasks } => self.deploy(&executor, job_id, tasks),
             ToExecutor::Cancel { job_id, executions } => {
@@ -208,6 +231,8 @@ impl World {
             ToExecutor::StopWorker { job_id } => {
                 if let Some(model) = self.executors.get_mut(&executor) {
                     model.workers.remove(&job_id);
+                    model.holdings.workers.retain(|worker| worker.job_id != job_id);
+                    model.holdings.lost.retain(|(job, _)| *job != job_id);
                 }
             }
             _ => {}
@@ -218,7 +243,12 @@ impl World {
         self.sequence += 1;
         let serial = self.sequence;
         if let Some(model) = self.executors.get_mut(&executor) {
+            if model.workers.contains_key(&job) {
+                return;
+            }
             model.workers.insert(job, ModelWorker { serial, ..ModelWorker::default() });
+            model.holdings.lost.retain(|(lost, _)| *lost != job);
+            model.holdings.workers.push(WorkerStatus::starting(job));
         }
         let fails = self.fault(10);
         let happening = if fails { Happening::WorkerDies } else { Happening::WorkerReady };
@@ -226,9 +256,11 @@ impl World {
     }
 
     fn deploy(&mut self, executor: &ExecutorId, job: JobId, tasks: Vec<TaskDeployment>) {
-        let Some(worker) = self.executors.get_mut(executor).and_then(|e| e.workers.get_mut(&job)) else {
-            return;
-        };
+        let Some(model) = self.executors.get_mut(executor) else { return };
+        if let Some(status) = model.holdings.worker(job) {
+            tasks.iter().for_each(|task| status.deployed(task.execution));
+        }
+        let Some(worker) = model.workers.get_mut(&job) else { return };
         let serial = worker.serial;
         worker.live.extend(tasks.iter().map(|t| (t.execution, restored_task(t.restore.as_ref()))));
         for task in tasks {
@@ -259,10 +291,16 @@ impl World {
             eprintln!("{:>8} {happening:?}", self.now);
         }
         match happening {
-            Happening::Submit(id) => {
+            Happening::Submit(id) if self.alive => {
                 let job = random_job(id, &mut self.random);
-                self.decide(|m, now, fx| drop(m.submit(now, job, fx)));
+                self.store.jobs.insert(id, (job.clone(), self.now));
+                self.decide(|m, now, fx| m.submit(now, job, fx).unwrap_or_else(|error| panic!("{error}")));
             }
+            // Whoever asks an application master that is not there asks again; so does YARN.
+            Happening::Submit(_) | Happening::Register(_) | Happening::ContainerEnds(_) if !self.alive => {
+                self.at(self.now + 1_000, happening);
+            }
+            Happening::Submit(_) => {}
             Happening::Cancel(id) => self.decide(|m, now, fx| {
                 m.cancel(now, id, fx);
             }),
@@ -270,6 +308,9 @@ impl World {
             Happening::Register(id) => self.register(id),
             Happening::ContainerEnds(id) => self.container_ends(id),
             Happening::Breaks(id) => {
+                if let Some(model) = self.executors.get_mut(&id) {
+                    model.connected = false;
+                }
                 self.decide(|m, now, _| m.executor_disconnected(now, &id));
                 self.soon(4_000, Happening::Reconnects(id));
             }
@@ -290,11 +331,29 @@ impl World {
                 }
             }
             Happening::Checkpoint(event) => self.checkpoint_event(event),
+            Happening::MasterDies => self.master_dies(),
+            Happening::MasterStarts => self.master_starts(),
             Happening::Chaos => self.chaos(),
         }
     }
 
+    /// The instant, in milliseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// What was asked of YARN was asked by the attempt that has died.
+    pub(crate) fn forget_wishes(&mut self) {
+        (self.wanted, self.granting) = (0, 0);
+    }
+
+    /// A task executor says something, and remembers it for its next registration.
     pub(crate) fn say(&mut self, executor: &ExecutorId, message: FromExecutor) {
+        let Some(model) = self.executors.get_mut(executor) else { return };
+        model.holdings.note(&message);
+        if !model.connected {
+            return;
+        }
         self.decide(|m, now, fx| m.from_executor(now, executor, message, fx));
     }
 
@@ -317,8 +376,10 @@ impl World {
     }
 
     fn register(&mut self, id: ExecutorId) {
-        let Some(model) = self.executors.get_mut(&id) else { return };
+        let Some(model) = self.executors.get_mut(&id).filter(|_| self.alive) else { return };
         let first = !std::mem::replace(&mut model.registered, true);
+        model.connected = true;
+        let holdings = model.holdings.clone();
         let slots = self.slots();
         let info = ExecutorInfo {
             id: id.clone(),
@@ -330,7 +391,7 @@ impl World {
             log_dir: String::new(),
             config: Default::default(),
         };
-        self.say(&id, FromExecutor::Register { info: Box::new(info) });
+        self.say(&id, FromExecutor::Register { info: Box::new(info), holdings });
         if first {
             self.at(self.now + 10_000, Happening::Heartbeat(id));
         }
@@ -404,6 +465,9 @@ impl World {
         if !self.faults() {
             return;
         }
+        if self.random.chance(15) {
+            self.at(self.now, Happening::MasterDies);
+        }
         let ids: Vec<ExecutorId> = self.executors.keys().cloned().collect();
         if !ids.is_empty() {
             let id = ids[self.random.between(0, ids.len() as u64 - 1) as usize].clone();
@@ -435,9 +499,9 @@ impl World {
     }
 
     fn count(&self) -> Outcome {
-        let counts = self.master.job_counts();
-        let finished = counts.get(&JobState::Finished).copied().unwrap_or_default();
-        let all: u32 = counts.values().sum();
+        let ended = self.store.results.values();
+        let all = self.store.results.len() as u32;
+        let finished = ended.filter(|result| result.state == JobState::Finished).count() as u32;
         Outcome { finished, ended_otherwise: all - finished, ..self.outcome }
     }
 }

@@ -290,10 +290,14 @@ mod tests {
 
     #[test]
     fn a_key_is_read_as_it_is_written_and_nothing_else_is_one() {
-        for key in [RecordKey::Job(JobId(7)), RecordKey::Checkpoint(JobId(7), 12), RecordKey::Result(JobId(1))] {
+        for key in
+            [RecordKey::Job(JobId(7)), RecordKey::Checkpoint(JobId(7), 12), RecordKey::Result(JobId(1))]
+        {
             assert_eq!(key.to_string().parse(), Ok(key));
         }
-        for text in ["", "jobgraphs", "jobgraphs/xyz", "checkpoints/00000000000000000000000000000007", "a/b/c/d"] {
+        for text in
+            ["", "jobgraphs", "jobgraphs/xyz", "checkpoints/00000000000000000000000000000007", "a/b/c/d"]
+        {
             assert_eq!(text.parse::<RecordKey>(), Err(KeyError(text.to_string())));
         }
     }

@@ -76,7 +76,7 @@ impl JobMaster {
         self.pending_regions.remove(&region);
     }
 
-    fn deployment(&self, task: TaskRef, restore: Option<&RestorePlan>) -> TaskDeployment {
+    pub(super) fn deployment(&self, task: TaskRef, restore: Option<&RestorePlan>) -> TaskDeployment {
         let graph = &self.submission.graph;
         let vertex = &graph.vertices[task.vertex];
         let inputs = graph.inputs(vertex.id).map(|edge| {

@@ -190,7 +190,7 @@ impl JobMaster {
         self.stop(now, &tasks, fx);
     }
 
-    fn stop(&mut self, now: Millis, tasks: &[TaskRef], fx: &mut Vec<JobEffect>) {
+    pub(super) fn stop(&mut self, now: Millis, tasks: &[TaskRef], fx: &mut Vec<JobEffect>) {
         let mut running: BTreeMap<ExecutorId, Vec<ExecutionId>> = BTreeMap::new();
         for &task in tasks {
             let id = self.execution_id(task);

@@ -8,15 +8,19 @@
 //! - [`JobMaster::next_deadline`] tells when `tick` is wanted;
 //! - nothing else changes it.
 
+mod adoption;
 mod checkpoints;
 mod deploy;
 mod execution;
 mod failover;
+mod reconnect;
+mod recovery;
 mod restart;
 mod settings;
 mod slots;
 pub mod view;
 
+pub use adoption::Adoption;
 pub use execution::Execution;
 pub use restart::{Decision, ExponentialDelay, RestartStrategy};
 pub use settings::JobSettings;

@@ -75,6 +75,13 @@ impl SlotPool {
         granted.collect()
     }
 
+    /// Fills one shared slot with a real one.
+    pub fn bind(&mut self, index: usize, slot: SlotId) {
+        if let Some(shared) = self.shared.get_mut(index) {
+            shared.slot = Some(slot);
+        }
+    }
+
     /// Empties every shared slot on an executor; returns their indices.
     pub fn lose_executor(&mut self, executor: &ExecutorId) -> BTreeSet<usize> {
         let mut lost = BTreeSet::new();

@@ -2,7 +2,7 @@
 
 use super::{Effect, FinalStatus, Master, SubmitError};
 use crate::checkpoint::{CheckpointSettings, RestoreSource};
-use crate::executor::{FromExecutor, ToExecutor};
+use crate::executor::{FromExecutor, Holdings};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{ExecutorId, JobId};
 use crate::job::JobSubmission;
@@ -115,6 +115,7 @@ impl Master {
         fx: &mut Vec<Effect>,
     ) {
         self.with_resources(now, fx, |r, e| r.container_ended(now, executor, failure, e));
+        self.gone_while_recovering(now, executor, fx);
     }
 
     /// Input: the connection to a task executor broke.
@@ -131,8 +132,14 @@ impl Master {
         fx: &mut Vec<Effect>,
     ) {
         self.resources.heard(now, executor);
+        let registers = matches!(message, FromExecutor::Register { .. });
+        if !registers && self.note_while_recovering(executor, &message) {
+            return;
+        }
         match message {
-            FromExecutor::Register { info } => self.register(now, executor, info.slots, fx),
+            FromExecutor::Register { info, holdings } => {
+                self.register(now, executor, info.slots, holdings, fx);
+            }
             FromExecutor::WorkerReady { job_id, address, .. } => {
                 self.with_job(now, job_id, fx, |job, e| job.worker_ready(now, executor, address, e));
             }
@@ -157,26 +164,28 @@ impl Master {
         }
     }
 
-    fn register(&mut self, now: Millis, executor: &ExecutorId, slots: u32, fx: &mut Vec<Effect>) {
+    fn register(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        slots: u32,
+        holdings: Holdings,
+        fx: &mut Vec<Effect>,
+    ) {
         let mut welcome = false;
         self.tell_resources(|r, e| welcome = r.registered(now, executor.clone(), slots, e));
-        let message = if welcome {
-            ToExecutor::Registered {
-                heartbeat_interval_ms: self.settings.heartbeat_interval.0,
-                heartbeat_timeout_ms: self.settings.resources.heartbeat_timeout.0,
-            }
-        } else {
-            ToExecutor::Refused {
-                reason: "the application master did not ask for this task executor".to_string(),
-            }
-        };
-        fx.push(Effect::Send { executor: executor.clone(), message: Box::new(message) });
+        let message = Box::new(self.answer_registration(welcome));
+        fx.push(Effect::Send { executor: executor.clone(), message });
+        if welcome {
+            self.came_forward(now, executor, holdings, fx);
+        }
         self.carry_on(now, fx);
     }
 
     /// Input: time has passed.
     pub fn tick(&mut self, now: Millis, fx: &mut Vec<Effect>) {
         self.with_resources(now, fx, |r, e| r.tick(now, e));
+        self.settle_if_known(now, fx);
         for id in self.running_jobs() {
             self.with_job(now, id, fx, |job, e| job.tick(now, e));
         }

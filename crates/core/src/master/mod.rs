@@ -8,9 +8,11 @@ mod checkpoints;
 mod effect;
 mod inputs;
 mod lifecycle;
+mod recovery;
 
 pub use effect::{Effect, FinalStatus};
 pub use lifecycle::{Lifecycle, MasterMode};
+pub use recovery::{Legacy, RecoveredJob};
 
 use crate::executor::ToExecutor;
 use crate::host::WorkerSpec;
@@ -81,6 +83,8 @@ pub struct Master {
     /// Effects of the parts that have not been carried on yet, oldest first. First come, first served: whoever lost an
     /// executor must hear of it before it hears of the slots that replace it.
     queue: VecDeque<PartEffect>,
+    /// What an earlier application master left is being found out.
+    recovery: Option<recovery::Recovery>,
 }
 
 /// What a part of the master wants done.
@@ -101,6 +105,7 @@ impl Master {
             client_leases: BTreeMap::new(),
             lifecycle: Lifecycle::new(settings.mode),
             queue: VecDeque::new(),
+            recovery: None,
             settings,
         }
     }
@@ -144,6 +149,7 @@ impl Master {
             .chain(leases)
             .chain(self.resources.next_deadline())
             .chain(self.lifecycle.deadline())
+            .chain(self.recovery.as_ref().map(|recovery| recovery.until))
             .min()
     }
 
@@ -241,6 +247,7 @@ impl Master {
             }
             ResourceEffect::Lost { executor, jobs, failure } => {
                 self.workers.remove(&executor);
+                self.gone_while_recovering(now, &executor, fx);
                 for job in jobs {
                     self.tell_job(job, |j, e| j.executor_lost(now, &executor, failure.clone(), e));
                 }

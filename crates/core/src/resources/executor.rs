@@ -127,10 +127,10 @@ impl Executor {
             .then(|| format!("no heartbeat for {} ms (heartbeat.timeout)", silent.0))
     }
 
-    pub(super) fn next_deadline(&self, settings: &ResourceSettings) -> Option<Millis> {
+    pub(super) fn next_deadline(&self, settings: &ResourceSettings, reconciling: bool) -> Option<Millis> {
         let heartbeat = self.last_heard.plus(settings.heartbeat_timeout);
         let reconnect = self.disconnected.map(|at| at.plus(settings.reconnect_timeout));
-        let idle = self.idle_since.map(|at| at.plus(settings.idle_timeout));
+        let idle = self.idle_since.filter(|_| !reconciling).map(|at| at.plus(settings.idle_timeout));
         [Some(heartbeat), reconnect, idle].into_iter().flatten().min()
     }
 }

@@ -4,6 +4,7 @@
 //! absolute number) and which to give back. Inputs take the time and push effects; `tick` is wanted at `next_deadline`.
 
 mod executor;
+mod recovery;
 mod settings;
 
 pub use executor::{Executor, Slot};
@@ -55,6 +56,8 @@ pub struct ResourceManager {
     wanted: u32,
     start_failures: VecDeque<Millis>,
     paused_until: Option<Millis>,
+    /// It is not known yet who holds which slots: nothing is granted, asked for or given back.
+    reconciling: bool,
 }
 
 impl ResourceManager {
@@ -68,6 +71,7 @@ impl ResourceManager {
             wanted: 0,
             start_failures: VecDeque::new(),
             paused_until: None,
+            reconciling: false,
         }
     }
 
@@ -169,7 +173,7 @@ impl ResourceManager {
     /// The next instant at which `tick` would do something.
     pub fn next_deadline(&self) -> Option<Millis> {
         let unregistered = self.starting.values().map(|at| at.plus(self.settings.registration_timeout));
-        let executors = self.executors.values().filter_map(|e| e.next_deadline(&self.settings));
+        let executors = self.executors.values().filter_map(|e| e.next_deadline(&self.settings, self.reconciling));
         unregistered.chain(executors).chain(self.paused_until).min()
     }
 
@@ -197,6 +201,9 @@ impl ResourceManager {
 
     /// Grants what is free to those who lack, and asks for what is still missing.
     fn balance(&mut self, fx: &mut Vec<ResourceEffect>) {
+        if self.reconciling {
+            return;
+        }
         let mut missing = 0;
         for (job, need) in self.demand.clone() {
             missing += self.grant(job, need, fx);
@@ -316,6 +323,9 @@ impl ResourceManager {
 
     /// Gives back executors that were idle for too long. Those that are kept all the same begin another idle time.
     fn drop_idle(&mut self, now: Millis, fx: &mut Vec<ResourceEffect>) {
+        if self.reconciling {
+            return;
+        }
         let mut spares = if self.demand.is_empty() { 0 } else { self.settings.redundant_executors };
         let idle: Vec<ExecutorId> = self
             .executors

@@ -22,6 +22,8 @@ pub struct ResourceSettings {
     pub heartbeat_timeout: Millis,
     /// How long an executor whose connection broke has to come back.
     pub reconnect_timeout: Millis,
+    /// How long, under a new application master, the task executors of the one before have to register.
+    pub reconciliation_timeout: Millis,
     /// `resourcemanager.start-worker.max-failure-rate`, per minute.
     pub max_start_failures_per_minute: f64,
     /// `resourcemanager.start-worker.retry-interval`.
@@ -43,6 +45,7 @@ impl Default for ResourceSettings {
             registration_timeout: Millis(300_000),
             heartbeat_timeout: Millis(50_000),
             reconnect_timeout: Millis(2_000),
+            reconciliation_timeout: Millis(10_000),
             max_start_failures_per_minute: 10.0,
             start_retry_interval: Millis(3_000),
             spread_out: false,

@@ -75,6 +75,17 @@ impl Writer {
         Ok(self.passed)
     }
 
+    /// [`Writer::close`], and a local file is on its disk afterwards; a remote one is where its file system keeps files.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being stored.
+    pub fn close_durably(mut self) -> Result<u64> {
+        if matches!(self.target, Target::Local(_)) {
+            self.sync()?;
+        }
+        self.close()
+    }
+
     fn pass_on(&mut self) -> Result<()> {
         let piece = std::mem::take(&mut self.buffer);
         self.passed += piece.len() as u64;

@@ -26,6 +26,13 @@ use file::{HdfsReader, HdfsWriter};
 /// How long to wait between two tries to reach a NameNode that refuses connections.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long the DataNodes may take to agree on the length of a file whose writer is gone (HDFS gives a DataNode that does not
+/// answer about a minute).
+const SETTLE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long to wait before asking again whether they have.
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
+
 /// One HDFS (or viewfs) name space as one user.
 pub struct HdfsFileSystem {
     settings: ClientSettings,
@@ -204,6 +211,26 @@ impl FileSystem for HdfsFileSystem {
 
     async fn delete(&self, path: &FsPath, recursive: bool) -> Result<bool> {
         self.call("delete", path, |client| async move { client.delete(path.path(), recursive).await }).await
+    }
+
+    /// HDFS keeps a file under the lease of its writer until somebody takes it back. Its length, as readers see it, is then
+    /// at least what the writer has synced.
+    async fn settle(&self, path: &FsPath) -> Result<()> {
+        let started = Instant::now();
+        while !self
+            .call(
+                "recover the lease of",
+                path,
+                |client| async move { client.recover_lease(path.path()).await },
+            )
+            .await?
+        {
+            if started.elapsed() > SETTLE_LIMIT {
+                return Err(error::timed_out("recover the lease of", path, &self.endpoint, SETTLE_LIMIT));
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+        Ok(())
     }
 
     async fn set_permission(&self, path: &FsPath, mode: u32) -> Result<()> {

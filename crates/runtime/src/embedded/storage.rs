@@ -74,6 +74,15 @@ impl Performer {
                     let stored = directory.map(|directory| self.store(&directory, &metadata)).transpose();
                     self.answer(StorageAnswer::Stored(checkpoint, stored));
                 }
+                CheckpointEffect::Damaged { checkpoint, external_path, fallback } => {
+                    let other = fallback.map_or_else(
+                        || "there is no earlier one".to_string(),
+                        |(id, path)| format!("the job falls back to checkpoint {id} in {path}"),
+                    );
+                    crate::log::error(&format!(
+                        "checkpoint {checkpoint} in {external_path} is damaged: {other}"
+                    ));
+                }
                 CheckpointEffect::Discard { directory, files, .. } => {
                     files.iter().for_each(|file| self.remove(file, false));
                     directory.iter().for_each(|directory| self.remove(directory, true));

@@ -182,21 +182,28 @@ impl<K: Key> KeyedBase<K> {
     /// Fires the timers that the clock has passed, and tells when to come again.
     pub fn tick(
         &mut self,
-        fire: impl FnMut(i64, &mut KeyedContext<'_, K>) -> TaskResult,
+        mut fire: impl FnMut(i64, &mut KeyedContext<'_, K>) -> TaskResult,
     ) -> TaskResult<Option<Instant>> {
         if self.timers.next_processing().is_some() {
-            self.fire_processing(self.clock.now(), fire)?;
+            let now = self.clock.now();
+            while let Some((key, (), at)) = self.timers.pop_processing(now)? {
+                fire(at, &mut self.context(key, None, Some(TimeDomain::ProcessingTime)))?;
+            }
         }
         Ok(self.timers.next_processing().map(|at| self.clock.instant(at)))
     }
 
-    /// Fires the timers that are over at `now`.
-    pub fn fire_processing(
+    /// Fires the timers in processing time that are set now, whenever they are due: the input has ended. Those that they set
+    /// do not fire any more, or a job with a periodic timer would never end.
+    pub fn fire_processing_once(
         &mut self,
-        now: i64,
         mut fire: impl FnMut(i64, &mut KeyedContext<'_, K>) -> TaskResult,
     ) -> TaskResult {
-        while let Some((key, (), at)) = self.timers.pop_processing(now)? {
+        let mut set = Vec::new();
+        while let Some(timer) = self.timers.pop_processing(i64::MAX)? {
+            set.push(timer);
+        }
+        for (key, (), at) in set {
             fire(at, &mut self.context(key, None, Some(TimeDomain::ProcessingTime)))?;
         }
         Ok(())
@@ -278,7 +285,7 @@ where
         if !self.batch {
             return Ok(());
         }
-        base.fire_processing(i64::MAX, |at, context| {
+        base.fire_processing_once(|at, context| {
             out.set_timestamp(None);
             function.on_timer(at, context, out).map_err(TaskError::from)
         })

@@ -1,7 +1,10 @@
 //! The built-in operators. User closures are type parameters, so that they are inlined into the loop over a batch.
 
 mod aggregate;
+mod broadcast;
+mod connect;
 mod function;
+mod interval_join;
 mod keyed_process;
 mod process;
 mod timestamps;
@@ -9,7 +12,15 @@ mod transform;
 pub mod window;
 
 pub use aggregate::{Combine, KeyedAggregate, Reduce, Reducer, StreamingEmit};
+pub use broadcast::{
+    BroadcastOperator, BroadcastProcessFunction, BroadcastState, KeyedBroadcastOperator,
+    KeyedBroadcastProcessFunction,
+};
+pub use connect::{
+    BothInputs, CoFlatMap, CoProcessFunction, Either, KeyedCoProcessFunction, KeyedCoProcessOperator,
+};
 pub use function::FunctionContext;
+pub use interval_join::{Interval, IntervalJoin, LateRecords};
 pub use keyed_process::{KeyedContext, KeyedProcessFunction, KeyedProcessOperator, TimerService};
 pub use process::{Process, ProcessFunction, ProcessOperator};
 pub use timestamps::AssignTimestamps;

@@ -1,18 +1,32 @@
 //! The process function: the record, the clock, timers and the task's context in the author's own hands.
 
 use super::transform::for_each;
-use crate::element::Batch;
+use crate::element::{Batch, Event};
 use crate::error::{BoxError, TaskError, TaskResult};
 use crate::operator::{Operator, Output, earlier};
+use crate::snapshot::OperatorSnapshot;
 use crate::task::TaskContext;
+use crate::time::Clock;
 use std::time::{Duration, Instant};
 
 /// What a process function can do besides emitting records.
 pub struct Process {
     due: Option<Instant>,
+    watermark: i64,
+    clock: Clock,
 }
 
 impl Process {
+    /// The watermark, in epoch milliseconds; `i64::MIN` before the first.
+    pub fn current_watermark(&self) -> i64 {
+        self.watermark
+    }
+
+    /// The machine's time, in epoch milliseconds.
+    pub fn current_processing_time(&self) -> i64 {
+        self.clock.now()
+    }
+
     /// Asks for [`ProcessFunction::on_timer`] after this span; of several timers the earliest is kept.
     pub fn set_timer(&mut self, after: Duration) {
         self.due = earlier(self.due, Some(Instant::now() + after));
@@ -43,6 +57,15 @@ pub trait ProcessFunction<I, O>: Clone + Send + 'static {
         Ok(())
     }
 
+    /// Hands over state at a checkpoint, as lists of elements (`snapshot.list(...)`); it is given back by
+    /// [`TaskContext::restored_list`] in [`ProcessFunction::open`].
+    ///
+    /// # Errors
+    /// Fails the task.
+    fn snapshot(&mut self, _snapshot: &mut OperatorSnapshot) -> Result<(), BoxError> {
+        Ok(())
+    }
+
     /// Called when the input has ended.
     ///
     /// # Errors
@@ -65,7 +88,11 @@ pub struct ProcessOperator<I, O, F> {
 impl<I, O, F> ProcessOperator<I, O, F> {
     /// The operator of a process function.
     pub fn new(function: F) -> Self {
-        ProcessOperator { function, process: Process { due: None }, types: std::marker::PhantomData }
+        ProcessOperator {
+            function,
+            process: Process { due: None, watermark: i64::MIN, clock: Clock::system() },
+            types: std::marker::PhantomData,
+        }
     }
 }
 
@@ -74,6 +101,7 @@ impl<I: Send + 'static, O: Send + 'static, F: ProcessFunction<I, O>> Operator fo
     type Out = O;
 
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        self.process.clock = context.clock.clone();
         self.function.open(context, &mut self.process).map_err(TaskError::from)
     }
 
@@ -81,6 +109,11 @@ impl<I: Send + 'static, O: Send + 'static, F: ProcessFunction<I, O>> Operator fo
         for_each(batch, out, |record, out| {
             self.function.process(record, &mut self.process, out).map_err(TaskError::from)
         })
+    }
+
+    fn watermark(&mut self, watermark: i64, out: &mut Output<O>) -> TaskResult {
+        self.process.watermark = watermark;
+        out.event(Event::Watermark(watermark))
     }
 
     fn timer(&mut self, now: Instant, out: &mut Output<O>) -> TaskResult<Option<Instant>> {
@@ -95,6 +128,10 @@ impl<I: Send + 'static, O: Send + 'static, F: ProcessFunction<I, O>> Operator fo
     fn end(&mut self, out: &mut Output<O>) -> TaskResult {
         out.set_timestamp(None);
         self.function.end(out).map_err(TaskError::from)
+    }
+
+    fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        self.function.snapshot(snapshot).map_err(TaskError::from)
     }
 
     fn close(&mut self) {

@@ -12,6 +12,9 @@ use crate::time::{Clock, TimestampAssigner, WatermarkGenerator, WatermarkOutput,
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
+/// What is to be said of watermarks, behind which record of a batch.
+type Marks = Vec<(usize, WatermarkOutput)>;
+
 /// When a stream counts as idle.
 struct Idleness {
     span: Duration,
@@ -52,7 +55,7 @@ impl<T, G, A> AssignTimestamps<T, G, A> {
 
 impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> AssignTimestamps<T, G, A> {
     /// Tells the timestamps of all records, and behind which of them there is something to say of watermarks.
-    fn timestamps(&mut self, batch: &mut Batch<T>) -> TaskResult<(Vec<i64>, Vec<(usize, WatermarkOutput)>)> {
+    fn timestamps(&mut self, batch: &mut Batch<T>) -> TaskResult<(Vec<i64>, Marks)> {
         let now = if A::USES_CLOCK { self.clock.now() } else { 0 };
         let recorded = batch.timestamps.take();
         let mut recorded = recorded.iter().flatten().copied();
@@ -79,7 +82,7 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> AssignTimestamp
         &mut self,
         batch: &mut Batch<T>,
         stamps: Vec<i64>,
-        marks: Vec<(usize, WatermarkOutput)>,
+        marks: Marks,
         out: &mut Output<T>,
     ) -> TaskResult {
         let mut marks = marks.into_iter().peekable();

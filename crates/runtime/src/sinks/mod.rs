@@ -1,12 +1,23 @@
-//! The built-in sinks, and how a sink ends a chain.
+//! The built-in sinks, the interface of sinks that commit in two phases, and how a sink ends a chain.
 
 mod collect;
+mod discard;
+mod file;
 mod print;
+mod socket;
 mod text_file;
+mod two_phase;
 
 pub use collect::{CollectSink, collect_accumulator};
+pub use discard::DiscardingSink;
+pub use file::{
+    BasePathBucketAssigner, BucketAssigner, BucketContext, CsvEncoder, DateTimeBucketAssigner, Encoder,
+    FileSink, FileSinkWriter, JsonEncoder, OutputFileConfig, PartFile, RollingPolicy, TextEncoder,
+};
 pub use print::{PrintSink, PrintTarget};
+pub use socket::SocketSink;
 pub use text_file::TextFileSink;
+pub use two_phase::{Prepare, TwoPhase, TwoPhaseSink};
 
 use crate::element::{Batch, Event};
 use crate::error::TaskResult;

@@ -20,6 +20,11 @@ macro_rules! descriptor {
                 $name { spec: TableSpec::new(name), types: PhantomData }
             }
 
+            /// The state's name.
+            pub fn name(&self) -> &str {
+                &self.spec.name
+            }
+
             /// Lets values expire.
             #[must_use]
             pub fn enable_time_to_live(mut self, ttl: StateTtlConfig) -> Self {

@@ -145,3 +145,14 @@ impl From<StateError> for TaskError {
         TaskError::Failed(crate::error::failure_of(&error))
     }
 }
+
+impl StateError {
+    /// Whether what was written is not there any more as it was: reading it again would not help.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StateError::Damaged { .. } => true,
+            StateError::Read { source, .. } => source.is_not_found(),
+            _ => false,
+        }
+    }
+}

@@ -2,7 +2,9 @@
 //! given, so no lock is needed. All calls are about the current key.
 
 use super::descriptors::{Aggregation, ReduceFn};
-use super::{MapTable, StateAccess, StateError, Table};
+use super::keyed_states::Place;
+use super::ttl::Stamped;
+use super::{MapTable, StateAccess, StateError};
 use crate::element::{Data, Key, Namespace};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -11,25 +13,25 @@ macro_rules! handle {
     ($(#[$doc:meta])* $name:ident<$($type:ident),+>) => {
         $(#[$doc])*
         pub struct $name<$($type),+> {
-            index: Option<u32>,
+            place: Place,
             types: PhantomData<fn() -> ($($type,)+)>,
         }
 
         impl<$($type),+> $name<$($type),+> {
-            pub(super) fn at(index: Option<u32>) -> Self {
-                $name { index, types: PhantomData }
+            pub(super) fn at(place: Place) -> Self {
+                $name { place, types: PhantomData }
             }
         }
 
         impl<$($type),+> Clone for $name<$($type),+> {
             fn clone(&self) -> Self {
-                Self::at(self.index)
+                Self::at(self.place)
             }
         }
 
         impl<$($type),+> Default for $name<$($type),+> {
             fn default() -> Self {
-                Self::at(None)
+                Self::at(Place::default())
             }
         }
     };
@@ -51,15 +53,13 @@ impl<V: Data> ValueState<V> {
         &self,
         context: &'a mut impl StateAccess<K>,
     ) -> Result<Option<&'a V>, StateError> {
-        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
-        table.get(key, &())
+        context.states().read(self.place)
     }
 
     /// Sets the value.
     #[inline]
     pub fn update<K: Key>(&self, context: &mut impl StateAccess<K>, value: V) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
-        table.put(key, &(), value)
+        context.states().change(self.place, |slot| *slot = Some(value))
     }
 
     /// Changes the value in place, with one look-up; leaving `None` removes it.
@@ -69,14 +69,12 @@ impl<V: Data> ValueState<V> {
         context: &mut impl StateAccess<K>,
         change: impl FnOnce(&mut Option<V>) -> R,
     ) -> Result<R, StateError> {
-        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
-        table.update(key, &(), change)
+        context.states().change(self.place, change)
     }
 
     /// Removes the value.
     pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
-        table.remove(key, &()).map(drop)
+        context.states().change(self.place, |slot: &mut Option<V>| *slot = None)
     }
 }
 
@@ -92,8 +90,7 @@ handle! {
 impl<V: Data> ListState<V> {
     /// The elements; none where there is no list.
     pub fn get<'a, K: Key>(&self, context: &'a mut impl StateAccess<K>) -> Result<&'a [V], StateError> {
-        let (table, key) = context.states().table::<Table<K, (), Vec<V>>>(self.index)?;
-        Ok(table.get(key, &())?.map_or(&[], Vec::as_slice))
+        Ok(context.states().read::<Vec<V>>(self.place)?.map_or(&[], Vec::as_slice))
     }
 
     /// Adds an element at the end.
@@ -107,8 +104,7 @@ impl<V: Data> ListState<V> {
         context: &mut impl StateAccess<K>,
         elements: impl IntoIterator<Item = V>,
     ) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<Table<K, (), Vec<V>>>(self.index)?;
-        table.update(key, &(), |list| {
+        context.states().change(self.place, |list: &mut Option<Vec<V>>| {
             let all = list.get_or_insert_default();
             all.extend(elements);
             if all.is_empty() {
@@ -123,11 +119,8 @@ impl<V: Data> ListState<V> {
         context: &mut impl StateAccess<K>,
         elements: Vec<V>,
     ) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<Table<K, (), Vec<V>>>(self.index)?;
-        if elements.is_empty() {
-            return table.remove(key, &()).map(drop);
-        }
-        table.put(key, &(), elements)
+        let list = Some(elements).filter(|elements| !elements.is_empty());
+        context.states().change(self.place, |slot| *slot = list)
     }
 
     /// Removes the list.
@@ -152,8 +145,18 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
         context: &'a mut impl StateAccess<K>,
         user_key: &UK,
     ) -> Result<Option<&'a UV>, StateError> {
-        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
-        table.get(key, &(), user_key)
+        let states = context.states();
+        let Some(lifetime) = states.lifetime(self.place) else {
+            let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
+            return table.get(key, &(), user_key);
+        };
+        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
+        let living = table.get(key, &(), user_key)?.filter(|stamped| !lifetime.is_over(stamped));
+        if let Some(stamped) = living.filter(|_| lifetime.renews()).cloned() {
+            table.put(key, &(), user_key.clone(), lifetime.stamp(stamped.value))?;
+        }
+        let shown = table.get(key, &(), user_key)?.filter(|stamped| lifetime.shows(stamped));
+        Ok(shown.map(|stamped| &stamped.value))
     }
 
     /// Sets the value of a user key.
@@ -163,8 +166,13 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
         user_key: UK,
         value: UV,
     ) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
-        table.put(key, &(), user_key, value)
+        let states = context.states();
+        let Some(lifetime) = states.lifetime(self.place) else {
+            let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
+            return table.put(key, &(), user_key, value);
+        };
+        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
+        table.put(key, &(), user_key, lifetime.stamp(value))
     }
 
     /// Sets the values of several user keys.
@@ -182,8 +190,14 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
         context: &mut impl StateAccess<K>,
         user_key: &UK,
     ) -> Result<Option<UV>, StateError> {
-        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
-        table.remove(key, &(), user_key)
+        let states = context.states();
+        let Some(lifetime) = states.lifetime(self.place) else {
+            let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
+            return table.remove(key, &(), user_key);
+        };
+        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
+        let removed = table.remove(key, &(), user_key)?.filter(|stamped| lifetime.shows(stamped));
+        Ok(removed.map(|stamped| stamped.value))
     }
 
     /// Whether there is a user key.
@@ -195,14 +209,24 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
         Ok(self.get(context, user_key)?.is_some())
     }
 
-    /// Visits the entries without copying them.
+    /// Visits the entries without copying them. With a time to live, what has expired is removed first.
     pub fn for_each<K: Key>(
         &self,
         context: &mut impl StateAccess<K>,
-        visit: impl FnMut(&UK, &UV),
+        mut visit: impl FnMut(&UK, &UV),
     ) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
-        table.for_each_of(key, &(), visit)
+        let states = context.states();
+        let Some(lifetime) = states.lifetime(self.place) else {
+            let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
+            return table.for_each_of(key, &(), visit);
+        };
+        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
+        let mut expired = Vec::new();
+        table.for_each_of(key, &(), |user_key, stamped| match lifetime.is_over(stamped) {
+            true => expired.push(user_key.clone()),
+            false => visit(user_key, &stamped.value),
+        })?;
+        expired.iter().try_for_each(|user_key| table.remove(key, &(), user_key).map(drop))
     }
 
     /// Copies of the entries.
@@ -228,32 +252,38 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
 
     /// Whether the map has no entries.
     pub fn is_empty<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<bool, StateError> {
-        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
-        table.is_empty_for(key, &())
+        let mut empty = true;
+        self.for_each(context, |_, _| empty = false)?;
+        Ok(empty)
     }
 
     /// Removes all entries.
     pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<MapTable<K, (), UK, UV>>(self.index)?;
+        let states = context.states();
+        if states.lifetime(self.place).is_some() {
+            let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
+            return table.clear(key, &());
+        }
+        let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
         table.clear(key, &())
     }
 }
 
 /// One value for each key, into which others are reduced.
 pub struct ReducingState<V> {
-    index: Option<u32>,
+    place: Place,
     reduce: Option<ReduceFn<V>>,
 }
 
 impl<V> Clone for ReducingState<V> {
     fn clone(&self) -> Self {
-        ReducingState { index: self.index, reduce: self.reduce.clone() }
+        ReducingState { place: self.place, reduce: self.reduce.clone() }
     }
 }
 
 impl<V> Default for ReducingState<V> {
     fn default() -> Self {
-        ReducingState { index: None, reduce: None }
+        ReducingState { place: Place::default(), reduce: None }
     }
 }
 
@@ -262,21 +292,19 @@ impl<V> Default for ReducingState<V> {
     reason = "all fail alike: not opened, no current key, or what the backend says"
 )]
 impl<V: Data> ReducingState<V> {
-    pub(super) fn at(index: Option<u32>, reduce: ReduceFn<V>) -> Self {
-        ReducingState { index, reduce: Some(reduce) }
+    pub(super) fn at(place: Place, reduce: ReduceFn<V>) -> Self {
+        ReducingState { place, reduce: Some(reduce) }
     }
 
     /// The value, where one was added.
     pub fn get<'a, K: Key>(&self, context: &'a mut impl StateAccess<K>) -> Result<Option<&'a V>, StateError> {
-        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
-        table.get(key, &())
+        context.states().read(self.place)
     }
 
     /// Reduces a value into the one that is there.
     pub fn add<K: Key>(&self, context: &mut impl StateAccess<K>, value: V) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
         let reduce = self.reduce.as_ref().ok_or(StateError::NotOpened)?;
-        table.update(key, &(), |slot| {
+        context.states().change(self.place, |slot: &mut Option<V>| {
             *slot = Some(match slot.take() {
                 Some(known) => reduce(known, value),
                 None => value,
@@ -286,26 +314,25 @@ impl<V: Data> ReducingState<V> {
 
     /// Removes the value.
     pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<Table<K, (), V>>(self.index)?;
-        table.remove(key, &()).map(drop)
+        context.states().change(self.place, |slot: &mut Option<V>| *slot = None)
     }
 }
 
 /// One accumulator for each key.
 pub struct AggregatingState<IN, ACC, OUT> {
-    index: Option<u32>,
+    place: Place,
     aggregation: Option<Arc<Aggregation<IN, ACC, OUT>>>,
 }
 
 impl<IN, ACC, OUT> Clone for AggregatingState<IN, ACC, OUT> {
     fn clone(&self) -> Self {
-        AggregatingState { index: self.index, aggregation: self.aggregation.clone() }
+        AggregatingState { place: self.place, aggregation: self.aggregation.clone() }
     }
 }
 
 impl<IN, ACC, OUT> Default for AggregatingState<IN, ACC, OUT> {
     fn default() -> Self {
-        AggregatingState { index: None, aggregation: None }
+        AggregatingState { place: Place::default(), aggregation: None }
     }
 }
 
@@ -314,29 +341,27 @@ impl<IN, ACC, OUT> Default for AggregatingState<IN, ACC, OUT> {
     reason = "all fail alike: not opened, no current key, or what the backend says"
 )]
 impl<IN: 'static, ACC: Data, OUT: 'static> AggregatingState<IN, ACC, OUT> {
-    pub(super) fn at(index: Option<u32>, aggregation: Arc<Aggregation<IN, ACC, OUT>>) -> Self {
-        AggregatingState { index, aggregation: Some(aggregation) }
+    pub(super) fn at(place: Place, aggregation: Arc<Aggregation<IN, ACC, OUT>>) -> Self {
+        AggregatingState { place, aggregation: Some(aggregation) }
     }
 
     /// The result of what was added, where something was.
     pub fn get<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<Option<OUT>, StateError> {
-        let (table, key) = context.states().table::<Table<K, (), ACC>>(self.index)?;
         let aggregation = self.aggregation.as_ref().ok_or(StateError::NotOpened)?;
-        Ok(table.get(key, &())?.map(|accumulator| (aggregation.result)(accumulator)))
+        let accumulator = context.states().read::<ACC>(self.place)?;
+        Ok(accumulator.map(|accumulator| (aggregation.result)(accumulator)))
     }
 
     /// Adds a value.
     pub fn add<K: Key>(&self, context: &mut impl StateAccess<K>, value: IN) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<Table<K, (), ACC>>(self.index)?;
         let aggregation = self.aggregation.as_ref().ok_or(StateError::NotOpened)?;
-        table.update(key, &(), |slot| {
+        context.states().change(self.place, |slot: &mut Option<ACC>| {
             (aggregation.add)(slot.get_or_insert_with(|| (aggregation.create)()), value);
         })
     }
 
     /// Removes the accumulator.
     pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
-        let (table, key) = context.states().table::<Table<K, (), ACC>>(self.index)?;
-        table.remove(key, &()).map(drop)
+        context.states().change(self.place, |slot: &mut Option<ACC>| *slot = None)
     }
 }

@@ -5,15 +5,22 @@ use super::descriptors::{
     ValueStateDescriptor,
 };
 use super::handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
-use super::{Keyed, KeyedBackend, MapTable, StateError, Table};
+use super::ttl::{Lifetime, Stamped};
+use super::{Keyed, KeyedBackend, MapTable, StateError, StateTtlConfig, Table, TableSpec};
 use crate::element::{Data, Key, Namespace};
 use crate::snapshot::OperatorSnapshot;
+use crate::time::Clock;
 use std::any::Any;
+
+/// How many calls there are from one look for expired values to the next.
+const SWEEP_EVERY: u32 = 256;
 
 /// A table of any type.
 pub(super) trait AnyTable: Any + Send {
     fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError>;
     fn as_any(&mut self) -> &mut dyn Any;
+    /// Removes some of what has expired.
+    fn sweep(&mut self, _now: i64) {}
 }
 
 impl<K: Key, V: Data> AnyTable for Table<K, (), V> {
@@ -36,17 +43,57 @@ impl<K: Key, UK: Namespace, UV: Data> AnyTable for MapTable<K, (), UK, UV> {
     }
 }
 
+/// A table whose values expire.
+struct Expiring<K, V> {
+    table: Table<K, (), Stamped<V>>,
+    ttl: StateTtlConfig,
+    cursor: usize,
+}
+
+impl<K: Key, V: Data> AnyTable for Expiring<K, V> {
+    fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError> {
+        snapshot.table(&mut self.table)
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn sweep(&mut self, now: i64) {
+        let lifetime = Lifetime { config: self.ttl, now };
+        self.table.retain_some(&mut self.cursor, |value| !lifetime.is_over(value));
+    }
+}
+
+/// Which of the opened states a handle refers to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    index: Option<u32>,
+    ttl: Option<StateTtlConfig>,
+}
+
 /// The keyed states of one function in one subtask.
 pub struct KeyedStates<K> {
     backend: KeyedBackend<K>,
+    clock: Clock,
     current: Option<Keyed<K>>,
     tables: Vec<Box<dyn AnyTable>>,
+    expiring: bool,
+    calls: u32,
 }
 
 impl<K: Key> KeyedStates<K> {
     /// No state is open, no key is current.
     pub fn new(backend: KeyedBackend<K>) -> KeyedStates<K> {
-        KeyedStates { backend, current: None, tables: Vec::new() }
+        let (clock, tables) = (Clock::system(), Vec::new());
+        KeyedStates { backend, clock, current: None, tables, expiring: false, calls: 0 }
+    }
+
+    /// The same by another clock: values expire by it.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> KeyedStates<K> {
+        self.clock = clock;
+        self
     }
 
     /// What the states have in common.
@@ -64,6 +111,9 @@ impl<K: Key> KeyedStates<K> {
     #[inline]
     pub fn set_current(&mut self, key: Keyed<K>) {
         self.current = Some(key);
+        if self.expiring {
+            self.sweep_sometimes();
+        }
     }
 
     /// The current key.
@@ -90,14 +140,102 @@ impl<K: Key> KeyedStates<K> {
         snapshot.backend(&mut self.backend)
     }
 
+    fn sweep_sometimes(&mut self) {
+        self.calls += 1;
+        if self.calls >= SWEEP_EVERY {
+            self.calls = 0;
+            let now = self.clock.now();
+            self.tables.iter_mut().for_each(|table| table.sweep(now));
+        }
+    }
+
     /// A table that a handle refers to, and the current key.
     #[inline]
-    pub(super) fn table<T: Any>(&mut self, index: Option<u32>) -> Result<(&mut T, &Keyed<K>), StateError> {
-        let index = index.ok_or(StateError::NotOpened)? as usize;
+    pub(super) fn table<T: Any>(&mut self, place: Place) -> Result<(&mut T, &Keyed<K>), StateError> {
+        let index = place.index.ok_or(StateError::NotOpened)? as usize;
         let table = self.tables.get_mut(index).ok_or(StateError::ForeignHandle)?;
         let key = self.current.as_ref().ok_or(StateError::NoKey)?;
         let table = table.as_any().downcast_mut().ok_or(StateError::ForeignHandle)?;
         Ok((table, key))
+    }
+
+    /// The state's lifetime now, where it has one.
+    pub(super) fn lifetime(&self, place: Place) -> Option<Lifetime> {
+        place.ttl.map(|config| Lifetime { config, now: self.clock.now() })
+    }
+
+    /// The current key's value.
+    #[inline]
+    pub(super) fn read<V: Data>(&mut self, place: Place) -> Result<Option<&V>, StateError> {
+        match self.lifetime(place) {
+            None => {
+                let (table, key) = self.table::<Table<K, (), V>>(place)?;
+                table.get(key, &())
+            }
+            Some(lifetime) => self.read_living(place, lifetime),
+        }
+    }
+
+    fn read_living<V: Data>(&mut self, place: Place, lifetime: Lifetime) -> Result<Option<&V>, StateError> {
+        let (Expiring { table, .. }, key) = self.table::<Expiring<K, V>>(place)?;
+        if lifetime.renews() {
+            table.update(key, &(), |slot| {
+                if let Some(stamped) = slot.as_mut().filter(|stamped| !lifetime.is_over(stamped)) {
+                    stamped.at = lifetime.now;
+                }
+            })?;
+        }
+        let shown = table.get(key, &())?.filter(|stamped| lifetime.shows(stamped));
+        Ok(shown.map(|stamped| &stamped.value))
+    }
+
+    /// Changes the current key's value with one look-up.
+    #[inline]
+    pub(super) fn change<V: Data, R>(
+        &mut self,
+        place: Place,
+        change: impl FnOnce(&mut Option<V>) -> R,
+    ) -> Result<R, StateError> {
+        let Some(lifetime) = self.lifetime(place) else {
+            let (table, key) = self.table::<Table<K, (), V>>(place)?;
+            return table.update(key, &(), change);
+        };
+        let (Expiring { table, .. }, key) = self.table::<Expiring<K, V>>(place)?;
+        table.update(key, &(), |slot| {
+            let mut value =
+                slot.take().filter(|stamped| lifetime.shows(stamped)).map(|stamped| stamped.value);
+            let result = change(&mut value);
+            *slot = value.map(|value| lifetime.stamp(value));
+            result
+        })
+    }
+
+    fn open<V: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {
+        let ttl = spec.ttl;
+        let index = match ttl {
+            None => {
+                let table: Table<K, (), V> = self.backend.table(spec)?;
+                self.add(table)
+            }
+            Some(ttl) => {
+                let table = self.backend.table(spec)?;
+                self.expiring = true;
+                self.add(Expiring::<K, V> { table, ttl, cursor: 0 })
+            }
+        };
+        Ok(Place { index, ttl })
+    }
+
+    fn open_map<UK: Namespace, UV: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {
+        let ttl = spec.ttl;
+        let index = if ttl.is_some() {
+            let table: MapTable<K, (), UK, Stamped<UV>> = self.backend.map_table(spec)?;
+            self.add(table)
+        } else {
+            let table: MapTable<K, (), UK, UV> = self.backend.map_table(spec)?;
+            self.add(table)
+        };
+        Ok(Place { index, ttl })
     }
 
     fn add(&mut self, table: impl AnyTable) -> Option<u32> {
@@ -119,9 +257,7 @@ pub trait StateAccess<K: Key> {
         &mut self,
         descriptor: ValueStateDescriptor<V>,
     ) -> Result<ValueState<V>, StateError> {
-        let states = self.states();
-        let table: Table<K, (), V> = states.backend.table(descriptor.spec)?;
-        Ok(ValueState::at(states.add(table)))
+        Ok(ValueState::at(self.states().open::<V>(descriptor.spec)?))
     }
 
     /// Opens a state of a list for each key.
@@ -132,9 +268,7 @@ pub trait StateAccess<K: Key> {
         &mut self,
         descriptor: ListStateDescriptor<V>,
     ) -> Result<ListState<V>, StateError> {
-        let states = self.states();
-        let table: Table<K, (), Vec<V>> = states.backend.table(descriptor.spec)?;
-        Ok(ListState::at(states.add(table)))
+        Ok(ListState::at(self.states().open::<Vec<V>>(descriptor.spec)?))
     }
 
     /// Opens a state of a map for each key.
@@ -145,9 +279,7 @@ pub trait StateAccess<K: Key> {
         &mut self,
         descriptor: MapStateDescriptor<UK, UV>,
     ) -> Result<MapState<UK, UV>, StateError> {
-        let states = self.states();
-        let table: MapTable<K, (), UK, UV> = states.backend.map_table(descriptor.spec)?;
-        Ok(MapState::at(states.add(table)))
+        Ok(MapState::at(self.states().open_map::<UK, UV>(descriptor.spec)?))
     }
 
     /// Opens a state of one value for each key into which others are reduced.
@@ -158,9 +290,7 @@ pub trait StateAccess<K: Key> {
         &mut self,
         descriptor: ReducingStateDescriptor<V>,
     ) -> Result<ReducingState<V>, StateError> {
-        let states = self.states();
-        let table: Table<K, (), V> = states.backend.table(descriptor.spec)?;
-        Ok(ReducingState::at(states.add(table), descriptor.reduce))
+        Ok(ReducingState::at(self.states().open::<V>(descriptor.spec)?, descriptor.reduce))
     }
 
     /// Opens a state of one accumulator for each key.
@@ -171,9 +301,7 @@ pub trait StateAccess<K: Key> {
         &mut self,
         descriptor: AggregatingStateDescriptor<IN, ACC, OUT>,
     ) -> Result<AggregatingState<IN, ACC, OUT>, StateError> {
-        let states = self.states();
-        let table: Table<K, (), ACC> = states.backend.table(descriptor.spec)?;
-        Ok(AggregatingState::at(states.add(table), descriptor.aggregation))
+        Ok(AggregatingState::at(self.states().open::<ACC>(descriptor.spec)?, descriptor.aggregation))
     }
 }
 

@@ -298,6 +298,19 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
         entries.for_each(|entry| visit(&entry.key, &entry.namespace, &entry.value));
     }
 
+    /// Looks at the entries of one segment, the one after `cursor`, and removes those that are not to be kept. A segment
+    /// that nothing is to be removed from is not copied for it.
+    pub fn retain_some(&mut self, cursor: &mut usize, mut keep: impl FnMut(&V) -> bool) {
+        *cursor = if *cursor + 1 < self.slots.len() { *cursor + 1 } else { 0 };
+        let Some(slot) = self.slots.get_mut(*cursor) else { return };
+        if slot.segment.read().iter().any(|entry| !keep(&entry.value)) {
+            let bucket = slot.segment.write();
+            let before = bucket.len();
+            bucket.retain(|entry| keep(&entry.value));
+            self.len -= before - bucket.len();
+        }
+    }
+
     /// Takes everything out.
     pub fn drain(&mut self, mut visit: impl FnMut(K, N, V)) {
         for slot in &mut self.slots {

@@ -129,6 +129,15 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
         Ok(())
     }
 
+    /// Removes, from a small part of the entries in memory, those that are not to be kept; the next call goes on behind
+    /// that part. A backend that is not in memory has its own ways.
+    pub(crate) fn retain_some(&mut self, cursor: &mut usize, keep: impl FnMut(&V) -> bool) {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.retain_some(cursor, keep),
+            Inner::Store(_) => {}
+        }
+    }
+
     /// Number of entries; an estimate where the values are not in memory.
     pub fn len(&self) -> usize {
         match &self.inner {

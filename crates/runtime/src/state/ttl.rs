@@ -1,6 +1,7 @@
 //! Time to live: after which span a value counts as gone, and what counts as use of it. The names are Flink's
 //! (`StateTtlConfig`).
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What gives a value a new life.
@@ -56,5 +57,40 @@ impl StateTtlConfig {
     pub fn state_visibility(mut self, visibility: StateVisibility) -> StateTtlConfig {
         self.visibility = visibility;
         self
+    }
+}
+
+/// A value with the time of its last use, in epoch milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamped<V> {
+    pub value: V,
+    pub at: i64,
+}
+
+/// A time to live at one instant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lifetime {
+    pub config: StateTtlConfig,
+    pub now: i64,
+}
+
+impl Lifetime {
+    pub fn is_over<V>(&self, stamped: &Stamped<V>) -> bool {
+        let span = i64::try_from(self.config.time_to_live.as_millis()).unwrap_or(i64::MAX);
+        stamped.at.saturating_add(span) <= self.now
+    }
+
+    /// Whether a value is to be shown.
+    pub fn shows<V>(&self, stamped: &Stamped<V>) -> bool {
+        self.config.visibility == StateVisibility::ReturnExpiredIfNotCleanedUp || !self.is_over(stamped)
+    }
+
+    pub fn stamp<V>(&self, value: V) -> Stamped<V> {
+        Stamped { value, at: self.now }
+    }
+
+    /// Whether reading a value gives it a new life.
+    pub fn renews(&self) -> bool {
+        self.config.update == TtlUpdate::OnReadAndWrite
     }
 }

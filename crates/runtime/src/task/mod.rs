@@ -7,6 +7,7 @@ mod control;
 mod input;
 mod source;
 mod thread;
+mod two_inputs;
 mod watermarks;
 
 pub use context::{AccumulatorRegistry, JobInfo, OperatorIdentity, TaskContext, TaskCounters, file_systems};
@@ -15,6 +16,7 @@ pub use control::{TaskControl, Wake};
 pub use input::{Head, InputTask, OneInput};
 pub use source::{Poll, Source, SourceTask};
 pub use thread::{Reporter, TaskEvent, TaskThread, start};
+pub use two_inputs::TwoInputs;
 
 use crate::error::TaskResult;
 use crate::exchange::gate::Gate;

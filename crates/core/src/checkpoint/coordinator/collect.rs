@@ -135,7 +135,7 @@ impl CheckpointCoordinator {
         self.judge(&pending, why, fx);
     }
 
-    fn remember_aborted(&mut self, id: u64, directory: Option<String>) {
+    pub(super) fn remember_aborted(&mut self, id: u64, directory: Option<String>) {
         self.aborted.insert(id, directory);
         while self.aborted.len() > ABORTED_REMEMBERED {
             self.aborted.pop_first();

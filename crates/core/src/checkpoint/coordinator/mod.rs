@@ -17,6 +17,7 @@ mod collect;
 mod complete;
 mod damage;
 mod pending;
+mod recovery;
 mod schedule;
 mod store;
 mod tasks;

@@ -151,7 +151,7 @@ impl CheckpointCoordinator {
         if plan.end_of_data {
             self.final_at = None;
         }
-        let directory = self.job_directory().map(|base| format!("{base}/chk-{}", self.next_id));
+        let directory = self.checkpoint_directory(self.next_id);
         let base =
             self.store.latest().filter(|latest| latest.referable && self.settings.incremental && !full);
         let base = base.map(|latest| latest.metadata.clone());
@@ -244,6 +244,11 @@ impl CheckpointCoordinator {
             exclusive,
             inline_threshold: self.settings.inline_threshold,
         }
+    }
+
+    /// The directory of a checkpoint of this job; none where state is inline.
+    pub(super) fn checkpoint_directory(&self, id: u64) -> Option<String> {
+        self.job_directory().map(|base| format!("{base}/chk-{id}"))
     }
 
     /// The directory of this job's checkpoints.

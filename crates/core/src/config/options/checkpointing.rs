@@ -5,19 +5,19 @@ use std::time::Duration;
 
 super::options! {
     /// Time between checkpoints; none are taken where not set.
-    CHECKPOINT_INTERVAL: Option<Duration> = "execution.checkpointing.interval", none, NotYet;
+    CHECKPOINT_INTERVAL: Option<Duration> = "execution.checkpointing.interval", none, Used;
     /// `EXACTLY_ONCE` or `AT_LEAST_ONCE`.
-    CHECKPOINT_MODE: String = "execution.checkpointing.mode", "EXACTLY_ONCE", NotYet;
+    CHECKPOINT_MODE: String = "execution.checkpointing.mode", "EXACTLY_ONCE", Used;
     /// How long a checkpoint may take.
-    CHECKPOINT_TIMEOUT: Duration = "execution.checkpointing.timeout", "10 min", NotYet;
+    CHECKPOINT_TIMEOUT: Duration = "execution.checkpointing.timeout", "10 min", Used;
     /// Least time between two checkpoints.
-    CHECKPOINT_MIN_PAUSE: Duration = "execution.checkpointing.min-pause", "0 s", NotYet;
+    CHECKPOINT_MIN_PAUSE: Duration = "execution.checkpointing.min-pause", "0 s", Used;
     /// Checkpoints at a time.
-    CHECKPOINT_CONCURRENT: u32 = "execution.checkpointing.max-concurrent-checkpoints", "1", NotYet;
+    CHECKPOINT_CONCURRENT: u32 = "execution.checkpointing.max-concurrent-checkpoints", "1", Used;
     /// Failed checkpoints that a job bears.
-    CHECKPOINT_TOLERABLE: u32 = "execution.checkpointing.tolerable-failed-checkpoints", "0", NotYet;
+    CHECKPOINT_TOLERABLE: u32 = "execution.checkpointing.tolerable-failed-checkpoints", "0", Used;
     /// What becomes of checkpoints when a job ends.
-    CHECKPOINT_RETENTION: String = "execution.checkpointing.externalized-checkpoint-retention", "NO_EXTERNALIZED_CHECKPOINTS", NotYet;
+    CHECKPOINT_RETENTION: String = "execution.checkpointing.externalized-checkpoint-retention", "NO_EXTERNALIZED_CHECKPOINTS", Used;
     /// Whether checkpoints overtake data in flight.
     UNALIGNED: bool = "execution.checkpointing.unaligned.enabled" | "execution.checkpointing.unaligned", "false", NotYet;
     /// After which time an aligned checkpoint becomes an unaligned one.
@@ -29,21 +29,21 @@ super::options! {
     /// Time between checkpoints while a source has a backlog.
     CHECKPOINT_BACKLOG: Option<Duration> = "execution.checkpointing.interval-during-backlog", none, NotYet;
     /// Whether checkpoints go on after tasks have finished.
-    CHECKPOINT_AFTER_FINISH: bool = "execution.checkpointing.checkpoints-after-tasks-finish", "true", NotYet;
+    CHECKPOINT_AFTER_FINISH: bool = "execution.checkpointing.checkpoints-after-tasks-finish", "true", Used;
     /// Where checkpoints are kept: `jobmanager` or `filesystem`.
-    CHECKPOINT_STORAGE: Option<String> = "execution.checkpointing.storage" | "state.checkpoint-storage", none, NotYet;
+    CHECKPOINT_STORAGE: Option<String> = "execution.checkpointing.storage" | "state.checkpoint-storage", none, Used;
     /// Directory of checkpoints.
-    CHECKPOINT_DIR: Option<String> = "execution.checkpointing.dir" | "state.checkpoints.dir", none, NotYet;
+    CHECKPOINT_DIR: Option<String> = "execution.checkpointing.dir" | "state.checkpoints.dir", none, Used;
     /// Directory of savepoints.
-    SAVEPOINT_DIR: Option<String> = "execution.checkpointing.savepoint-dir" | "state.savepoints.dir", none, NotYet;
+    SAVEPOINT_DIR: Option<String> = "execution.checkpointing.savepoint-dir" | "state.savepoints.dir", none, Used;
     /// Whether every job has a directory of its own.
-    CHECKPOINT_SUBDIR: bool = "execution.checkpointing.create-subdir" | "state.checkpoints.create-subdir", "true", NotYet;
+    CHECKPOINT_SUBDIR: bool = "execution.checkpointing.create-subdir" | "state.checkpoints.create-subdir", "true", Used;
     /// Checkpoints that are kept.
-    CHECKPOINT_RETAINED: u32 = "execution.checkpointing.num-retained" | "state.checkpoints.num-retained", "1", NotYet;
+    CHECKPOINT_RETAINED: u32 = "execution.checkpointing.num-retained" | "state.checkpoints.num-retained", "1", Used;
     /// Whether checkpoints hold only what changed.
     INCREMENTAL: bool = "execution.checkpointing.incremental" | "state.backend.incremental", "false", NotYet;
     /// Size below which state is kept in the metadata file.
-    INLINE_THRESHOLD: MemorySize = "execution.checkpointing.data-inline-threshold" | "state.storage.fs.memory-threshold", "20 kb", NotYet;
+    INLINE_THRESHOLD: MemorySize = "execution.checkpointing.data-inline-threshold" | "state.storage.fs.memory-threshold", "20 kb", Used;
     /// Buffer of a checkpoint file, in bytes.
     CHECKPOINT_BUFFER: u32 = "execution.checkpointing.write-buffer-size" | "state.storage.fs.write-buffer-size", "4096", NotYet;
     /// Whether state is kept on the node as well.
@@ -59,11 +59,11 @@ super::options! {
     /// `hashmap` or `rocksdb`.
     STATE_BACKEND: String = "state.backend.type" | "state.backend", "hashmap", NotYet;
     /// Savepoint or checkpoint from which a job starts.
-    RESTORE_PATH: Option<String> = "execution.state-recovery.path" | "execution.savepoint.path", none, NotYet;
+    RESTORE_PATH: Option<String> = "execution.state-recovery.path" | "execution.savepoint.path", none, Used;
     /// Whether state that no operator claims is left out.
-    RESTORE_IGNORE: bool = "execution.state-recovery.ignore-unclaimed-state" | "execution.savepoint.ignore-unclaimed-state", "false", NotYet;
+    RESTORE_IGNORE: bool = "execution.state-recovery.ignore-unclaimed-state" | "execution.savepoint.ignore-unclaimed-state", "false", Used;
     /// To whom the restored files belong: `CLAIM`, `NO_CLAIM` or `LEGACY`.
-    RESTORE_CLAIM: String = "execution.state-recovery.claim-mode" | "execution.savepoint-restore-mode", "NO_CLAIM", NotYet;
+    RESTORE_CLAIM: String = "execution.state-recovery.claim-mode" | "execution.savepoint-restore-mode", "NO_CLAIM", Used;
     /// `filesystem`, `zookeeper` or `NONE`; on YARN the file system where not set.
     HA_TYPE: Option<String> = "high-availability.type" | "high-availability", none, Used;
     /// Directory of what must survive an application master; the application's staging directory where not set.

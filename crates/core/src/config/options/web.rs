@@ -47,7 +47,7 @@ super::options! {
     /// Whether jobs can be rescaled in the web interface.
     WEB_RESCALE: bool = "web.rescale.enable", "true", NotYet;
     /// Checkpoints that the web interface remembers.
-    WEB_CHECKPOINTS: u32 = "web.checkpoints.history" | "jobmanager.web.checkpoints.history", "10", NotYet;
+    WEB_CHECKPOINTS: u32 = "web.checkpoints.history" | "jobmanager.web.checkpoints.history", "10", Used;
     /// Exceptions that the web interface remembers.
     WEB_EXCEPTIONS: u32 = "web.exception-history-size", "16", Used;
     /// How long requests of the web interface may take.

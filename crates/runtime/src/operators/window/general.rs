@@ -45,6 +45,13 @@ struct Opened<K: Key, W: Window, V, S> {
     clock: Clock,
 }
 
+type OpenedFor<T, K, A, Tr, C> = Opened<
+    K,
+    <A as WindowAssigner<T>>::Window,
+    <C as WindowContents<T>>::Kept,
+    <Tr as Trigger<T, <A as WindowAssigner<T>>::Window>>::State,
+>;
+
 /// The operator of windows with any assigner, trigger and evictor.
 pub struct WindowOperator<T, K, F, A, Tr, C, M>
 where
@@ -59,7 +66,7 @@ where
     contents: C,
     emit: M,
     settings: WindowSettings<T>,
-    opened: Option<Opened<K, A::Window, C::Kept, Tr::State>>,
+    opened: Option<OpenedFor<T, K, A, Tr, C>>,
     windows: Vec<A::Window>,
     changes: Vec<TimerChange>,
 }
@@ -423,7 +430,18 @@ where
     }
 
     fn end(&mut self, out: &mut Output<M::Output>) -> TaskResult {
-        if self.settings.batch { self.fire_processing(i64::MAX, out) } else { Ok(()) }
+        if !self.settings.batch {
+            return Ok(());
+        }
+        // Timers that these set do not fire any more, or a periodic trigger would keep the job from ending.
+        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let mut set = Vec::new();
+        while let Some(timer) = opened.timers.pop_processing(i64::MAX)? {
+            set.push(timer);
+        }
+        set.into_iter().try_for_each(|(key, window, at)| {
+            self.on_timer(&key, &window, at, TimeDomain::ProcessingTime, out)
+        })
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {

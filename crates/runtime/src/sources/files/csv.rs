@@ -35,14 +35,7 @@ impl<T> Clone for CsvFormat<T> {
 impl<T> Default for CsvFormat<T> {
     fn default() -> Self {
         let (delimiter, quote) = (b',', b'"');
-        CsvFormat {
-            delimiter,
-            quote,
-            comment: None,
-            header: false,
-            ignore_errors: false,
-            types: PhantomData,
-        }
+        CsvFormat { delimiter, quote, comment: None, header: false, ignore_errors: false, types: PhantomData }
     }
 }
 

@@ -1,0 +1,271 @@
+//! Two streams that meet in one operator.
+
+use crate::graph::{Chaining, Node, NodeKind, boxed, fan_out, scope, unboxed};
+use crate::keyed::KeyedStream;
+use crate::stream::DataStream;
+use kvick_core::graph::RuntimeMode;
+use kvick_runtime::element::{Data, Key, Namespace};
+use kvick_runtime::operator::{Chained, Operator, Output};
+use kvick_runtime::operators::{
+    BothInputs, BroadcastOperator, BroadcastProcessFunction, CoFlatMap, CoProcessFunction, Either,
+    KeyedBroadcastOperator, KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedCoProcessOperator,
+    ProcessOperator,
+};
+use kvick_runtime::state::MapStateDescriptor;
+use kvick_runtime::task::TwoInputs;
+use std::marker::PhantomData;
+
+/// Adds an operator that reads two streams.
+pub(crate) fn two_inputs<A, B, O>(
+    name: &str,
+    first: &DataStream<A>,
+    second: &DataStream<B>,
+    make: impl Fn(RuntimeMode) -> O + Send + 'static,
+) -> DataStream<O::Out>
+where
+    A: Data,
+    B: Data,
+    O: Operator<In = Either<A, B>>,
+    O::Out: Data,
+{
+    let chain = move |mode, next| boxed(Chained::before(make(mode), unboxed::<O::Out>(next)));
+    let first_inputs = first.origins.len();
+    let node = Node {
+        name: name.to_string(),
+        uid: None,
+        kind: NodeKind::Operator(Box::new(chain)),
+        inputs: first.origins.iter().chain(&second.origins).cloned().collect(),
+        parallelism: None,
+        max_parallelism: None,
+        slot_sharing_group: None,
+        // With two inputs it always starts a chain.
+        chaining: Chaining::Always,
+        bounded: true,
+        scope: scope::<Either<A, B>>,
+        fan_out: fan_out::<O::Out>,
+        head: Box::new(move |stage| TwoInputs::boxed(unboxed::<Either<A, B>>(stage), first_inputs)),
+    };
+    DataStream::from_node(first.env.clone(), first.env.shared.add(node))
+}
+
+/// What a stream can be connected with.
+pub trait ConnectWith<S> {
+    /// Both streams together.
+    type Connected;
+    /// Both streams together, `first` being the first.
+    fn connect_with(&self, first: &S) -> Self::Connected;
+}
+
+impl<A: Data, B: Data> ConnectWith<DataStream<A>> for DataStream<B> {
+    type Connected = ConnectedStreams<A, B>;
+
+    fn connect_with(&self, first: &DataStream<A>) -> ConnectedStreams<A, B> {
+        ConnectedStreams { first: first.clone(), second: self.clone() }
+    }
+}
+
+impl<T: Data> DataStream<T> {
+    /// Lets one operator read this stream and another one of any type, with common state; also a broadcast stream.
+    ///
+    /// ```
+    /// # use kvick::prelude::*;
+    /// # let env = StreamExecutionEnvironment::get_execution_environment();
+    /// # let numbers = env.from_collection([1_u64]);
+    /// # let words = env.from_collection(["a".to_string()]);
+    /// let texts = numbers.connect(&words).map(|number| number.to_string(), |word| word);
+    /// ```
+    pub fn connect<S: ConnectWith<DataStream<T>>>(&self, second: &S) -> S::Connected {
+        second.connect_with(self)
+    }
+
+    /// Sends every record to all subtasks of the operator that this is connected with, to fill a map that is the same
+    /// everywhere: broadcast state.
+    pub fn broadcast_state<UK: Namespace, UV: Data>(
+        &self,
+        descriptor: &MapStateDescriptor<UK, UV>,
+    ) -> BroadcastStream<T, UK, UV> {
+        BroadcastStream { stream: self.broadcast(), name: descriptor.name().to_string(), types: PhantomData }
+    }
+}
+
+impl<T, K, F> KeyedStream<T, K, F>
+where
+    T: Data,
+    K: Key,
+    F: FnMut(&T) -> K + Clone + Send + 'static,
+{
+    /// Lets one operator read this stream and another one that is keyed alike, with common state by key; also a broadcast
+    /// stream.
+    pub fn connect<S: ConnectWith<KeyedStream<T, K, F>>>(&self, second: &S) -> S::Connected {
+        second.connect_with(self)
+    }
+}
+
+/// Two streams for one operator.
+#[derive(Clone)]
+pub struct ConnectedStreams<A, B> {
+    first: DataStream<A>,
+    second: DataStream<B>,
+}
+
+impl<A: Data, B: Data> ConnectedStreams<A, B> {
+    /// One record for each record of either stream.
+    pub fn map<O: Data>(
+        &self,
+        mut first: impl FnMut(A) -> O + Clone + Send + 'static,
+        mut second: impl FnMut(B) -> O + Clone + Send + 'static,
+    ) -> DataStream<O> {
+        let first = move |record, out: &mut Output<O>| out.push(first(record));
+        let second = move |record, out: &mut Output<O>| out.push(second(record));
+        two_inputs("Co-Map", &self.first, &self.second, move |_| {
+            CoFlatMap::new(first.clone(), second.clone())
+        })
+    }
+
+    /// Any number of records for each record of either stream: the functions push them.
+    pub fn flat_map<O: Data>(
+        &self,
+        first: impl FnMut(A, &mut Output<O>) + Clone + Send + 'static,
+        second: impl FnMut(B, &mut Output<O>) + Clone + Send + 'static,
+    ) -> DataStream<O> {
+        two_inputs("Co-Flat Map", &self.first, &self.second, move |_| {
+            CoFlatMap::new(first.clone(), second.clone())
+        })
+    }
+
+    /// User code with a life cycle that sees the records of both streams; each subtask has its own clone.
+    pub fn process<O: Data, F: CoProcessFunction<A, B, O>>(&self, function: F) -> DataStream<O> {
+        two_inputs("Co-Process", &self.first, &self.second, move |_| {
+            ProcessOperator::new(BothInputs(function.clone()))
+        })
+    }
+
+    /// The same streams, each keyed: equal keys of both reach one subtask.
+    pub fn key_by<K, F1, F2>(&self, first: F1, second: F2) -> KeyedConnectedStreams<A, B, K, F1, F2>
+    where
+        K: Key,
+        F1: FnMut(&A) -> K + Clone + Send + 'static,
+        F2: FnMut(&B) -> K + Clone + Send + 'static,
+    {
+        KeyedConnectedStreams { first: self.first.key_by(first), second: self.second.key_by(second) }
+    }
+}
+
+/// Two streams for one operator, keyed alike.
+pub struct KeyedConnectedStreams<A, B, K, F1, F2> {
+    first: KeyedStream<A, K, F1>,
+    second: KeyedStream<B, K, F2>,
+}
+
+impl<A, B, K, F1, F2> ConnectWith<KeyedStream<A, K, F1>> for KeyedStream<B, K, F2>
+where
+    A: Data,
+    B: Data,
+    K: Key,
+    F1: FnMut(&A) -> K + Clone + Send + 'static,
+    F2: FnMut(&B) -> K + Clone + Send + 'static,
+{
+    type Connected = KeyedConnectedStreams<A, B, K, F1, F2>;
+
+    fn connect_with(&self, first: &KeyedStream<A, K, F1>) -> Self::Connected {
+        KeyedConnectedStreams { first: first.clone(), second: self.clone() }
+    }
+}
+
+impl<A, B, K, F1, F2> KeyedConnectedStreams<A, B, K, F1, F2>
+where
+    A: Data,
+    B: Data,
+    K: Key,
+    F1: FnMut(&A) -> K + Clone + Send + 'static,
+    F2: FnMut(&B) -> K + Clone + Send + 'static,
+{
+    /// User code with a life cycle, and with state and timers by key, that sees the records of both streams.
+    pub fn process<O: Data, P: KeyedCoProcessFunction<K, A, B, O>>(&self, function: P) -> DataStream<O> {
+        let keys = (self.first.key.clone(), self.second.key.clone());
+        two_inputs("Keyed Co-Process", &self.first.partitioned(), &self.second.partitioned(), move |mode| {
+            let (first, second) = keys.clone();
+            KeyedCoProcessOperator::new(first, second, function.clone(), mode == RuntimeMode::Batch)
+        })
+    }
+}
+
+/// A stream that every subtask sees whole, and that fills a map: broadcast state.
+#[derive(Clone)]
+pub struct BroadcastStream<B, UK, UV> {
+    stream: DataStream<B>,
+    name: String,
+    types: PhantomData<fn() -> (UK, UV)>,
+}
+
+/// A stream and a broadcast stream for one operator.
+pub struct BroadcastConnectedStream<I, B, UK, UV> {
+    first: DataStream<I>,
+    broadcast: BroadcastStream<B, UK, UV>,
+}
+
+impl<I: Data, B: Data, UK: Namespace, UV: Data> ConnectWith<DataStream<I>> for BroadcastStream<B, UK, UV> {
+    type Connected = BroadcastConnectedStream<I, B, UK, UV>;
+
+    fn connect_with(&self, first: &DataStream<I>) -> Self::Connected {
+        BroadcastConnectedStream { first: first.clone(), broadcast: self.clone() }
+    }
+}
+
+impl<I: Data, B: Data, UK: Namespace, UV: Data> BroadcastConnectedStream<I, B, UK, UV> {
+    /// User code that processes the records of the stream by the broadcast state.
+    pub fn process<O: Data, P: BroadcastProcessFunction<I, B, O, UK, UV>>(
+        &self,
+        function: P,
+    ) -> DataStream<O> {
+        let name = self.broadcast.name.clone();
+        two_inputs("Co-Process-Broadcast", &self.first, &self.broadcast.stream, move |_| {
+            BroadcastOperator::new(name.clone(), function.clone())
+        })
+    }
+}
+
+/// A keyed stream and a broadcast stream for one operator.
+pub struct KeyedBroadcastConnectedStream<I, K, F, B, UK, UV> {
+    first: KeyedStream<I, K, F>,
+    broadcast: BroadcastStream<B, UK, UV>,
+}
+
+impl<I, K, F, B, UK, UV> ConnectWith<KeyedStream<I, K, F>> for BroadcastStream<B, UK, UV>
+where
+    I: Data,
+    K: Key,
+    F: FnMut(&I) -> K + Clone + Send + 'static,
+    B: Data,
+    UK: Namespace,
+    UV: Data,
+{
+    type Connected = KeyedBroadcastConnectedStream<I, K, F, B, UK, UV>;
+
+    fn connect_with(&self, first: &KeyedStream<I, K, F>) -> Self::Connected {
+        KeyedBroadcastConnectedStream { first: first.clone(), broadcast: self.clone() }
+    }
+}
+
+impl<I, K, F, B, UK, UV> KeyedBroadcastConnectedStream<I, K, F, B, UK, UV>
+where
+    I: Data,
+    K: Key,
+    F: FnMut(&I) -> K + Clone + Send + 'static,
+    B: Data,
+    UK: Namespace,
+    UV: Data,
+{
+    /// User code, with state and timers by key, that processes the records of the keyed stream by the broadcast state.
+    pub fn process<O: Data, P: KeyedBroadcastProcessFunction<K, I, B, O, UK, UV>>(
+        &self,
+        function: P,
+    ) -> DataStream<O> {
+        let (key, name) = (self.first.key.clone(), self.broadcast.name.clone());
+        let first = self.first.partitioned();
+        two_inputs("Co-Process-Broadcast-Keyed", &first, &self.broadcast.stream, move |mode| {
+            let batch = mode == RuntimeMode::Batch;
+            KeyedBroadcastOperator::new(key.clone(), name.clone(), function.clone(), batch)
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! The application master dies and YARN starts the next attempt: what is durable survives, task executors live on.
+
+use crate::checkpoints::Event;
+use crate::world::{Happening, World};
+use kvick_core::checkpoint::CompletedCheckpoint;
+use kvick_core::ids::{ExecutorId, JobId};
+use kvick_core::job::{JobResult, JobSubmission};
+use kvick_core::master::{Legacy, Master, RecoveredJob};
+use kvick_core::time::Millis;
+use std::collections::BTreeMap;
+
+/// What survives an application master.
+#[derive(Debug, Default)]
+pub struct ModelStore {
+    /// Jobs that are to be run, with the time of their submission.
+    pub jobs: BTreeMap<JobId, (JobSubmission, u64)>,
+    /// How jobs have ended.
+    pub results: BTreeMap<JobId, JobResult>,
+    /// Completed checkpoints.
+    pub completed: BTreeMap<(JobId, u64), CompletedCheckpoint>,
+    /// Checkpoints that are being stored.
+    pub storing: BTreeMap<(JobId, u64), CompletedCheckpoint>,
+}
+
+impl Happening {
+    /// Whether this is known, or being done, by nobody but the application master that has died.
+    fn dies_with_master(&self) -> bool {
+        matches!(
+            self,
+            Happening::Grant
+                | Happening::Reconnects(_)
+                | Happening::Checkpoint(Event::Prepared(..) | Event::Stored(..))
+        )
+    }
+}
+
+impl World {
+    /// The application master's process dies, whatever it was doing.
+    pub(crate) fn master_dies(&mut self) {
+        if !self.alive {
+            return;
+        }
+        self.outcome.takeovers += 1;
+        self.alive = false;
+        self.queue.retain(|_, happening| !happening.dies_with_master());
+        for executor in self.executors.values_mut() {
+            executor.connected = false;
+        }
+        for record in self.storage.jobs.values_mut() {
+            // Those who waited for an answer have lost their connection instead.
+            record.callers.values_mut().filter(|answers| **answers == 0).for_each(|answers| *answers = 1);
+        }
+        self.settle_storing();
+        let pause = self.random.between(500, 15_000);
+        self.at(self.now() + pause, Happening::MasterStarts);
+    }
+
+    /// A checkpoint that was being stored is durable, or it is not: nobody was told.
+    fn settle_storing(&mut self) {
+        for ((job, id), completed) in std::mem::take(&mut self.store.storing) {
+            let restore_point = self.storage.job(job).storing.remove(&id).unwrap_or(false);
+            if restore_point && self.random.chance(50) {
+                self.storage.complete(job, id);
+                self.store.completed.insert((job, id), completed);
+            }
+        }
+    }
+
+    /// The next attempt begins with what was kept, and the containers that YARN says still run.
+    pub(crate) fn master_starts(&mut self) {
+        self.alive = true;
+        self.epoch += 1;
+        self.forget_wishes();
+        let settings = self.master.settings().clone();
+        self.master = Master::new(Millis(self.now()), settings);
+        let legacy = Legacy {
+            epoch: self.epoch,
+            jobs: self.store.jobs.values().map(|(job, at)| self.recovered(job, *at)).collect(),
+            results: self.store.results.values().cloned().collect(),
+            containers: self.executors.keys().cloned().collect(),
+        };
+        self.decide(|m, now, fx| {
+            let refused = m.recover(now, legacy, fx);
+            assert!(refused.is_empty(), "{refused:?}");
+        });
+        for id in self.executors.keys().cloned().collect::<Vec<ExecutorId>>() {
+            let longest = if self.fault(5) { 20_000 } else { 3_000 };
+            self.soon(longest, Happening::Reconnects(id));
+        }
+    }
+
+    fn recovered(&self, job: &JobSubmission, submitted: u64) -> RecoveredJob {
+        let own = (job.job_id, 0)..=(job.job_id, u64::MAX);
+        RecoveredJob {
+            submission: job.clone(),
+            submitted: Millis(submitted),
+            source: None,
+            completed: self.store.completed.range(own).map(|(_, completed)| completed.clone()).collect(),
+        }
+    }
+}

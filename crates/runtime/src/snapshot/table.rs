@@ -7,7 +7,7 @@ use crate::element::{Data, Key, Namespace};
 use crate::state::schema::{Migration, Schema, decode_with};
 use crate::state::segment::Entry;
 use crate::state::segments::SharedSegments;
-use crate::state::{Keyed, MapTable, StateError, Table};
+use crate::state::{Keyed, MapTable, StateError, Table, schema_failed};
 use kvick_core::checkpoint::{KeyGroups, KeyedData, KeyedState, Piece};
 use serde::de::DeserializeOwned;
 use std::any::TypeId;
@@ -57,7 +57,7 @@ fn schema_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Arc<Schema>, S
     if let Some(schema) = found.get(&TypeId::of::<E>()) {
         return Ok(Arc::clone(schema));
     }
-    let failed = |source| StateError::Schema { state: name.to_string(), source };
+    let failed = |source| schema_failed(name, source);
     let schema = Arc::new(Schema::of::<E>().map_err(failed)?);
     found.insert(TypeId::of::<E>(), Arc::clone(&schema));
     Ok(schema)
@@ -77,7 +77,7 @@ impl<E: DeserializeOwned + 'static> EntryReader<E> {
     /// # Errors
     /// The type has changed in a way that cannot be bridged.
     pub(crate) fn new(name: &str, written: Option<Schema>) -> Result<EntryReader<E>, StateError> {
-        let failed = |source| StateError::Schema { state: name.to_string(), source };
+        let failed = |source| schema_failed(name, source);
         let written = match written {
             Some(written) => {
                 let current = schema_of::<E>(name)?;
@@ -95,14 +95,14 @@ impl<E: DeserializeOwned + 'static> EntryReader<E> {
     /// The bytes are not what the schema says.
     pub(crate) fn read(&self, entry: &[u8]) -> Result<E, StateError> {
         let Some(written) = &self.written else { return decode(entry, &self.name) };
-        let failed = |source| StateError::Schema { state: self.name.clone(), source };
+        let failed = |source| schema_failed(&self.name, source);
         decode_with(written, entry).map_err(failed)
     }
 }
 
 /// The schema in a head.
 fn written_schema(head: Head) -> Result<Option<Schema>, StateError> {
-    let failed = |source| StateError::Schema { state: head.name.clone(), source };
+    let failed = |source| schema_failed(&head.name, source);
     head.schema.map(|schema| Schema::from_json(&schema.to_string()).map_err(failed)).transpose()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A segment holds some hundred entries of one key group. It is found by a directory (extendible hashing): first the key
 //! group, then further bits of the key's hash; a segment that is full is split in two, and nothing else moves. A snapshot
-//! shares every segment ([`super::segment`]), which costs time per segment and not per entry.
+//! shares every segment (`segment`), which costs time per segment and not per entry.
 
 use super::segment::{Bucket, Segment};
 use super::{Keyed, StateError};

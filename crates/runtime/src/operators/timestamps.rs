@@ -133,6 +133,7 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> Operator for As
 
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
         self.clock = context.clock.clone();
+        self.batch |= options::is_batch(&context.job.config);
         if self.batch {
             return Ok(());
         }

@@ -191,6 +191,7 @@ mod tests {
         let template = BoundedOutOfOrderness::new(Duration::ZERO);
         let mut generator = PerSplit::new(template, turn.clone(), Some(Duration::ZERO));
         turn.begun(1);
+        generator.follow(true);
         assert_eq!(generator.combined(Instant::now()), None);
         generator.idleness = Some(Duration::from_secs(3600));
         assert_eq!(generator.combined(Instant::now()), Some(i64::MIN));

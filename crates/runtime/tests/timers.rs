@@ -77,7 +77,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..150)
 }
 
-fn operator() -> KeyedProcessOperator<u8, Command, Fired, fn(&Command) -> u8, Obey> {
+type Obeying = KeyedProcessOperator<u8, Command, Fired, fn(&Command) -> u8, Obey>;
+
+fn operator() -> Obeying {
     KeyedProcessOperator::new(|command| command.0, Obey, false)
 }
 

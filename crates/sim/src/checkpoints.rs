@@ -139,12 +139,16 @@ impl World {
             }
             CheckpointEffect::Discard { checkpoint, directory, files } => {
                 self.check_discard(job, checkpoint);
-                self.store.completed.retain(|key, _| Some(*key) != checkpoint.map(|id| (job, id)));
+                let other = |key: &(JobId, u64)| Some(*key) != checkpoint.map(|id| (job, id));
+                self.store.completed.retain(|key, _| other(key));
+                self.store.storing.retain(|key, _| other(key));
                 self.outcome.removed += files.len() as u32;
                 self.storage.remove(directory.as_deref(), &files);
             }
             CheckpointEffect::Damaged { checkpoint, fallback, .. } => {
-                self.store.completed.remove(&(job, checkpoint));
+                if fallback.is_some() {
+                    self.store.completed.remove(&(job, checkpoint));
+                }
                 self.fall_back(job, checkpoint, fallback)
             }
             CheckpointEffect::Answer { caller, outcome } => {
@@ -230,13 +234,17 @@ impl World {
     /// The first tasks were told; barriers reach all the others in no particular order.
     fn triggered(&mut self, job: JobId, order: &TriggerCheckpoint) {
         let id = order.checkpoint;
-        let running = self.running(job);
+        let (running, epoch) = (self.running(job), self.epoch);
         let record = self.storage.job(job);
-        if record.participants.contains_key(&id) {
+        let again = record.triggered_by.insert(id, epoch);
+        if again == Some(epoch) {
             return;
         }
-        let rising = id > record.triggered;
-        record.triggered = id;
+        // A number may come again if nobody lives who has heard of it: what was under way with it counts for nothing.
+        record.acknowledged.remove(&id);
+        record.discarded.remove(&id);
+        let newest = record.triggered_by.iter().filter(|(_, by)| **by == epoch).map(|(id, _)| *id).max();
+        let rising = newest == Some(id) && record.restore_point().is_none_or(|point| point < id);
         record.participants.insert(id, running);
         self.storage.expect(rising, || format!("job {job}: checkpoint {id} is triggered after a later one"));
         for place in self.places(job) {

@@ -296,7 +296,8 @@ fn an_output_file_is_gone_on_with_while_its_old_writer_still_has_it_open() {
     let content = fs.read(&target).unwrap();
     assert_eq!((content.len(), &content[300_000..]), (300_003, &b"end"[..]));
     assert!(content[..300_000].iter().all(|byte| *byte == b'a'));
-    let names: Vec<_> = fs.list(&root.join("out")).unwrap().iter().map(|s| s.path.name().to_owned()).collect();
+    let names: Vec<_> =
+        fs.list(&root.join("out")).unwrap().iter().map(|s| s.path.name().to_owned()).collect();
     assert_eq!(names, ["part-0"]);
     assert!(fs.delete(&root, true).unwrap());
 }

@@ -28,7 +28,7 @@ type Writer = TwoPhase<u64, FileSinkWriter<TextEncoder, ToBucket>>;
 const SAVEPOINT: SnapshotKind = SnapshotKind::Savepoint { format: SavepointFormat::Canonical };
 
 fn by_parity(record: &u64) -> String {
-    if record % 2 == 0 { "even".into() } else { "odd/deep".into() }
+    if record.is_multiple_of(2) { "even".into() } else { "odd/deep".into() }
 }
 
 fn sink(directory: &Path, policy: RollingPolicy) -> FileSink<TextEncoder, ToBucket> {

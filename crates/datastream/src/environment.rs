@@ -10,11 +10,10 @@ use kvick_core::job::JobResult;
 use kvick_runtime::element::Data;
 use kvick_runtime::program::Program;
 use kvick_runtime::sources::{
-    CollectionSource, CsvFormat, DataGeneratorSource, FileFormat, FileSource, JsonLines, Lines, PerSplit,
+    CollectionSource, CsvFormat, DataGeneratorSource, FileFormat, FileSource, JsonLines, Lines,
     SequenceSource, SocketSource, SplitSource, Splits, TextLines,
 };
 use kvick_runtime::task::{OneInput, Source, SourceTask};
-use kvick_runtime::time::{TimestampAssigner, WatermarkGenerator, WatermarkStrategy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -153,24 +152,10 @@ impl StreamExecutionEnvironment {
     where
         S::Out: Data,
     {
-        self.source_in_mode(name, bounded, move |_| make())
-    }
-
-    fn source_in_mode<S: Source>(
-        &self,
-        name: &str,
-        bounded: bool,
-        make: impl Fn(RuntimeMode) -> S + Send + 'static,
-    ) -> DataStream<S::Out>
-    where
-        S::Out: Data,
-    {
         let node = Node {
             name: name.to_string(),
             uid: None,
-            kind: NodeKind::Source(Box::new(move |mode, next| {
-                SourceTask::boxed(make(mode), unboxed::<S::Out>(next))
-            })),
+            kind: NodeKind::Source(Box::new(move |next| SourceTask::boxed(make(), unboxed::<S::Out>(next)))),
             inputs: Vec::new(),
             parallelism: None,
             max_parallelism: None,
@@ -198,37 +183,6 @@ impl StreamExecutionEnvironment {
         S::Out: Data,
     {
         self.from_source(name, bounded, move || Splits::of(source.clone()))
-    }
-
-    /// The same with event time made within the source: each split has its own watermark, and the stream has the least of
-    /// those that are being read. Where each split is in order by itself, nothing is late because another split is ahead.
-    ///
-    /// ```no_run
-    /// # use kvick::prelude::*;
-    /// use kvick::sources::{FileSource, JsonLines, Lines};
-    ///
-    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)] struct Click { user: u64, millis: i64 }
-    /// let env = StreamExecutionEnvironment::get_execution_environment();
-    /// let source = FileSource::new(Lines(JsonLines::<Click>::default()), "hdfs:///clicks");
-    /// let in_order = WatermarkStrategy::for_monotonous_timestamps().with_timestamp_assigner(|click: &Click| click.millis);
-    /// let clicks = env.from_split_source_with_watermarks("clicks", true, source, in_order);
-    /// ```
-    pub fn from_split_source_with_watermarks<S, G, A>(
-        &self,
-        name: &str,
-        bounded: bool,
-        source: S,
-        strategy: WatermarkStrategy<G, A>,
-    ) -> DataStream<S::Out>
-    where
-        S: SplitSource + Clone,
-        S::Out: Data,
-        G: WatermarkGenerator<S::Out>,
-        A: TimestampAssigner<S::Out>,
-    {
-        self.source_in_mode(name, bounded, move |mode| {
-            Splits::timed(source.clone(), PerSplit::new(strategy.clone(), mode == RuntimeMode::Batch))
-        })
     }
 
     /// The records of a collection, in order, from one subtask.

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 type Marks = Vec<(usize, WatermarkOutput)>;
 
 /// When a stream counts as idle.
-#[derive(Clone)]
 struct Idleness {
     span: Duration,
     last_record: Instant,
@@ -55,23 +54,6 @@ impl<T, G, A> AssignTimestamps<T, G, A> {
 }
 
 impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> AssignTimestamps<T, G, A> {
-    /// Another one like it, opened as it is, that has seen no record yet: each split of a source has its own.
-    pub(crate) fn for_split(&self) -> Self {
-        let now = Instant::now();
-        AssignTimestamps {
-            strategy: self.strategy.clone(),
-            batch: self.batch,
-            clock: self.clock.clone(),
-            interval: self.interval,
-            next_emit: self.interval.map(|interval| now + interval),
-            idleness: self.idleness.clone().map(|idleness| Idleness { last_record: now, ..idleness }),
-            idle: false,
-            emitted: i64::MIN,
-            output: WatermarkOutput::default(),
-            types: PhantomData,
-        }
-    }
-
     /// Tells the timestamps of all records, and behind which of them there is something to say of watermarks.
     fn timestamps(&mut self, batch: &mut Batch<T>) -> TaskResult<(Vec<i64>, Marks)> {
         let now = if A::USES_CLOCK { self.clock.now() } else { 0 };

@@ -3,7 +3,6 @@
 //! A source that fits none of these implements [`crate::task::Source`] itself.
 
 mod collection;
-mod event_time;
 mod files;
 mod generator;
 mod socket;
@@ -12,7 +11,6 @@ mod split;
 mod tests;
 
 pub use collection::{CollectionReader, CollectionSource, SequenceReader, SequenceSource};
-pub use event_time::{EventTime, PerSplit, SplitClock, Untimed};
 pub use files::{
     CsvFormat, CsvReader, FileFormat, FileSource, FileSplit, JsonLines, LineFormat, Lines, LinesReader,
     TextLines,

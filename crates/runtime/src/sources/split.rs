@@ -6,7 +6,6 @@
 //! it, and at another parallelism the unfinished splits are dealt out again. Knows no file and no format.
 
 use super::collection::share;
-use super::event_time::{EventTime, Untimed};
 use crate::element::Data;
 use crate::error::TaskResult;
 use crate::hash::stable_hash;
@@ -145,21 +144,18 @@ pub trait SplitReader: Send {
     fn position(&self) -> Option<Self::Position>;
 }
 
-struct Active<S: SplitSource, C> {
+struct Active<S: SplitSource> {
     split: S::Split,
     reader: S::Reader,
-    /// Its event time.
-    clock: C,
     /// When it has something again.
     rests_until: Option<Instant>,
 }
 
 /// The [`Source`] of a [`SplitSource`].
-pub struct Splits<S: SplitSource, E: EventTime<S::Out> = Untimed> {
+pub struct Splits<S: SplitSource> {
     source: S,
-    event_time: E,
     waiting: VecDeque<(S::Split, Option<S::Position>)>,
-    active: VecDeque<Active<S, E::Clock>>,
+    active: VecDeque<Active<S>>,
     seen: BTreeSet<String>,
     next_discovery: Option<Instant>,
     subtask: u32,
@@ -169,16 +165,8 @@ pub struct Splits<S: SplitSource, E: EventTime<S::Out> = Untimed> {
 impl<S: SplitSource> Splits<S> {
     /// Reads the splits of a source.
     pub fn of(source: S) -> Splits<S> {
-        Splits::timed(source, Untimed)
-    }
-}
-
-impl<S: SplitSource, E: EventTime<S::Out>> Splits<S, E> {
-    /// Reads the splits of a source, and says how far event time has come in all of them.
-    pub fn timed(source: S, event_time: E) -> Splits<S, E> {
         Splits {
             source,
-            event_time,
             waiting: VecDeque::new(),
             active: VecDeque::new(),
             seen: BTreeSet::new(),
@@ -228,31 +216,26 @@ impl<S: SplitSource, E: EventTime<S::Out>> Splits<S, E> {
         while self.active.len() < self.source.at_once().max(1) {
             let Some((split, position)) = self.waiting.pop_front() else { break };
             let reader = self.source.reader(&split, position)?;
-            let clock = self.event_time.clock();
-            self.active.push_back(Active { split, reader, clock, rests_until: None });
+            self.active.push_back(Active { split, reader, rests_until: None });
         }
         Ok(())
     }
 
     /// The next reader in turn that has something, or how long none has.
-    fn turn(&mut self) -> Result<Active<S, E::Clock>, Option<Instant>> {
+    fn turn(&mut self) -> Result<Active<S>, Option<Instant>> {
         let now = Instant::now();
-        let rests = |one: &Active<S, E::Clock>| one.rests_until.is_some_and(|until| until > now);
+        let rests = |one: &Active<S>| one.rests_until.is_some_and(|until| until > now);
         match self.active.iter().position(|one| !rests(one)).and_then(|index| self.active.remove(index)) {
             Some(ready) => Ok(ready),
             None => Err(self.active.iter().filter_map(|one| one.rests_until).min()),
         }
     }
 
-    /// `None`: no split is left, and no other will come.
-    fn rest(&self, until: Option<Instant>) -> Option<Instant> {
-        crate::operator::earlier(until, self.next_discovery)
-    }
-
-    /// Says how far event time has come in all splits, and when to look again. Between two splits nothing is idle.
-    fn tell_time(&mut self, out: &mut Output<S::Out>) -> TaskResult<Option<Instant>> {
-        let idle = self.waiting.is_empty() && self.source.discovery_interval().is_some();
-        self.event_time.combine(self.active.iter_mut().map(|one| &mut one.clock), idle, out)
+    fn rest(&self, until: Option<Instant>) -> Poll {
+        match crate::operator::earlier(until, self.next_discovery) {
+            Some(then) => Poll::Wait(then.saturating_duration_since(Instant::now())),
+            None => Poll::End,
+        }
     }
 
     fn unfinished(&self) -> Vec<(S::Split, Option<S::Position>)> {
@@ -261,12 +244,11 @@ impl<S: SplitSource, E: EventTime<S::Out>> Splits<S, E> {
     }
 }
 
-impl<S: SplitSource, E: EventTime<S::Out>> Source for Splits<S, E> {
+impl<S: SplitSource> Source for Splits<S> {
     type Out = S::Out;
 
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
         (self.subtask, self.parallelism) = (context.subtask(), context.parallelism);
-        self.event_time.open(context)?;
         self.source.open(context)?;
         if !context.restored_list::<bool>(BEGUN)?.is_empty() {
             self.restore(context)
@@ -282,15 +264,9 @@ impl<S: SplitSource, E: EventTime<S::Out>> Source for Splits<S, E> {
         self.activate()?;
         let mut one = match self.turn() {
             Ok(one) => one,
-            Err(until) => {
-                let Some(until) = self.rest(until) else { return Ok(Poll::End) };
-                let due = self.tell_time(out)?;
-                let until = due.map_or(until, |due| due.min(until));
-                return Ok(Poll::Wait(until.saturating_duration_since(Instant::now())));
-            }
+            Err(until) => return Ok(self.rest(until)),
         };
-        let reader = &mut one.reader;
-        match self.event_time.read(&mut one.clock, |out| reader.read(out), out)? {
+        match one.reader.read(out)? {
             Poll::End => {}
             Poll::More => {
                 one.rests_until = None;
@@ -301,7 +277,6 @@ impl<S: SplitSource, E: EventTime<S::Out>> Source for Splits<S, E> {
                 self.active.push_back(one);
             }
         }
-        self.tell_time(out)?;
         Ok(Poll::More)
     }
 

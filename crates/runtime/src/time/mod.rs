@@ -1,5 +1,6 @@
 //! Time as operators see it: the machine's clock, and event time by timestamps and watermarks.
 
+pub(crate) mod alignment;
 mod clock;
 mod watermark;
 

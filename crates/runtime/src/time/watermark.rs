@@ -235,8 +235,8 @@ impl<G, A> WatermarkStrategy<G, A> {
         self
     }
 
-    /// Sources whose strategies name the same group do not read on while they are more than `max_drift` ahead of the slowest of
-    /// them. The subtasks of one worker wait for each other; workers do not.
+    /// Streams whose strategies name the same group are slowed down, to a few batches in a second, while they are more than
+    /// `max_drift` ahead of the slowest of them. The subtasks of one worker wait for each other; workers do not.
     #[must_use]
     pub fn with_watermark_alignment(mut self, group: impl Into<String>, max_drift: Duration) -> Self {
         let max_drift = i64::try_from(max_drift.as_millis()).unwrap_or(i64::MAX);

@@ -60,6 +60,11 @@ pack_examples() {
     pack_example streaming-wordcount WordCount streaming/WordCount.jar
     pack_example socket-window-wordcount SocketWindowWordCount streaming/SocketWindowWordCount.jar
     pack_example top-speed-windowing TopSpeedWindowing streaming/TopSpeedWindowing.jar
+    pack_example state-machine StateMachineExample streaming/StateMachineExample.jar
+    pack_example window-join WindowJoin streaming/WindowJoin.jar
+    pack_example session-windowing SessionWindowing streaming/SessionWindowing.jar
+    pack_example side-output SideOutputExample streaming/SideOutput.jar
+    pack_example fraud-detection FraudDetection streaming/FraudDetection.jar
 }
 
 build

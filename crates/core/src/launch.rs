@@ -4,6 +4,9 @@
 pub const MASTER_ENV: &str = "KVICK_MASTER";
 /// The application master's attempt: the epoch of what it says.
 pub const EPOCH_ENV: &str = "KVICK_EPOCH";
+/// The application's directory with what survives an application master, where there is one: a task executor finds the next
+/// attempt there ([`crate::ha::LEADER_FILE`]).
+pub const HA_DIR_ENV: &str = "KVICK_HA_DIR";
 /// How many slots the task executor offers.
 pub const SLOTS_ENV: &str = "KVICK_SLOTS";
 /// The name of the task executor's program in its working directory.

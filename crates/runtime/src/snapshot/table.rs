@@ -1,6 +1,7 @@
 //! Tables as parts of a snapshot, and tables filled from one.
 
 use super::format::{self, Head, MAP_KIND, TABLE_KIND};
+use super::groups::GroupStreams;
 use super::{OperatorSnapshot, PartWriter, SnapshotPart, StateReader, WrittenPart};
 use crate::element::{Data, Key, Namespace};
 use crate::state::schema::{Migration, Schema, decode_with};
@@ -42,9 +43,10 @@ fn encode_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
 }
 
 /// What a table's stream says of itself. Finding a schema takes some readings of the type, so each is found once.
+/// A type that gives none away, as it refuses made-up values, is written without: it can be read as it is, not changed.
 fn head_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Head, StateError> {
-    let schema = schema_of::<E>(name)?;
-    Ok(Head { name: name.to_string(), schema: serde_json::to_value(&*schema).ok() })
+    let schema = schema_of::<E>(name).ok().and_then(|schema| serde_json::to_value(&*schema).ok());
+    Ok(Head { name: name.to_string(), schema })
 }
 
 /// The schema of an entry.
@@ -147,34 +149,26 @@ impl<K: Key, N: Namespace, V: Data> crate::state::TableInner<K, N, V> {
 
 impl<K: Key, N: Namespace, V: Data> SnapshotPart for TablePart<K, N, V> {
     fn write(self: Box<Self>, out: &mut PartWriter<'_>) -> Result<WrittenPart, StateError> {
-        let TablePart { kind, head, groups: key_groups, segments, encode } = *self;
+        let TablePart { kind, head, groups, segments, encode } = *self;
         if segments.is_empty() {
             return Ok(WrittenPart::Nothing);
         }
-        out.write(&head.encode())?;
-        let mut groups = vec![Piece { offset: 0, length: 0 }; key_groups.len()];
+        let failed = |source| StateError::Encode {
+            state: head.name.clone(),
+            type_name: std::any::type_name::<(K, N, V)>(),
+            source,
+        };
+        let mut streams = GroupStreams::new(kind, head.encode(), groups);
         let mut scratch = Vec::new();
         // Each segment is let go of as soon as it is written: the operator need not copy it any more.
         for (group, segment) in segments {
-            let before = out.position();
+            let before = streams.enter(group, out)?;
             for entry in segment.iter() {
-                let written = out.fill(|bytes| {
-                    encode(entry, bytes, &mut scratch).map_err(|source| StateError::Encode {
-                        state: head.name.clone(),
-                        type_name: std::any::type_name::<(K, N, V)>(),
-                        source,
-                    })
-                });
-                written?;
+                out.fill(|bytes| encode(entry, bytes, &mut scratch).map_err(failed))?;
             }
-            let piece = &mut groups[(group - key_groups.start) as usize];
-            if piece.length == 0 {
-                piece.offset = before;
-            }
-            piece.length += out.position() - before;
+            streams.leave(group, before, out);
         }
-        let data = KeyedData::Stream { handle: out.finish()?, groups };
-        Ok(WrittenPart::Keyed(KeyedState { kind, key_groups, data }))
+        streams.finish(out)
     }
 }
 

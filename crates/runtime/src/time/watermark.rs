@@ -1,5 +1,6 @@
 //! Where event time comes from: timestamps of records, and watermarks that say how far the stream has come.
 
+use super::per_split::{PerSplit, SplitTurn};
 use std::time::Duration;
 
 /// Takes the watermarks of a generator.
@@ -226,6 +227,16 @@ impl<G, A> WatermarkStrategy<G, A> {
     {
         let WatermarkStrategy { generator, idleness, alignment, .. } = self;
         WatermarkStrategy { generator, assigner: Extract(extract), idleness, alignment }
+    }
+
+    /// The same strategy for each split of a source, which tells of its splits by `turn`.
+    pub fn per_split(self, turn: SplitTurn) -> WatermarkStrategy<PerSplit<G>, A>
+    where
+        G: Clone,
+    {
+        let WatermarkStrategy { generator, assigner, idleness, alignment } = self;
+        let generator = PerSplit::new(generator, turn, idleness);
+        WatermarkStrategy { generator, assigner, idleness, alignment }
     }
 
     /// A subtask without records for so long is not waited for.

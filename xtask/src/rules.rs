@@ -72,7 +72,9 @@ fn our_dependency(line: &str) -> Option<&str> {
 
 fn head_comment_breaches(root: &Path) -> Result<Vec<String>> {
     let mut breaches = Vec::new();
-    for dir in ["client", "appmaster", "taskexecutor", "crates", "examples", "xtask", "integration", "plugins"] {
+    for dir in
+        ["client", "appmaster", "taskexecutor", "crates", "examples", "xtask", "integration", "plugins"]
+    {
         for file in rust_files(&root.join(dir))? {
             let text = fs::read_to_string(&file)?;
             if !text.trim_start().starts_with("//!")

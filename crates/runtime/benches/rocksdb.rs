@@ -39,7 +39,9 @@ fn update(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("update of {keys} keys"));
         group.throughput(Throughput::Elements(words.len() as u64));
         group.sample_size(10);
-        for (name, kind) in [("hash backend", BackendKind::HashMap), ("rocksdb backend", BackendKind::RocksDb)] {
+        for (name, kind) in
+            [("hash backend", BackendKind::HashMap), ("rocksdb backend", BackendKind::RocksDb)]
+        {
             let mut backend = backend(directory.path(), kind);
             let mut table: Table<String, (), (String, u64)> = backend.table(TableSpec::new("t")).unwrap();
             for n in 0..keys {

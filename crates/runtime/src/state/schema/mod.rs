@@ -10,6 +10,7 @@
 mod compatible;
 mod input;
 mod reader;
+mod reader_access;
 mod shape;
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,9 @@ use crate::executor::ModelTask;
 use crate::world::{Happening, World};
 use kvick_core::checkpoint::message::SnapshotMetrics;
 use kvick_core::checkpoint::{
-    CheckpointCommand, CheckpointEffect, CompletedCheckpoint, CheckpointFailureReason, CheckpointReport, NamedState, Piece,
-    Redistribution, SavepointFormat, SnapshotKind, SnapshotRequest, SnapshotTarget, StateFile, StateHandle,
-    SubtaskState, TaskRestore, TaskSnapshot, TriggerCheckpoint,
+    CheckpointCommand, CheckpointEffect, CheckpointFailureReason, CheckpointReport, CompletedCheckpoint,
+    NamedState, Piece, Redistribution, SavepointFormat, SnapshotKind, SnapshotRequest, SnapshotTarget,
+    StateFile, StateHandle, SubtaskState, TaskRestore, TaskSnapshot, TriggerCheckpoint,
 };
 use kvick_core::executor::FromExecutor;
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId, VertexId};

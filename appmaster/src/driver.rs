@@ -177,6 +177,7 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
         }
         Effect::Send { executor, message } => send(cluster, &executor, &message),
         Effect::JobStateChanged { job, state } => info!(%job, "job is now {state:?}"),
+        Effect::JobGraphChanged { job } => info!(%job, "the job goes on with another parallelism"),
         Effect::JobEnded { result } => job_ended(cluster, *result),
         Effect::Checkpoint { job, effect } => checkpoint_effect(cluster, job, effect),
         Effect::JobForgotten { job } => {

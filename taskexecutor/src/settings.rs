@@ -102,5 +102,11 @@ impl Settings {
         };
         spec.hadoop.clone_from(&self.hadoop);
         spec.user.clone_from(&self.user);
+        // What the process was sized to, so that a state backend knows its share.
+        for option in [options::TM_MANAGED.key(), options::TASK_SLOTS.key()] {
+            if let Some(value) = self.config.raw(option) {
+                spec.config.set(option, value);
+            }
+        }
     }
 }

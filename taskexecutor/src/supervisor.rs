@@ -25,8 +25,8 @@ use tracing::{info, warn};
 
 /// What is known of a job's worker.
 enum Place {
-    /// Its program is being fetched and unpacked. Messages for it wait here.
-    Preparing(Vec<ToProgram>),
+    /// Its program is being fetched and unpacked, for this start of it. Messages for it wait here.
+    Preparing(WorkerId, Vec<ToProgram>),
     /// It runs.
     Running(Worker),
     /// It was told to end; its end is no failure.
@@ -35,7 +35,7 @@ enum Place {
 
 /// The result of preparing a program.
 struct Prepared {
-    job: JobId,
+    id: WorkerId,
     program: Result<PathBuf>,
     args: Vec<String>,
     spec: Box<WorkerSpec>,
@@ -178,26 +178,32 @@ impl Supervisor {
 
     fn prepare(&mut self, program: ProgramSpec, spec: Box<WorkerSpec>) {
         let job = spec.job_id;
-        if matches!(self.workers.get(&job), Some(Place::Preparing(_) | Place::Running(_))) {
+        if matches!(self.workers.get(&job), Some(Place::Preparing(..) | Place::Running(_))) {
             return;
         }
         info!(%job, jar = %program.jar.name, "preparing a worker");
-        self.workers.insert(job, Place::Preparing(Vec::new()));
+        self.started += 1;
+        let id = WorkerId { job, serial: self.started };
+        self.workers.insert(job, Place::Preparing(id, Vec::new()));
         self.forget(job);
         self.holdings.workers.push(WorkerStatus::starting(job));
         let (store, sender) = (self.store.clone(), self.prepared.clone());
         tokio::spawn(async move {
             let path = store.prepare(&program).await;
-            let _ = sender.send(Prepared { job, program: path, args: program.args, spec });
+            let _ = sender.send(Prepared { id, program: path, args: program.args, spec });
         });
     }
 
     fn start_prepared(&mut self, prepared: Prepared) {
-        let Prepared { job, program, args, mut spec } = prepared;
-        let Some(Place::Preparing(waiting)) = self.workers.remove(&job) else { return };
+        let Prepared { id, program, args, mut spec } = prepared;
+        let job = id.job;
+        let waiting = match self.workers.get_mut(&job) {
+            Some(Place::Preparing(awaited, waiting)) if *awaited == id => std::mem::take(waiting),
+            // It was told to end meanwhile; another one may be on its way.
+            _ => return,
+        };
+        self.workers.remove(&job);
         self.settings.complete(&mut spec);
-        self.started += 1;
-        let id = WorkerId { job, serial: self.started };
         let started = program.and_then(|path| {
             info!(%job, program = %path.display(), "starting the worker");
             Ok(Worker::start(id, &path, &args, *spec, self.worker_events.clone())?)
@@ -224,7 +230,7 @@ impl Supervisor {
 
     fn tell(&mut self, job: JobId, message: ToProgram) {
         match self.workers.get_mut(&job) {
-            Some(Place::Preparing(waiting)) => waiting.push(message),
+            Some(Place::Preparing(_, waiting)) => waiting.push(message),
             Some(Place::Running(worker)) => worker.outbox.send(message),
             Some(Place::Stopping(_)) | None => warn!(%job, "there is no worker to tell"),
         }
@@ -243,7 +249,7 @@ impl Supervisor {
                 });
                 self.workers.insert(job, Place::Stopping(worker));
             }
-            Some(Place::Preparing(_)) | None => {}
+            Some(Place::Preparing(..)) | None => {}
             Some(stopping) => {
                 self.workers.insert(job, stopping);
             }
@@ -304,7 +310,7 @@ impl Supervisor {
     fn send_heartbeat(&mut self) {
         let pids = self.workers.values().filter_map(|place| match place {
             Place::Running(worker) | Place::Stopping(worker) => worker.process.pid(),
-            Place::Preparing(_) => None,
+            Place::Preparing(..) => None,
         });
         let metrics = ExecutorMetrics {
             resident_bytes: memory::resident_bytes(std::process::id()).unwrap_or_default(),

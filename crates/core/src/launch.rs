@@ -11,5 +11,10 @@ pub const HA_DIR_ENV: &str = "KVICK_HA_DIR";
 pub const SLOTS_ENV: &str = "KVICK_SLOTS";
 /// The name of the task executor's program in its working directory.
 pub const EXECUTOR_PROGRAM: &str = "kvick-taskexecutor";
+/// The name of the RocksDB plugin's file: in the directory `plugins` of a distribution, and in the working directories of
+/// containers.
+pub const ROCKSDB_PLUGIN: &str = "libkvick_state_rocksdb.so";
+/// The environment variable that names another directory with plugins.
+pub const PLUGINS_DIR_ENV: &str = "KVICK_PLUGINS_DIR";
 /// The name of the application master's program in its working directory.
 pub const MASTER_PROGRAM: &str = "kvick-appmaster";

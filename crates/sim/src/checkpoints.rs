@@ -23,6 +23,8 @@ pub type Place = (ExecutorId, JobId, u64, ExecutionId);
 pub enum Event {
     /// A person asks for something.
     Ask(JobId, u64, SnapshotRequest),
+    /// A person wants another parallelism.
+    Rescale(JobId, u64, u32),
     /// A barrier has come through at a task.
     Barrier(Place, Box<TriggerCheckpoint>),
     /// A report arrives.
@@ -35,6 +37,9 @@ pub enum Event {
     Stored(JobId, u64, Result<Option<String>, String>),
 }
 
+/// Callers from this one on want another parallelism.
+const RESCALING: u64 = 100;
+
 impl World {
     /// People who will ask for something about a job.
     pub(crate) fn plan_requests(&mut self, job: JobId) {
@@ -42,6 +47,10 @@ impl World {
             let at = self.random.between(0, 60_000);
             let request = self.random_request();
             self.at(at, Happening::Checkpoint(Event::Ask(job, caller, request)));
+        }
+        for caller in RESCALING..RESCALING + self.random.between(0, 2) {
+            let (at, parallelism) = (self.random.between(0, 60_000), self.random.between(1, 6) as u32);
+            self.at(at, Happening::Checkpoint(Event::Rescale(job, caller, parallelism)));
         }
     }
 
@@ -59,6 +68,7 @@ impl World {
     pub(crate) fn checkpoint_event(&mut self, event: Event) {
         match event {
             Event::Ask(job, caller, request) => self.ask(job, caller, request),
+            Event::Rescale(job, caller, parallelism) => self.rescale(job, caller, parallelism),
             Event::Barrier(place, order) => self.barrier(&place, &order),
             Event::Report(executor, job, report) => {
                 self.say(&executor, FromExecutor::Checkpoint { job_id: job, report: *report });
@@ -78,6 +88,13 @@ impl World {
                 m.request_snapshot(now, job, caller, request, fx);
             });
         }
+    }
+
+    fn rescale(&mut self, job: JobId, caller: u64, parallelism: u32) {
+        let Some(mut graph) = self.master.job(job).map(|job| job.submission().graph.clone()) else { return };
+        graph.vertices.iter_mut().for_each(|vertex| vertex.parallelism = parallelism);
+        self.storage.job(job).callers.insert(caller, 0);
+        self.decide(|m, now, fx| drop(m.rescale(now, job, caller, graph, fx)));
     }
 
     fn stored(&mut self, job: JobId, id: u64, outcome: Result<Option<String>, String>) {
@@ -135,7 +152,9 @@ impl World {
                 self.fall_back(job, checkpoint, fallback)
             }
             CheckpointEffect::Answer { caller, outcome } => {
-                self.outcome.granted += u32::from(outcome.is_ok());
+                let rescaled = outcome.is_ok() && caller >= RESCALING;
+                self.outcome.rescaled += u32::from(rescaled);
+                self.outcome.granted += u32::from(outcome.is_ok() && !rescaled);
                 let ended = self.master.job(job).is_some_and(|j| j.state() == JobState::Finished);
                 self.outcome.stopped += u32::from(outcome.is_ok() && ended);
                 let answers = self.storage.job(job).callers.entry(caller).or_insert(7);

@@ -198,7 +198,7 @@ fn a_job_stopped_with_a_savepoint_goes_on_at_any_parallelism() {
         }
         let seen = Arc::new(AtomicI64::new(0));
         let counter = Arc::clone(&seen);
-        counts(&env, &end, move |_| drop(counter.fetch_add(1, Ordering::SeqCst))).print_to_nowhere();
+        counts(&env, &end, move |_| _ = counter.fetch_add(1, Ordering::SeqCst)).print_to_nowhere();
         let client = env.execute_async("stopped").unwrap();
         wait_for("records", || seen.load(Ordering::SeqCst) > round * 5_000);
         savepoint = Some(stop(&client, false));
@@ -247,7 +247,7 @@ fn draining_lets_operators_finish_before_the_savepoint_and_not_draining_does_not
         let env = environment(2, directory.path());
         let (seen, counter) = (Seen::default(), Arc::new(AtomicI64::new(0)));
         let (sink, counted) = (seen.clone(), Arc::clone(&counter));
-        let stream = counts(&env, &end, move |_| drop(counted.fetch_add(1, Ordering::SeqCst)));
+        let stream = counts(&env, &end, move |_| _ = counted.fetch_add(1, Ordering::SeqCst));
         stream.sink_to("seen", move || sink.clone());
         let client = env.execute_async("drained").unwrap();
         wait_for("records", || counter.load(Ordering::SeqCst) > 5_000);
@@ -334,7 +334,7 @@ fn a_damaged_savepoint_is_named() {
     env.set_option("execution.checkpointing.data-inline-threshold", "0 kb");
     let seen = Arc::new(AtomicI64::new(0));
     let counter = Arc::clone(&seen);
-    counts(&env, &end, move |_| drop(counter.fetch_add(1, Ordering::SeqCst))).print_to_nowhere();
+    counts(&env, &end, move |_| _ = counter.fetch_add(1, Ordering::SeqCst)).print_to_nowhere();
     let client = env.execute_async("damaged").unwrap();
     wait_for("records", || seen.load(Ordering::SeqCst) > 3_000);
     let savepoint = client.trigger_savepoint(None).unwrap();

@@ -5,6 +5,8 @@ use kvick::{BoxError, Data};
 use nexmark::row::{Auction, Bid, Person};
 use nexmark::text::Line;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// What the command line says.
 pub struct Job {
@@ -106,13 +108,28 @@ impl Job {
         self.output.is_some()
     }
 
-    /// Tells how many checkpoints were completed: each has left its directory.
+    /// Counts the checkpoints that are completed while the job runs: when it has ended, they are deleted.
+    pub fn watch_checkpoints(&self) {
+        if let Some(directory) = self.checkpoints.clone() {
+            std::thread::spawn(move || {
+                loop {
+                    COMPLETED.fetch_max(count(&directory), Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            });
+        }
+    }
+
+    /// Tells how many checkpoints were completed.
     pub fn tell_checkpoints(&self) {
-        if let Some(directory) = &self.checkpoints {
-            println!("Checkpoints: {}", count(directory));
+        if self.checkpoints.is_some() {
+            println!("Checkpoints: {}", COMPLETED.load(Ordering::Relaxed));
         }
     }
 }
+
+/// The most checkpoints that were there at a time; all are kept while the job runs.
+static COMPLETED: AtomicUsize = AtomicUsize::new(0);
 
 /// How many directories below this one hold a completed checkpoint.
 fn count(directory: &Path) -> usize {

@@ -68,6 +68,7 @@ fn main() -> Result<(), BoxError> {
     let (_, build) = found.ok_or_else(|| format!("{query} is not expressed"))?;
     job.configure(&env);
     build(&env, &job);
+    job.watch_checkpoints();
     let begin = Instant::now();
     env.execute(query)?;
     println!("Job Runtime: {} ms", begin.elapsed().as_millis());

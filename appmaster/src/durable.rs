@@ -10,10 +10,10 @@ use crate::handle::ClusterHandle;
 use crate::input::Input;
 use futures::future::BoxFuture;
 use kvick_core::checkpoint::{CheckpointEffect, RestoreSource, SnapshotKind};
-use kvick_core::ha::{Change, Record, RecordKey, StoredCheckpoint, StoredJob, StoredSource};
+use kvick_core::ha::{Change, Contents, Record, RecordKey, StoredCheckpoint, StoredJob, StoredSource};
 use kvick_core::ids::JobId;
 use kvick_core::job::JobSubmission;
-use kvick_core::master::{Effect, SubmitError};
+use kvick_core::master::{Effect, Master, SubmitError};
 use kvick_core::time::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 use tracing::warn;
@@ -26,6 +26,8 @@ pub struct Durable {
     /// The store.
     pub services: HaServices,
     handle: ClusterHandle,
+    /// What is kept of each job beside its submission.
+    jobs: BTreeMap<JobId, (Millis, Option<StoredSource>)>,
     /// Restore points whose metadata is being written.
     storing: BTreeMap<Key, StoredCheckpoint>,
     /// Pointers that are on their way.
@@ -39,11 +41,15 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// Nothing on its way; these pointers are there already.
-    pub fn new(services: HaServices, handle: ClusterHandle, pointers: BTreeSet<Key>) -> Durable {
+    /// Nothing on its way; this is there already.
+    pub fn new(services: HaServices, handle: ClusterHandle, contents: &Contents) -> Durable {
+        let pointers = contents.checkpoints.iter().flat_map(|(job, all)| all.keys().map(|id| (*job, *id)));
+        let pointers = pointers.collect();
+        let jobs = contents.jobs.iter().map(|(id, job)| (*id, (job.submitted, job.source.clone())));
         Durable {
             services,
             handle,
+            jobs: jobs.collect(),
             storing: BTreeMap::new(),
             writing: BTreeSet::new(),
             pointers,
@@ -53,12 +59,17 @@ impl Durable {
     }
 
     /// Takes note of the effects of one decision. Says which changes they wait for, if any.
-    fn changes_before(&mut self, effects: &[Effect]) -> Option<Vec<Change>> {
+    fn changes_before(&mut self, master: &Master, effects: &[Effect]) -> Option<Vec<Change>> {
         let (mut changes, mut waits) = (Vec::new(), false);
         for effect in effects {
             match effect {
                 Effect::JobEnded { result } => {
+                    self.jobs.remove(&result.job_id);
                     changes.extend(Change::job_ended(result));
+                    waits = true;
+                }
+                Effect::JobGraphChanged { job } => {
+                    changes.extend(self.job_again(master, *job));
                     waits = true;
                 }
                 Effect::Checkpoint { job, effect } => waits |= self.note(*job, effect, &mut changes),
@@ -73,6 +84,13 @@ impl Durable {
             drop(self.services.write(changes));
         }
         None
+    }
+
+    /// The record of a job whose graph is another than when it was submitted.
+    fn job_again(&self, master: &Master, id: JobId) -> Option<Change> {
+        let (submitted, source) = self.jobs.get(&id)?.clone();
+        let submission = master.job(id)?.submission().clone();
+        Some(Change::Put(Record::Job(Box::new(StoredJob { submission, submitted, source }))))
     }
 
     /// Says whether the pointer that goes was still on its way: nothing may follow from its going before it is gone.
@@ -115,7 +133,7 @@ pub fn admit(cluster: &mut Cluster, effects: Vec<Effect>) -> Vec<Effect> {
         held.extend(effects);
         return Vec::new();
     }
-    let Some(changes) = durable.changes_before(&effects) else { return effects };
+    let Some(changes) = durable.changes_before(&cluster.master, &effects) else { return effects };
     durable.releasing = effects.len();
     durable.held = Some(effects);
     let (written, handle) = (durable.services.write(changes), durable.handle.clone());
@@ -182,10 +200,16 @@ impl Cluster {
         submission: JobSubmission,
         source: Option<RestoreSource>,
     ) -> Result<BoxFuture<'static, Result<(), HaError>>, SubmitError> {
-        let stored = self.durable.as_ref().map(|_| stored_job(&submission, source.as_ref(), now()));
+        let kept = (now(), source.as_ref().map(stored_source));
+        let stored = self.durable.as_ref().map(|_| {
+            let (submitted, source) = kept.clone();
+            StoredJob { submission: submission.clone(), submitted, source }
+        });
+        let id = submission.job_id;
         self.with_master(|m, fx| m.submit_restored(now(), submission, source.as_ref(), fx))?;
-        Ok(match (&self.durable, stored) {
+        Ok(match (&mut self.durable, stored) {
             (Some(durable), Some(job)) => {
+                durable.jobs.insert(id, kept);
                 Box::pin(durable.services.write(vec![Change::Put(Record::Job(Box::new(job)))]))
             }
             _ => Box::pin(std::future::ready(Ok(()))),
@@ -193,11 +217,10 @@ impl Cluster {
     }
 }
 
-fn stored_job(submission: &JobSubmission, source: Option<&RestoreSource>, submitted: Millis) -> StoredJob {
-    let source = source.map(|source| StoredSource {
+fn stored_source(source: &RestoreSource) -> StoredSource {
+    StoredSource {
         directory: source.directory.clone(),
         claim: source.claim,
         allow_non_restored: source.allow_non_restored,
-    });
-    StoredJob { submission: submission.clone(), submitted, source }
+    }
 }

@@ -39,8 +39,7 @@ pub async fn recover(
     contents: Contents,
     containers: Vec<ExecutorId>,
 ) {
-    let pointers = contents.checkpoints.iter().flat_map(|(job, all)| all.keys().map(|id| (*job, *id)));
-    cluster.durable = Some(Durable::new(services.clone(), handle.clone(), pointers.collect()));
+    cluster.durable = Some(Durable::new(services.clone(), handle.clone(), &contents));
     if cluster.settings.epoch <= 1 && contents == Contents::default() {
         return;
     }

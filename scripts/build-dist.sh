@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds a distribution in Flink's layout: bin/ lib/ conf/ examples/ log/.
+# Builds a distribution in Flink's layout: bin/ lib/ conf/ examples/ log/, and plugins/ where scripts/build-plugins.sh has
+# built any before.
 #
 #   scripts/build-dist.sh [DIR]        DIR defaults to target/dist
 set -euo pipefail
@@ -39,6 +40,15 @@ install_files() {
     mkdir -p "$dist/log"
 }
 
+install_plugins() {
+    local plugins file
+    plugins=$("$root/scripts/build-plugins.sh" --cached)
+    [ -n "$plugins" ] || return 0
+    for file in "$plugins"/*.so; do
+        install_file 755 "$file" "$dist/plugins/$(basename "$file")"
+    done
+}
+
 pack_example() { # program entry jar
     "$target/release/cargo-kvick" kvick jar --manifest-path "$root/examples/Cargo.toml" \
         --bin "$1" --entry "$1=$2" --out "$dist/examples/$3"
@@ -50,10 +60,16 @@ pack_examples() {
     pack_example streaming-wordcount WordCount streaming/WordCount.jar
     pack_example socket-window-wordcount SocketWindowWordCount streaming/SocketWindowWordCount.jar
     pack_example top-speed-windowing TopSpeedWindowing streaming/TopSpeedWindowing.jar
+    pack_example state-machine StateMachineExample streaming/StateMachineExample.jar
+    pack_example window-join WindowJoin streaming/WindowJoin.jar
+    pack_example session-windowing SessionWindowing streaming/SessionWindowing.jar
+    pack_example side-output SideOutputExample streaming/SideOutput.jar
+    pack_example fraud-detection FraudDetection streaming/FraudDetection.jar
 }
 
 build
 install_programs
 install_files
+install_plugins
 pack_examples
 echo "distribution: $dist"

@@ -3,6 +3,7 @@
 # end to end on a real HDFS and YARN.
 #
 #   scripts/test.sh [fast]      fast: without the cluster
+#   scripts/test.sh plugins     only the plugins, which are built where they are not (RocksDB takes long, once)
 #   scripts/test.sh e2e [NAME…] only what is tested end to end; NAME: only these files of integration/tests
 #
 # Needs Rust; a cluster needs a JDK and Maven, which integration/cluster.sh installs where it may.
@@ -40,6 +41,18 @@ without_cluster() {
     step "unit, property and state-machine tests"
     cargo test --workspace --locked -q
     (cd integration/bench && cargo test --workspace --locked -q)
+}
+
+# RocksDB is compiled once; its directory outlives the sources.
+plugins() {
+    step "plugins"
+    KVICK_PLUGINS_DIR=$(scripts/build-plugins.sh)
+    export KVICK_PLUGINS_DIR
+    (cd plugins/state-rocksdb && cargo fmt --check)
+    step "state in RocksDB"
+    cargo clippy -p kvick-runtime --features plugin-tests --test rocksdb --locked -q -- -D warnings
+    cargo test -p kvick-runtime --features plugin-tests --test rocksdb --locked -q
+    KVICK_TEST_STATE_BACKEND=rocksdb cargo test -p kvick --test checkpoints --locked -q -- exactly_once any_parallelism
 }
 
 # A cluster of the tests' own, so that a person's cluster is left alone. It is stopped however the tests end.
@@ -88,6 +101,7 @@ on_a_cluster() {
 require cargo "Rust 1.95 or newer"
 case "${1:-}" in
     fast) without_cluster ;;
+    plugins) plugins ;;
     e2e)
         build_for_cluster
         start_cluster
@@ -95,10 +109,11 @@ case "${1:-}" in
         ;;
     '')
         without_cluster
+        plugins
         on_a_cluster
         ;;
     *)
-        echo "scripts/test.sh: what is \"$1\"? (nothing, fast, or e2e)" >&2
+        echo "scripts/test.sh: what is \"$1\"? (nothing, fast, plugins, or e2e)" >&2
         exit 64
         ;;
 esac

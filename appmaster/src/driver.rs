@@ -79,8 +79,18 @@ fn abandoned() -> End {
 fn apply(cluster: &mut Cluster, input: Input) {
     let at = now();
     match input {
-        Input::Connected { info, serial, frames } => connected(cluster, *info, serial, frames),
-        Input::Executor(executor, message) => from_executor(cluster, &executor, message),
+        Input::Connected { info, holdings, serial, frames } => {
+            let executor = info.id.clone();
+            let register = FromExecutor::Register { info: info.clone(), holdings };
+            connected(cluster, *info, serial, frames);
+            cluster.with_master(|m, fx| m.from_executor(now(), &executor, register, fx));
+        }
+        Input::Executor(executor, serial, message) => {
+            // What was said over an earlier connection is part of what was told with the registration on this one.
+            if cluster.connections.get(&executor).is_some_and(|c| c.serial == serial) {
+                from_executor(cluster, &executor, message);
+            }
+        }
         Input::Disconnected(executor, serial) => {
             if cluster.connections.get(&executor).is_some_and(|c| c.serial == serial) {
                 warn!(%executor, "the connection to a task executor broke");
@@ -108,11 +118,9 @@ fn apply(cluster: &mut Cluster, input: Input) {
 fn connected(cluster: &mut Cluster, info: ExecutorInfo, serial: u64, frames: mpsc::UnboundedSender<Frame>) {
     let executor = info.id.clone();
     info!(%executor, host = %info.host, slots = info.slots, "a task executor registers");
-    let register = FromExecutor::Register { info: Box::new(info.clone()) };
     let metrics = kvick_core::executor::ExecutorMetrics::default();
     let connection = Connection { serial, frames, info, metrics, last_heard: now() };
-    cluster.connections.insert(executor.clone(), connection);
-    cluster.with_master(|m, fx| m.from_executor(now(), &executor, register, fx));
+    cluster.connections.insert(executor, connection);
 }
 
 fn from_executor(cluster: &mut Cluster, executor: &ExecutorId, message: FromExecutor) {
@@ -154,6 +162,7 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
         }
         Effect::Send { executor, message } => send(cluster, &executor, &message),
         Effect::JobStateChanged { job, state } => info!(%job, "job is now {state:?}"),
+        Effect::JobGraphChanged { job } => info!(%job, "the job goes on with another parallelism"),
         Effect::JobEnded { result } => job_ended(cluster, *result),
         Effect::Checkpoint { job, effect } => checkpoint_effect(cluster, job, effect),
         Effect::JobForgotten { job } => {

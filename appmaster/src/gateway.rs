@@ -39,14 +39,14 @@ impl MasterGateway for Gateway {
         authenticate(request.metadata(), &self.cluster.settings.secret)?;
         let mut incoming = request.into_inner();
         let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("nothing was said"))?;
-        let info = match self.understand(&first)? {
-            FromExecutor::Register { info } => info,
+        let (info, holdings) = match self.understand(&first)? {
+            FromExecutor::Register { info, holdings } => (info, holdings),
             _ => return Err(Status::invalid_argument("a task executor has to register first")),
         };
         let executor = info.id.clone();
         let serial = self.connections.fetch_add(1, Ordering::Relaxed);
         let (frames, receiver) = mpsc::unbounded_channel();
-        self.cluster.send(Input::Connected { info, serial, frames });
+        self.cluster.send(Input::Connected { info, holdings, serial, frames });
         tokio::spawn(listen(self.cluster.clone(), executor, serial, incoming));
         Ok(Response::new(UnboundedReceiverStream::new(receiver).map(Ok)))
     }
@@ -71,7 +71,7 @@ async fn listen(cluster: ClusterHandle, executor: ExecutorId, serial: u64, mut i
         match incoming.message().await {
             Ok(Some(frame)) => match decode::<FromExecutor>(&frame) {
                 Ok((epoch, message)) if epoch == cluster.settings.epoch => {
-                    cluster.send(Input::Executor(executor.clone(), message));
+                    cluster.send(Input::Executor(executor.clone(), serial, message));
                 }
                 Ok((epoch, _)) => warn!(%executor, "dropped a message for attempt {epoch}"),
                 Err(error) => warn!(%executor, "dropped a message: {error}"),

@@ -1,7 +1,7 @@
 //! What reaches the driver: everything that happens around the machines, and what others ask of them.
 
 use crate::cluster::Cluster;
-use kvick_core::executor::{ExecutorInfo, FromExecutor};
+use kvick_core::executor::{ExecutorInfo, FromExecutor, Holdings};
 use kvick_core::failure::Failure;
 use kvick_core::ids::ExecutorId;
 use kvick_core::time::Millis;
@@ -18,13 +18,15 @@ pub enum Input {
     Connected {
         /// What it offers.
         info: Box<ExecutorInfo>,
+        /// What it runs.
+        holdings: Holdings,
         /// Tells this connection from others of the same executor.
         serial: u64,
         /// Frames for it.
         frames: mpsc::UnboundedSender<Frame>,
     },
-    /// It said something.
-    Executor(ExecutorId, FromExecutor),
+    /// It said something, over this connection.
+    Executor(ExecutorId, u64, FromExecutor),
     /// Its connection broke.
     Disconnected(ExecutorId, u64),
     /// A container was allocated and is being started.

@@ -1,4 +1,8 @@
-//! What the examples share: the built-in text, and how a line is cut into words.
+//! What the examples share: the built-in text, how a line is cut into words, numbers that look random.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod state_machine;
 
 use kvick::prelude::*;
 
@@ -95,4 +99,13 @@ pub fn write<T: kvick::Data>(records: &DataStream<T>, params: &Params) {
             records.print().name("print-sink");
         }
     }
+}
+
+/// A number that looks random and is always the same for the same seed (SplitMix64): generated records are the same when
+/// they are generated again after a failure.
+pub fn random(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

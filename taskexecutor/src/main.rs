@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod artifact;
+mod leader;
 mod link;
 mod logs;
 mod settings;

@@ -23,6 +23,8 @@ pub struct Settings {
     pub master: String,
     /// The application master's attempt.
     pub epoch: u64,
+    /// The application's directory, where later attempts of the application master say where they are.
+    pub ha_dir: Option<String>,
     /// Number of slots.
     pub slots: u32,
     /// The host under which workers of this task executor are reached.
@@ -64,6 +66,7 @@ impl Settings {
             id: ExecutorId(required("CONTAINER_ID")?),
             master: required(launch::MASTER_ENV)?,
             epoch: required(launch::EPOCH_ENV)?.parse().context(launch::EPOCH_ENV)?,
+            ha_dir: env::var(launch::HA_DIR_ENV).ok(),
             slots: required(launch::SLOTS_ENV)?.parse().context(launch::SLOTS_ENV)?,
             host: required("NM_HOST")?,
             log_dir: log_dir(),
@@ -99,5 +102,11 @@ impl Settings {
         };
         spec.hadoop.clone_from(&self.hadoop);
         spec.user.clone_from(&self.user);
+        // What the process was sized to, so that a state backend knows its share.
+        for option in [options::TM_MANAGED.key(), options::TASK_SLOTS.key()] {
+            if let Some(value) = self.config.raw(option) {
+                spec.config.set(option, value);
+            }
+        }
     }
 }

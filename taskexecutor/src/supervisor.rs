@@ -4,12 +4,15 @@
 //! prepared waits for it.
 
 use crate::artifact::ProgramStore;
-use crate::link::Link;
+use crate::link::{Link, LinkEvent, Outgoing};
 use crate::logs;
 use crate::settings::Settings;
 use crate::worker::{Worker, WorkerEvent, WorkerId};
 use anyhow::Result;
-use kvick_core::executor::{ExecutorInfo, ExecutorMetrics, FromExecutor, ToExecutor};
+use kvick_core::checkpoint::CheckpointCommand;
+use kvick_core::executor::{
+    ExecutorInfo, ExecutorMetrics, FromExecutor, Holdings, ToExecutor, WorkerStatus,
+};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
 use kvick_core::ids::JobId;
@@ -24,8 +27,8 @@ use tracing::{info, warn};
 
 /// What is known of a job's worker.
 enum Place {
-    /// Its program is being fetched and unpacked. Messages for it wait here.
-    Preparing(Vec<ToProgram>),
+    /// Its program is being fetched and unpacked, for this start of it. Messages for it wait here.
+    Preparing(WorkerId, Vec<ToProgram>),
     /// It runs.
     Running(Worker),
     /// It was told to end; its end is no failure.
@@ -34,7 +37,7 @@ enum Place {
 
 /// The result of preparing a program.
 struct Prepared {
-    job: JobId,
+    id: WorkerId,
     program: Result<PathBuf>,
     args: Vec<String>,
     spec: Box<WorkerSpec>,
@@ -45,7 +48,9 @@ struct Supervisor {
     settings: Settings,
     store: ProgramStore,
     workers: BTreeMap<JobId, Place>,
-    to_master: mpsc::UnboundedSender<FromExecutor>,
+    /// What the application master is told of the workers when it is met anew.
+    holdings: Holdings,
+    to_master: mpsc::UnboundedSender<Outgoing>,
     worker_events: mpsc::UnboundedSender<WorkerEvent>,
     prepared: mpsc::UnboundedSender<Prepared>,
     heartbeat: Duration,
@@ -63,14 +68,14 @@ pub async fn run(settings: Settings) -> Result<()> {
     let (worker_events, mut from_workers) = mpsc::unbounded_channel();
     let (prepared, mut preparations) = mpsc::unbounded_channel();
     let link = Link::new(&settings, settings.link_timeout);
-    let register = FromExecutor::Register { info: Box::new(info_of(&settings)) };
-    let mut link = tokio::spawn(link.run(register, outgoing, incoming_sender));
+    let mut link = tokio::spawn(link.run(outgoing, incoming_sender));
     let store = ProgramStore::new(settings.work_dir(), settings.filesystems());
     let heartbeat = settings.heartbeat_interval;
     let mut supervisor = Supervisor {
         settings,
         store,
         workers: BTreeMap::new(),
+        holdings: Holdings::default(),
         to_master,
         worker_events,
         prepared,
@@ -80,12 +85,15 @@ pub async fn run(settings: Settings) -> Result<()> {
     let mut next_heartbeat = Instant::now() + heartbeat;
     loop {
         tokio::select! {
-            message = incoming.recv() => {
-                let Some(message) = message else { return link.await? };
-                if let Some(end) = supervisor.handle_master(message) {
-                    return end;
+            event = incoming.recv() => match event {
+                None => return link.await?,
+                Some(LinkEvent::Connected) => supervisor.register(),
+                Some(LinkEvent::Message(message)) => {
+                    if let Some(end) = supervisor.handle_master(message) {
+                        return end;
+                    }
                 }
-            }
+            },
             Some(event) = from_workers.recv() => supervisor.handle_worker(event),
             Some(prepared) = preparations.recv() => supervisor.start_prepared(prepared),
             () = sleep_until(next_heartbeat) => {
@@ -125,9 +133,19 @@ impl Supervisor {
             }
             ToExecutor::Heartbeat => {}
             ToExecutor::StartWorker { program, spec } => self.prepare(program, spec),
-            ToExecutor::Deploy { job_id, tasks } => self.tell(job_id, ToProgram::Deploy { tasks }),
+            ToExecutor::Deploy { job_id, tasks } => {
+                if let Some(worker) = self.holdings.worker(job_id) {
+                    tasks.iter().for_each(|task| worker.deployed(task.execution));
+                }
+                self.tell(job_id, ToProgram::Deploy { tasks });
+            }
             ToExecutor::Cancel { job_id, executions } => self.tell(job_id, ToProgram::Cancel { executions }),
             ToExecutor::Checkpoint { job_id, executions, command } => {
+                if let (Some(worker), CheckpointCommand::Trigger(order)) =
+                    (self.holdings.worker(job_id), &command)
+                {
+                    executions.iter().for_each(|id| worker.heard_of_checkpoint(*id, order.checkpoint));
+                }
                 self.tell(job_id, ToProgram::Checkpoint { executions, command });
             }
             ToExecutor::StopWorker { job_id } => self.stop_worker(job_id),
@@ -147,31 +165,47 @@ impl Supervisor {
         None
     }
 
-    fn say(&self, message: FromExecutor) {
+    fn say(&mut self, message: FromExecutor) {
+        self.holdings.note(&message);
         // The link outlives this loop; when it has ended, so does the loop.
-        let _ = self.to_master.send(message);
+        let _ = self.to_master.send(Outgoing::Message(message));
+    }
+
+    /// Tells who this is and all that it runs.
+    fn register(&self) {
+        let info = Box::new(info_of(&self.settings));
+        let registration = FromExecutor::Register { info, holdings: self.holdings.clone() };
+        let _ = self.to_master.send(Outgoing::Registration(registration));
     }
 
     fn prepare(&mut self, program: ProgramSpec, spec: Box<WorkerSpec>) {
         let job = spec.job_id;
-        if matches!(self.workers.get(&job), Some(Place::Preparing(_) | Place::Running(_))) {
+        if matches!(self.workers.get(&job), Some(Place::Preparing(..) | Place::Running(_))) {
             return;
         }
         info!(%job, jar = %program.jar.name, "preparing a worker");
-        self.workers.insert(job, Place::Preparing(Vec::new()));
+        self.started += 1;
+        let id = WorkerId { job, serial: self.started };
+        self.workers.insert(job, Place::Preparing(id, Vec::new()));
+        self.forget(job);
+        self.holdings.workers.push(WorkerStatus::starting(job));
         let (store, sender) = (self.store.clone(), self.prepared.clone());
         tokio::spawn(async move {
             let path = store.prepare(&program).await;
-            let _ = sender.send(Prepared { job, program: path, args: program.args, spec });
+            let _ = sender.send(Prepared { id, program: path, args: program.args, spec });
         });
     }
 
     fn start_prepared(&mut self, prepared: Prepared) {
-        let Prepared { job, program, args, mut spec } = prepared;
-        let Some(Place::Preparing(waiting)) = self.workers.remove(&job) else { return };
+        let Prepared { id, program, args, mut spec } = prepared;
+        let job = id.job;
+        let waiting = match self.workers.get_mut(&job) {
+            Some(Place::Preparing(awaited, waiting)) if *awaited == id => std::mem::take(waiting),
+            // It was told to end meanwhile; another one may be on its way.
+            _ => return,
+        };
+        self.workers.remove(&job);
         self.settings.complete(&mut spec);
-        self.started += 1;
-        let id = WorkerId { job, serial: self.started };
         let started = program.and_then(|path| {
             info!(%job, program = %path.display(), "starting the worker");
             Ok(Worker::start(id, &path, &args, *spec, self.worker_events.clone())?)
@@ -190,15 +224,22 @@ impl Supervisor {
         }
     }
 
+    /// There is nothing more to tell of a job's worker.
+    fn forget(&mut self, job: JobId) {
+        self.holdings.workers.retain(|worker| worker.job_id != job);
+        self.holdings.lost.retain(|(lost, _)| *lost != job);
+    }
+
     fn tell(&mut self, job: JobId, message: ToProgram) {
         match self.workers.get_mut(&job) {
-            Some(Place::Preparing(waiting)) => waiting.push(message),
+            Some(Place::Preparing(_, waiting)) => waiting.push(message),
             Some(Place::Running(worker)) => worker.outbox.send(message),
             Some(Place::Stopping(_)) | None => warn!(%job, "there is no worker to tell"),
         }
     }
 
     fn stop_worker(&mut self, job: JobId) {
+        self.forget(job);
         match self.workers.remove(&job) {
             Some(Place::Running(worker)) => {
                 worker.outbox.send(ToProgram::Shutdown);
@@ -210,7 +251,7 @@ impl Supervisor {
                 });
                 self.workers.insert(job, Place::Stopping(worker));
             }
-            Some(Place::Preparing(_)) | None => {}
+            Some(Place::Preparing(..)) | None => {}
             Some(stopping) => {
                 self.workers.insert(job, stopping);
             }
@@ -268,10 +309,10 @@ impl Supervisor {
         }
     }
 
-    fn send_heartbeat(&self) {
+    fn send_heartbeat(&mut self) {
         let pids = self.workers.values().filter_map(|place| match place {
             Place::Running(worker) | Place::Stopping(worker) => worker.process.pid(),
-            Place::Preparing(_) => None,
+            Place::Preparing(..) => None,
         });
         let metrics = ExecutorMetrics {
             resident_bytes: memory::resident_bytes(std::process::id()).unwrap_or_default(),

@@ -3,9 +3,10 @@
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, Role, ToProgram, WorkerSpec};
 use kvick_core::ids::JobId;
+use kvick_core::launch::{PLUGINS_DIR_ENV, ROCKSDB_PLUGIN};
 use kvick_rpc::host::{HostError, Inbox, Outbox, Process, Program, ProgramExit};
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -56,6 +57,9 @@ impl Worker {
     ) -> Result<Worker, HostError> {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::piped());
+        if let Some(plugins) = plugins() {
+            command.env(PLUGINS_DIR_ENV, plugins);
+        }
         let Program { inbox, outbox, process, stderr } = Program::launch(Role::Worker, command)?;
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let reading = stderr.map(|stderr| tokio::spawn(copy_lines(stderr, lines.clone())));
@@ -71,6 +75,17 @@ impl Worker {
         });
         Ok(worker)
     }
+}
+
+/// The plugins of the distribution that this task executor belongs to, for its workers, whose programs lie elsewhere. In a
+/// container plugins are in the working directory, where workers look by themselves.
+fn plugins() -> Option<PathBuf> {
+    if std::env::var_os(PLUGINS_DIR_ENV).is_some() {
+        return None;
+    }
+    let program = std::env::current_exe().ok()?.canonicalize().ok()?;
+    let plugins = program.parent()?.parent()?.join("plugins");
+    plugins.join(ROCKSDB_PLUGIN).is_file().then_some(plugins)
 }
 
 /// Answers the worker's greeting and passes on what it says.

@@ -213,3 +213,36 @@ pub async fn first_graph(
     }
     Ok(None)
 }
+
+/// Lets a program run up to the `execute()` of a job that it has submitted before, as a worker's does; `None` if it closes its
+/// side before.
+///
+/// # Errors
+/// If it cannot be understood.
+pub async fn graph_again(
+    inbox: &mut Inbox,
+    outbox: &Outbox,
+    config: &Configuration,
+    job: &JobSubmission,
+) -> Result<Option<JobGraph>, HostError> {
+    while let Some(message) = inbox.recv().await {
+        match message? {
+            FromProgram::Hello { .. } => {
+                outbox.send(ToProgram::Welcome { config: config.clone(), once: job.once.clone() });
+            }
+            FromProgram::Execute { ordinal, graph, .. } if ordinal == job.ordinal => {
+                outbox.send(ToProgram::PlanTaken);
+                return Ok(Some(graph));
+            }
+            FromProgram::Execute { ordinal, attached, .. } => {
+                let Some(result) = job.earlier.get(ordinal as usize).cloned() else { return Ok(None) };
+                outbox.send(ToProgram::Submitted { ordinal, job_id: result.job_id });
+                if attached {
+                    outbox.send(ToProgram::Ended { ordinal, result });
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}

@@ -6,6 +6,7 @@
 
 mod conversation;
 mod process;
+mod replan;
 
 use crate::handle::ClusterHandle;
 use conversation::Conversation;
@@ -20,6 +21,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
+
+pub use replan::replan;
 
 /// What a person is told whose program ends without having executed a job. Flink's words, which scripts look for.
 const NO_JOB: &str = "The program didn't contain a Flink job. Perhaps you forgot to call execute() on the execution environment.";

@@ -118,6 +118,8 @@ fn job_routes() -> Router<Rest> {
         .route("/jobs/{job}/stop", post(operations::stop))
         .route("/jobs/{job}/savepoints", post(operations::savepoint))
         .route("/jobs/{job}/savepoints/{trigger}", get(operations::savepoint_status))
+        .route("/jobs/{job}/rescaling", patch(operations::rescale))
+        .route("/jobs/{job}/rescaling/{trigger}", get(operations::rescaling_status))
         .route(
             "/jobs/{job}/resource-requirements",
             get(unsupported::resource_requirements).put(unsupported::resource_requirements),

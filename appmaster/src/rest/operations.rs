@@ -6,17 +6,21 @@ use super::jobs::cause;
 use super::state::{Rest, job_id, no_such_job};
 use super::{Answer, Reply, json_body};
 use crate::cluster::Cluster;
+use crate::handle::ClusterHandle;
 use crate::operations::{OperationKey, OperationKind, OperationOutcome};
-use crate::program::random_job_id;
+use crate::program::{random_job_id, replan};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use kvick_core::checkpoint::{CallerId, SavepointFormat, SnapshotDone, SnapshotRequest};
+use kvick_core::checkpoint::{
+    CallerId, CheckpointFailureReason, SavepointFormat, SnapshotDone, SnapshotRequest,
+};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::JobId;
+use kvick_core::job::JobSubmission;
 use kvick_storage::CheckpointStorage;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -192,7 +196,7 @@ async fn look(rest: &Rest, key: OperationKey, shape: impl Fn(SnapshotDone) -> Va
     let shown = key.trigger.clone();
     let found = rest.ask(move |cluster, now| cluster.operations.look(now, &key)).await?;
     let Some(outcome) = found else {
-        return Err(RestError::not_found(format!("There is no savepoint operation with triggerId={shown}.")));
+        return Err(RestError::not_found(format!("There is no operation with triggerId={shown}.")));
     };
     Ok(Json(shape_status(outcome, shape)))
 }
@@ -248,4 +252,61 @@ pub async fn disposal_status(State(rest): State<Rest>, Path(trigger): Path<Strin
     let id = trigger.parse::<JobId>().map_err(|_| RestError::path_parameter("triggerid", &trigger))?;
     let key = OperationKey { kind: OperationKind::Disposal, job: None, trigger: id.to_string() };
     look(&rest, key, |_| Value::Object(Map::new())).await
+}
+
+/// Query of `PATCH /jobs/:jobid/rescaling`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rescaling {
+    #[serde(default)]
+    parallelism: String,
+    trigger_id: Option<String>,
+}
+
+/// `PATCH /jobs/:jobid/rescaling?parallelism=n`: the job goes on at another parallelism, or as it was.
+pub async fn rescale(
+    State(rest): State<Rest>,
+    Path(id): Path<String>,
+    Query(query): Query<Rescaling>,
+) -> Reply {
+    let job = job_id(&id)?;
+    let parallelism: u32 = match query.parallelism.parse() {
+        Ok(parallelism) if parallelism > 0 => parallelism,
+        _ => return Err(RestError::query_parameter("parallelism", &query.parallelism)),
+    };
+    let trigger = trigger_id(query.trigger_id)?;
+    let key = OperationKey { kind: OperationKind::Rescaling, job: Some(job), trigger: trigger.clone() };
+    let handle = rest.cluster.clone();
+    begin(&rest, key, Some(job), move |cluster, _, caller| {
+        if let Some(submission) = cluster.master.job(job).map(|job| job.submission().clone()) {
+            tokio::spawn(rescale_to(handle, submission, parallelism, caller));
+        }
+    })
+    .await?;
+    Ok(begun(StatusCode::ACCEPTED, &trigger))
+}
+
+async fn rescale_to(handle: ClusterHandle, submission: JobSubmission, parallelism: u32, caller: CallerId) {
+    let job = submission.job_id;
+    let graph = replan(&handle.settings, &submission, parallelism).await;
+    let rescaled = handle.ask(move |cluster, now| {
+        let begun = graph.and_then(|graph| {
+            let begun = cluster.with_master(|master, fx| master.rescale(now, job, caller, graph, fx));
+            begun.map_err(|error| Failure::new(FailureKind::Error, error.to_string()))
+        });
+        let failure = match begun {
+            Ok(true) => return,
+            Ok(false) => Failure::new(FailureKind::Error, format!("Job {job} not found")),
+            Err(failure) => failure,
+        };
+        let failure = failure.wrapped(FailureKind::Error, CheckpointFailureReason::NotRescaled.message());
+        cluster.operations.end(now, caller, Err(failure));
+    });
+    // Without a driver nobody can ask any more.
+    let _ = rescaled.await;
+}
+
+/// `GET /jobs/:jobid/rescaling/:triggerid`.
+pub async fn rescaling_status(State(rest): State<Rest>, Path(ids): Path<(String, String)>) -> Answer {
+    status(&rest, OperationKind::Rescaling, ids, |_| Value::Object(Map::new())).await
 }

@@ -14,7 +14,7 @@ fn quorum() -> String {
 }
 
 fn store(dir: &Path, node: &str) -> ZooKeeperStore {
-    let path = FsPath::local(dir.join("application")).unwrap();
+    let path = FsPath::local(&dir.join("application")).unwrap();
     let (fs, root) = FileSystems::new(Context::default()).locate(&path.to_string()).unwrap();
     let settings = ZooKeeperSettings {
         quorum: quorum(),

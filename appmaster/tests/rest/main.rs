@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use kvick_appmaster::{checkpoints, clock, cluster, driver, handle, input, program, rest, server, settings};
+use kvick_appmaster::{
+    checkpoints, clock, cluster, driver, handle, input, operations, program, rest, server, settings,
+};
 
 mod errors;
 

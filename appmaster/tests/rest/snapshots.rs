@@ -1,10 +1,12 @@
 //! Checkpoints and savepoints through the API: taken, shown, used, removed. Files are real; what tasks say is the test's.
 
+use crate::operations::{OperationKey, OperationKind};
 use crate::shapes::{assert_shape, golden};
 use crate::support::{Answer, JOB, SUM, TestCluster, TestExecutor, config, executions, job};
 use axum::http::{Method, StatusCode};
 use kvick_core::checkpoint::{CheckpointCommand, SnapshotKind, SnapshotTarget};
-use kvick_core::executor::ToExecutor;
+use kvick_core::executor::{FromExecutor, ToExecutor};
+use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::JobId;
 use kvick_core::job::JobSubmission;
 use kvick_core::master::{FinalStatus, MasterMode};
@@ -26,6 +28,20 @@ async fn begin(cluster: &TestCluster, path: &str, body: Value) -> String {
     let answer = cluster.request(Method::POST, path, Some(&body)).await;
     assert!(answer.status.is_success(), "{path}: {}", answer.text());
     answer.json()["request-id"].as_str().unwrap().to_string()
+}
+
+/// Begins a change of parallelism to a graph that is given: the program would have to be asked otherwise.
+async fn rescale(cluster: &TestCluster, parallelism: u32) -> String {
+    let trigger = "0123456789abcdef0123456789abcdef".to_string();
+    let key = OperationKey { kind: OperationKind::Rescaling, job: Some(JOB), trigger: trigger.clone() };
+    let mut graph = job().graph;
+    graph.vertices.iter_mut().for_each(|vertex| vertex.parallelism = parallelism);
+    let asked = cluster.handle.ask(move |cluster, now| {
+        let caller = cluster.operations.begin(now, key).unwrap();
+        cluster.with_master(|master, fx| master.rescale(now, JOB, caller, graph, fx))
+    });
+    assert_eq!(asked.await.unwrap(), Ok(true));
+    trigger
 }
 
 /// Asks until the operation has ended.
@@ -266,4 +282,66 @@ async fn periodic_checkpoints_go_when_they_are_subsumed_and_with_the_job() {
     };
     let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
     assert!(gone.is_ok(), "left behind: {:?}", left());
+}
+
+#[tokio::test]
+async fn a_job_goes_on_at_another_parallelism_from_a_checkpoint() {
+    let cluster = TestCluster::start();
+    let job = job_in(cluster.dir.path());
+    let mut executor = cluster.with_running_job(&job).await;
+    let trigger = rescale(&cluster, 1).await;
+    assert_eq!(executor.acknowledge(&job).await.kind, SnapshotKind::Checkpoint);
+    executor.hear(|m| matches!(m, ToExecutor::Cancel { .. }).then_some(())).await;
+    executor.report_all(&job, TaskState::Canceled);
+    executor.hear(|m| matches!(m, ToExecutor::StopWorker { .. }).then_some(())).await;
+    // A new worker with the new graph.
+    executor.run(&job).await;
+    assert_eq!(end(&cluster, &format!("/jobs/{JOB}/rescaling/{trigger}")).await, json!({}));
+    let begun: Vec<_> = executor.restores.iter().map(|(id, r)| (id.attempt, r.checkpoint)).collect();
+    assert_eq!(begun, [(1, 1); 3]);
+    let restored = executor.restores.values().flat_map(|r| r.operators.values());
+    let elements =
+        restored.flat_map(|state| &state.operator).map(|named| named.elements.len()).sum::<usize>();
+    assert_eq!(elements, 6, "one of each subtask that there was");
+    let shown = cluster.json(&format!("/jobs/{JOB}")).await;
+    assert_eq!(shown["vertices"][0]["parallelism"], 1);
+    assert_eq!((&shown["state"], &shown["vertices"][0]["status"]), (&json!("RUNNING"), &json!("RUNNING")));
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_start_at_another_parallelism_goes_back() {
+    let cluster = TestCluster::start();
+    let job = job_in(cluster.dir.path());
+    let mut executor = cluster.with_running_job(&job).await;
+    let trigger = rescale(&cluster, 1).await;
+    executor.acknowledge(&job).await;
+    executor.hear(|m| matches!(m, ToExecutor::Cancel { .. }).then_some(())).await;
+    executor.report_all(&job, TaskState::Canceled);
+    executor.hear(|m| matches!(m, ToExecutor::StartWorker { .. }).then_some(())).await;
+    let failure = Failure::new(FailureKind::WorkerLost, "no space left on device");
+    executor.say(FromExecutor::WorkerLost { job_id: JOB, failure });
+    let done = end(&cluster, &format!("/jobs/{JOB}/rescaling/{trigger}")).await;
+    let cause = done["failure-cause"]["stack-trace"].as_str().unwrap();
+    assert!(cause.contains("was not changed") && cause.contains("no space left on device"), "{cause}");
+    executor.run(&job).await;
+    assert_eq!(executor.restores.len(), executions(&job).len());
+    assert_eq!(cluster.json(&format!("/jobs/{JOB}")).await["vertices"][0]["parallelism"], 2);
+}
+
+#[tokio::test]
+async fn a_change_of_parallelism_that_cannot_be_is_refused_before_anything_happens() {
+    let cluster = TestCluster::start();
+    let job = job_in(cluster.dir.path());
+    let _executor = cluster.with_running_job(&job).await;
+    for wrong in ["", "?parallelism=0", "?parallelism=x"] {
+        let answer = cluster.request(Method::PATCH, &format!("/jobs/{JOB}/rescaling{wrong}"), None).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}: {}", answer.text());
+    }
+    let path = format!("/jobs/{JOB}/rescaling");
+    let answer = cluster.request(Method::PATCH, &format!("{path}?parallelism=1000"), None).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    let id = answer.json()["request-id"].as_str().unwrap().to_string();
+    let done = end(&cluster, &format!("{path}/{id}")).await;
+    let cause = done["failure-cause"]["stack-trace"].as_str().unwrap();
+    assert!(cause.contains("above the maximum parallelism 128"), "{cause}");
 }

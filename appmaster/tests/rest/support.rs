@@ -177,7 +177,7 @@ impl TestCluster {
             log_dir: "/logs".to_string(),
             config: config(),
         };
-        self.handle.send(Input::Connected { info: Box::new(info), serial: 1, frames });
+        self.handle.send(Input::Connected { info: Box::new(info), holdings: Default::default(), serial: 1, frames });
         TestExecutor {
             id: ExecutorId(id.to_string()),
             restores: BTreeMap::new(),
@@ -253,7 +253,7 @@ pub struct TestExecutor {
 impl TestExecutor {
     /// Says something to the application master.
     pub fn say(&self, message: FromExecutor) {
-        self.handle.send(Input::Executor(self.id.clone(), message));
+        self.handle.send(Input::Executor(self.id.clone(), 1, message));
     }
 
     /// The next message from the application master for which `wanted` finds something.

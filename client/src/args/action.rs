@@ -1,7 +1,7 @@
 //! What `flink` can be asked to do, and which options each action has.
 
 use super::tables::{
-    CANCEL, CHECKPOINT, GENERIC, Group, INFO, INFO_HIDDEN, LIST, OptionSpec, REMOTE, RUN, RUN_HIDDEN,
+    CANCEL, CHECKPOINT, GENERIC, Group, INFO, INFO_HIDDEN, LIST, MODIFY, OptionSpec, REMOTE, RUN, RUN_HIDDEN,
     SAVEPOINT, SESSION, STOP, YARN,
 };
 
@@ -24,13 +24,15 @@ pub enum Action {
     Savepoint,
     /// `checkpoint`
     Checkpoint,
+    /// `modify`
+    Modify,
     /// `yarn-session` (`yarn-session.sh`)
     Session,
 }
 
 impl Action {
     /// In the order of the help.
-    pub const ALL: [Action; 9] = [
+    pub const ALL: [Action; 10] = [
         Action::Run,
         Action::RunApplication,
         Action::Info,
@@ -39,6 +41,7 @@ impl Action {
         Action::Cancel,
         Action::Savepoint,
         Action::Checkpoint,
+        Action::Modify,
         Action::Session,
     ];
 
@@ -53,6 +56,7 @@ impl Action {
             Action::Cancel => "cancel",
             Action::Savepoint => "savepoint",
             Action::Checkpoint => "checkpoint",
+            Action::Modify => "modify",
             Action::Session => "yarn-session",
         }
     }
@@ -78,6 +82,7 @@ impl Action {
             Action::Cancel => [&[&CANCEL][..], &clusters].concat(),
             Action::Savepoint => [&[&SAVEPOINT][..], &clusters].concat(),
             Action::Checkpoint => [&[&CHECKPOINT][..], &clusters].concat(),
+            Action::Modify => [&[&MODIFY][..], &clusters].concat(),
             Action::Session => vec![&SESSION],
         }
     }

@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::parser::{Parsed, UsageError};
 use super::typed::{
-    CancelArgs, CheckpointArgs, ClusterArgs, Invocation, ListArgs, ProgramArgs, SavepointAction,
+    CancelArgs, CheckpointArgs, ClusterArgs, Invocation, ListArgs, ModifyArgs, ProgramArgs, SavepointAction,
     SavepointArgs, SavepointFormat, SessionArgs, StopArgs,
 };
 use kvick_core::config::MemorySize;
@@ -26,6 +26,7 @@ pub fn invocation(action: Action, parsed: &Parsed) -> Result<Invocation, UsageEr
         Action::Cancel => Invocation::Cancel(cancel(action, parsed)?),
         Action::Savepoint => Invocation::Savepoint(savepoint(action, parsed)?),
         Action::Checkpoint => Invocation::Checkpoint(checkpoint(action, parsed)?),
+        Action::Modify => Invocation::Modify(modify(action, parsed)?),
         Action::Session => Invocation::Session(SessionArgs { cluster: cluster(action, parsed)? }),
     })
 }
@@ -229,4 +230,12 @@ fn savepoint(action: Action, parsed: &Parsed) -> Result<SavepointArgs, UsageErro
 fn checkpoint(action: Action, parsed: &Parsed) -> Result<CheckpointArgs, UsageError> {
     let job = first_job(parsed, "Missing JobID. Specify a Job ID to manipulate a checkpoint.")?;
     Ok(CheckpointArgs { cluster: cluster(action, parsed)?, job, full: parsed.has("full") })
+}
+
+fn modify(action: Action, parsed: &Parsed) -> Result<ModifyArgs, UsageError> {
+    let job = first_job(parsed, "Missing JobId")?;
+    let parallelism = positive(parsed, "parallelism", "The parallelism")?;
+    let parallelism =
+        parallelism.ok_or_else(|| usage("Missing the new parallelism: -p <newParallelism>."))?;
+    Ok(ModifyArgs { cluster: cluster(action, parsed)?, job, parallelism })
 }

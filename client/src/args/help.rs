@@ -59,6 +59,7 @@ fn purpose(action: Action) -> &'static str {
         Action::Cancel => "cancels a running program.",
         Action::Savepoint => "triggers savepoints for a running job or disposes existing ones.",
         Action::Checkpoint => "triggers checkpoints for a running job.",
+        Action::Modify => "modifies a running job (e.g. change of parallelism).",
         Action::Session => "starts a session on YARN, or attaches to one.",
     }
 }
@@ -67,7 +68,7 @@ fn syntax(action: Action) -> &'static str {
     match action {
         Action::Run | Action::RunApplication | Action::Info => "[OPTIONS] <jar-file> <arguments>",
         Action::List | Action::Session => "[OPTIONS]",
-        Action::Stop | Action::Cancel | Action::Checkpoint => "[OPTIONS] <Job ID>",
+        Action::Stop | Action::Cancel | Action::Checkpoint | Action::Modify => "[OPTIONS] <Job ID>",
         Action::Savepoint => "[OPTIONS] <Job ID> [<target directory>]",
     }
 }

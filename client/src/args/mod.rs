@@ -14,8 +14,8 @@ pub use action::Action;
 
 pub use parser::UsageError;
 pub use typed::{
-    CancelArgs, CheckpointArgs, ClusterArgs, Invocation, ListArgs, ProgramArgs, SavepointArgs, SessionArgs,
-    StopArgs,
+    CancelArgs, CheckpointArgs, ClusterArgs, Invocation, ListArgs, ModifyArgs, ProgramArgs, SavepointArgs,
+    SessionArgs, StopArgs,
 };
 
 /// Reads the arguments of `flink` (without the program's own name).

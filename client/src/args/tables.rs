@@ -238,6 +238,21 @@ pub static CHECKPOINT: Group = Group {
     ],
 };
 
+/// `modify`.
+pub static MODIFY: Group = Group {
+    title: "action options:",
+    options: &[
+        option(
+            "parallelism",
+            "p",
+            "parallelism",
+            One("newParallelism"),
+            "New parallelism of the job, which is stopped with a checkpoint and started again from it.",
+        ),
+        HELP,
+    ],
+};
+
 const DYNAMIC: OptionSpec = option(
     "dynamic",
     "D",

@@ -31,6 +31,8 @@ pub enum Invocation {
     Savepoint(SavepointArgs),
     /// `checkpoint`
     Checkpoint(CheckpointArgs),
+    /// `modify`
+    Modify(ModifyArgs),
     /// `yarn-session`
     Session(SessionArgs),
 }
@@ -194,6 +196,17 @@ pub struct CheckpointArgs {
     pub job: JobId,
     /// Whether it shall be a full one.
     pub full: bool,
+}
+
+/// Changing a running job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModifyArgs {
+    /// Where.
+    pub cluster: ClusterArgs,
+    /// The job.
+    pub job: JobId,
+    /// Its new parallelism.
+    pub parallelism: u32,
 }
 
 /// A YARN session.

@@ -2,7 +2,7 @@
 
 use super::listing::{Wanted, listed};
 use crate::args::typed::SavepointAction;
-use crate::args::{CancelArgs, CheckpointArgs, ClusterArgs, ListArgs, SavepointArgs, StopArgs};
+use crate::args::{CancelArgs, CheckpointArgs, ClusterArgs, ListArgs, ModifyArgs, SavepointArgs, StopArgs};
 use crate::cluster;
 use crate::console;
 use crate::rest::{Operation, RestClient};
@@ -139,6 +139,23 @@ pub async fn checkpoint(args: &CheckpointArgs) -> Result<()> {
     let shown = if args.full { "(FULL)" } else { "" };
     console::line(format!("Checkpoint{shown} {id} for job {job} completed."));
     console::line("You can resume your program from this checkpoint with the run command.");
+    Ok(())
+}
+
+/// `flink modify`
+pub async fn modify(args: &ModifyArgs) -> Result<()> {
+    let (job, parallelism) = (args.job, args.parallelism);
+    console::line(format!("Modify job {job}."));
+    let (settings, rest) = connect(&args.cluster).await?;
+    let failed = || format!("Could not rescale job {job}.");
+    let path = format!("jobs/{job}/rescaling");
+    let id = rest.rescale(&format!("{path}?parallelism={parallelism}")).await.with_context(failed)?;
+    // The slots, a checkpoint and the restart, each of which has a limit of its own in the cluster.
+    let patience = timeout(&settings)?
+        + settings.config.get(&options::SLOT_REQUEST_TIMEOUT)?
+        + settings.config.get(&options::CHECKPOINT_TIMEOUT)?;
+    rest.operation(&format!("{path}/{id}"), patience).await.with_context(failed)?;
+    console::line(format!("Rescaled job {job}. Its new parallelism is {parallelism}."));
     Ok(())
 }
 

@@ -66,6 +66,7 @@ async fn invoke(invocation: Invocation) -> Result<u8> {
         Invocation::Cancel(args) => jobs::cancel(&args).await?,
         Invocation::Savepoint(args) => jobs::savepoint(&args).await?,
         Invocation::Checkpoint(args) => jobs::checkpoint(&args).await?,
+        Invocation::Modify(args) => jobs::modify(&args).await?,
         Invocation::Session(args) => session::session(&args).await?,
     }
     Ok(OK)

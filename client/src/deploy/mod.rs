@@ -3,6 +3,7 @@
 mod checks;
 pub mod hadoop;
 mod launch;
+mod plugins;
 mod progress;
 pub mod resources;
 mod ship;
@@ -18,6 +19,7 @@ use checks::{Label, Offer};
 use kvick_core::application_spec::{ApplicationMode, ApplicationSpec, ExecutorProfile};
 use kvick_core::config::{Configuration, PortRange, options};
 use kvick_core::job::{Artifact, JobSubmission};
+use kvick_core::launch::ROCKSDB_PLUGIN;
 use kvick_filesystem::CreateOptions;
 use kvick_yarn::client::{ClientError, YarnClient};
 use kvick_yarn::ids::ApplicationId;
@@ -103,6 +105,14 @@ impl Deployment {
         let resources = resources::provide(&hadoop, config, jar, screen).await?;
         let config = effective(config, &sizes)?;
         Ok(Deployment { hadoop, yarn, kind, config, label, sizes, resources })
+    }
+
+    /// Refuses a job whose program has chosen a state backend that the application's containers do not have.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn check_job(&self, config: &Configuration) -> Result<()> {
+        plugins::check(config, self.resources.executor.contains_key(ROCKSDB_PLUGIN))
     }
 
     /// The uploaded jar.

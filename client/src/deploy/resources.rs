@@ -1,6 +1,7 @@
 //! The files of an application: which they are, bringing them into the upload cache, and what YARN must be told of them.
 
 use super::hadoop::Hadoop;
+use super::plugins;
 use super::progress::{Progress, Screen};
 use super::ship;
 use crate::settings::files::home;
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use kvick_core::application_spec::{LocalFile, Visibility};
 use kvick_core::config::{Configuration, options};
 use kvick_core::job::Artifact;
-use kvick_core::launch::{EXECUTOR_PROGRAM, MASTER_PROGRAM};
+use kvick_core::launch::{EXECUTOR_PROGRAM, MASTER_PROGRAM, ROCKSDB_PLUGIN};
 use kvick_filesystem::cache::{self, CachedFile, Upload, UploadOptions};
 use kvick_filesystem::staging::Staging;
 use kvick_filesystem::{FileSystem, FsPath};
@@ -70,6 +71,7 @@ pub async fn provide(
             wanted.add(program, engine_program(program)?, Kind::Engine)?;
         }
     }
+    plugins::add(config, &provided, &mut wanted)?;
     if let Some(jar) = jar {
         wanted.add(&file_name(jar)?, jar.to_path_buf(), Kind::Jar)?;
     }
@@ -211,6 +213,7 @@ async fn assemble(
         resources.place(key, *kind, local, file);
     }
     resources.master.remove(EXECUTOR_PROGRAM);
+    resources.master.remove(ROCKSDB_PLUGIN);
     resources.executor.remove(MASTER_PROGRAM);
     let mut seen = BTreeSet::new();
     resources.cached = cached.into_iter().filter(|file| seen.insert(file.sha256.clone())).collect();

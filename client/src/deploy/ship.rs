@@ -7,7 +7,7 @@ use super::resources::{Files, Kind, Wanted, everybody_enters, file_name};
 use anyhow::{Context, Result, bail};
 use kvick_core::application_spec::{LocalFile, Visibility};
 use kvick_core::config::{Configuration, options};
-use kvick_core::launch::{EXECUTOR_PROGRAM, MASTER_PROGRAM};
+use kvick_core::launch::{EXECUTOR_PROGRAM, MASTER_PROGRAM, ROCKSDB_PLUGIN};
 use kvick_filesystem::{FileStatus, FileSystem, FsPath};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -128,7 +128,7 @@ pub(super) async fn provided(hadoop: &Hadoop, config: &Configuration) -> Result<
         let found = walk(&fs, path, "", public).await.context("yarn.provided.lib.dirs")?;
         for found in found {
             let name = found.status.path.name();
-            let is_program = [MASTER_PROGRAM, EXECUTOR_PROGRAM].contains(&name);
+            let is_program = [MASTER_PROGRAM, EXECUTOR_PROGRAM, ROCKSDB_PLUGIN].contains(&name);
             let key = if is_program { name.to_string() } else { found.key.clone() };
             if files.insert(key, found.file()).is_some() {
                 bail!("Two files with the same filename exist in the shared libs: {name}");

@@ -149,6 +149,8 @@ impl Destination {
         let (rest, watch) = match self {
             Destination::PerJob(preparation) => {
                 let deployment = preparation.ready().await?;
+                deployment.check_job(&job.config)?;
+                deployment.check_job(&job.graph.config)?;
                 let (id, address) = deploy_job(&deployment, job, detached, cleanup).await?;
                 (RestClient::new(&address, config)?, Some(Watch::Own(deployment, id)))
             }

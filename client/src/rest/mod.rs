@@ -128,6 +128,15 @@ impl RestClient {
         Ok(triggered.request_id)
     }
 
+    /// Asks for another parallelism of a job; the id of the operation.
+    ///
+    /// # Errors
+    /// The server refuses it or does not answer.
+    pub async fn rescale(&self, path: &str) -> Result<String, RestError> {
+        let triggered: Triggered = self.call(Method::PATCH, path, NOTHING).await?;
+        Ok(triggered.request_id)
+    }
+
     /// Waits for the end of such an operation.
     ///
     /// # Errors

@@ -119,9 +119,14 @@ impl WorkerStatus {
         WorkerStatus { job_id, address: None, pid: 0, tasks: Vec::new() }
     }
 
-    /// Notes that an attempt was deployed.
+    /// Notes that an attempt was deployed. Earlier ones of the subtask that have ended are of no interest any more.
     pub fn deployed(&mut self, execution: ExecutionId) {
         if self.task(execution).is_none() {
+            self.tasks.retain(|task| {
+                let id = task.report.execution;
+                let same = (id.vertex, id.subtask) == (execution.vertex, execution.subtask);
+                !same || id.attempt > execution.attempt || !task.report.state.is_terminal()
+            });
             self.tasks.push(TaskStatus::deployed(execution));
         }
     }

@@ -37,6 +37,7 @@ where
         inputs: first.origins.iter().chain(&second.origins).cloned().collect(),
         parallelism: None,
         max_parallelism: None,
+        buffer_timeout: None,
         slot_sharing_group: None,
         // With two inputs it always starts a chain.
         chaining: Chaining::Always,

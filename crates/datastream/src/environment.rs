@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub max_parallelism: Option<u32>,
     pub mode: Option<RuntimeMode>,
     pub chaining_disabled: bool,
+    /// Whether jobs run in this process, wherever the program runs.
+    pub local: bool,
 }
 
 /// The state behind all clones of an environment and the streams made from it.
@@ -63,6 +65,13 @@ impl StreamExecutionEnvironment {
     pub fn get_execution_environment() -> StreamExecutionEnvironment {
         drop(session());
         StreamExecutionEnvironment { shared: Arc::default() }
+    }
+
+    /// An environment whose jobs run in this process, also where the `flink` command runs the program.
+    pub fn create_local_environment() -> StreamExecutionEnvironment {
+        let env = StreamExecutionEnvironment::get_execution_environment();
+        env.shared.state().local = true;
+        env
     }
 
     /// The number of subtasks of operators that do not say otherwise; stronger than `-p` and `parallelism.default`.
@@ -150,6 +159,7 @@ impl StreamExecutionEnvironment {
             inputs: Vec::new(),
             parallelism: None,
             max_parallelism: None,
+            buffer_timeout: None,
             slot_sharing_group: None,
             chaining: Chaining::Always,
             bounded,
@@ -258,7 +268,12 @@ impl StreamExecutionEnvironment {
     /// The job failed, was cancelled or rejected; the message holds the root cause.
     pub fn execute(&self, name: &str) -> Result<JobResult, JobError> {
         let program = self.take_program(name)?;
-        execute::execute(program, &self.config())
+        let local = self.shared.state().local;
+        if local {
+            execute::execute_here(program, &self.config())
+        } else {
+            execute::execute(program, &self.config())
+        }
     }
 
     /// Runs what was built as a job, and does not wait for it.
@@ -267,7 +282,12 @@ impl StreamExecutionEnvironment {
     /// The job was rejected.
     pub fn execute_async(&self, name: &str) -> Result<JobClient, JobError> {
         let program = self.take_program(name)?;
-        execute::execute_async(program, &self.config())
+        let local = self.shared.state().local;
+        if local {
+            execute::start_here(program, &self.config())
+        } else {
+            execute::execute_async(program, &self.config())
+        }
     }
 
     pub(crate) fn take_program(&self, name: &str) -> Result<Program, JobError> {

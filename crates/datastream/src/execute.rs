@@ -220,6 +220,16 @@ pub(crate) fn execute(program: Program, config: &Configuration) -> Result<JobRes
     }
 }
 
+/// Runs a job in this process, whatever the process is run for.
+pub(crate) fn execute_here(program: Program, config: &Configuration) -> Result<JobResult, JobError> {
+    ended(embedded::run(embedded_job(&program, config)?, program, &EmbeddedControl::default()))
+}
+
+/// Starts a job in this process, whatever the process is run for.
+pub(crate) fn start_here(program: Program, config: &Configuration) -> Result<JobClient, JobError> {
+    start_embedded(embedded_job(&program, config)?, program)
+}
+
 pub(crate) fn execute_async(program: Program, config: &Configuration) -> Result<JobClient, JobError> {
     let mut session = session();
     let ordinal = session.executed;

@@ -20,6 +20,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod async_stream;
 mod connected;
 mod environment;
 mod execute;
@@ -33,6 +34,7 @@ mod sink;
 mod stream;
 mod windowed;
 
+pub use async_stream::AsyncDataStream;
 pub use compact_str::CompactString as Str;
 pub use connected::{
     BroadcastConnectedStream, BroadcastStream, ConnectWith, ConnectedStreams, KeyedBroadcastConnectedStream,
@@ -50,7 +52,9 @@ pub use kvick_core::graph::RuntimeMode;
 pub use kvick_core::job::{JobResult, JobState};
 pub use kvick_runtime::element::{Batch, Data, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
+pub use kvick_runtime::metrics::{Counter, Histogram, Meter, MetricGroup, metric_prefix};
 pub use kvick_runtime::operator::Output as Collector;
+pub use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, RetryDelay};
 pub use kvick_runtime::operators::{
     BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, FunctionContext,
     KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedContext, KeyedProcessFunction, Process,
@@ -89,6 +93,11 @@ pub mod window {
         TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext,
     };
 }
+
+/// The examples of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/datastream.md")]
+struct Guide;
 
 /// Everything that most jobs need.
 pub mod prelude {

@@ -97,6 +97,12 @@ impl<T: Data> DataStream<T> {
         self.configure(|node| node.max_parallelism = Some(max_parallelism))
     }
 
+    /// How long records of the operator may wait for a buffer to fill, in milliseconds; 0: not at all, -1: for ever. Stronger
+    /// than the environment's setting.
+    pub fn set_buffer_timeout(self, millis: i64) -> Self {
+        self.configure(|node| node.buffer_timeout = Some(millis))
+    }
+
     /// Subtasks of operators in different groups do not share slots.
     pub fn slot_sharing_group(self, group: &str) -> Self {
         self.configure(|node| node.slot_sharing_group = Some(group.to_string()))
@@ -147,6 +153,7 @@ impl<T: Data> DataStream<T> {
             inputs: self.origins.clone(),
             parallelism: None,
             max_parallelism: None,
+            buffer_timeout: None,
             slot_sharing_group: None,
             chaining: Chaining::Always,
             bounded: true,

@@ -102,6 +102,11 @@ impl OutputFile {
         self.writer.as_ref().map_or(self.pending.length, Writer::length)
     }
 
+    /// Whether somebody may go on from what [`OutputFile::persist`] told.
+    pub fn is_persisted(&self) -> bool {
+        self.persisted
+    }
+
     /// Stores the whole file under its in-progress name.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ pub mod hash;
 pub mod host_link;
 pub mod key_group;
 pub mod log;
+pub mod metrics;
 pub mod operator;
 pub mod operators;
 pub mod options;

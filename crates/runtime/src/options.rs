@@ -77,3 +77,13 @@ pub fn waits_at_end(graph: &JobGraph, config: &Configuration) -> bool {
     let periodic = settings.is_ok_and(|s| s.interval.is_some() && s.after_tasks_finish);
     periodic && graph.mode == RuntimeMode::Streaming
 }
+
+/// Says, once for each process of a job, that barriers do not overtake records though the job asks for it.
+pub fn warn_of_alignment(graph: &JobGraph, config: &Configuration) {
+    if CheckpointSettings::from_config(&graph.config, config).is_ok_and(|settings| settings.unaligned) {
+        crate::log::warn(
+            "execution.checkpointing.unaligned.enabled: barriers do not overtake records yet; checkpoints of this job are \
+             aligned, which takes longer where a consumer is slow",
+        );
+    }
+}

@@ -38,6 +38,7 @@ impl TaskHost {
     /// A host without tasks; what they report goes to `reports`.
     pub fn new(job: JobInfo, program: Program, exchanges: Exchanges, reports: Reporter) -> TaskHost {
         let waits_at_end = options::waits_at_end(&program.graph, &job.config);
+        options::warn_of_alignment(&program.graph, &job.config);
         let (job, exchanges) = (Arc::new(job), Arc::new(exchanges));
         let (writers, running) = (SnapshotWriters::start(), BTreeMap::new());
         TaskHost { job, program, exchanges, reports, writers, waits_at_end, running }

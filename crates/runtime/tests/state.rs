@@ -288,6 +288,47 @@ fn segments_split_as_they_grow_and_nothing_is_lost_on_the_way() {
 }
 
 #[test]
+fn large_state_is_cut_into_streams_so_that_a_part_of_it_can_be_read_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (writers, barrier) = (SnapshotWriters::start(), barrier(directory.path(), 0));
+    let mut backend: KeyedBackend<u64> = KeyedBackend::in_memory(GROUPS);
+    let mut table: Table<u64, (), Vec<u8>> = backend.table(TableSpec::new("large")).unwrap();
+    for key in 0..4_000 {
+        let keyed = backend.keyed(key);
+        table.put(&keyed, &(), vec![key as u8; 10_000]).unwrap();
+    }
+    let operator = OperatorIdentity { id: OPERATOR, name: String::new(), uid: None };
+    let mut snapshot = OperatorSnapshot::new(Arc::clone(&barrier), operator);
+    snapshot.table(&mut table).unwrap();
+    let state = write(&writers, 0, &barrier, snapshot);
+    let ranges: Vec<KeyGroups> = state.keyed.iter().map(|part| part.key_groups).collect();
+    assert!(ranges.len() > 1 && ranges.windows(2).all(|pair| pair[0].end == pair[1].start), "{ranges:?}");
+    assert_eq!((ranges[0].start, ranges[ranges.len() - 1].end), (0, GROUPS));
+    let plan = plan(vec![state], 5, directory.path());
+    let mut found = 0;
+    for subtask in 0..5 {
+        let mut restore = plan.task(&graph(5), TaskRef { vertex: 0, subtask });
+        let keyed = restore.operators.remove(&OPERATOR).unwrap().keyed;
+        let read: u64 = keyed
+            .iter()
+            .filter_map(|part| match &part.data {
+                KeyedData::Stream { handle, .. } => Some(handle.bytes()),
+                KeyedData::Files { .. } => None,
+            })
+            .sum();
+        assert!(read < 36 << 20, "subtask {subtask} reads {read} of 40 MB");
+        let groups = KeyGroups::of(subtask, 5, GROUPS);
+        let reader = StateReader::new(files(), Some(directory.path().display().to_string()));
+        let mut backend: KeyedBackend<u64> =
+            KeyedBackend::new(groups.start..groups.end, GROUPS, BackendKind::HashMap, keyed, reader);
+        let mut table: Table<u64, (), Vec<u8>> = backend.table(TableSpec::new("large")).unwrap();
+        table.for_each(|key, (), value| assert_eq!(value, &vec![*key as u8; 10_000])).unwrap();
+        found += table.len();
+    }
+    assert_eq!(found, 4_000);
+}
+
+#[test]
 fn what_no_table_claims_is_kept_for_the_next_program() {
     let directory = tempfile::tempdir().unwrap();
     let (writers, barrier) = (SnapshotWriters::start(), barrier(directory.path(), 0));

@@ -5,9 +5,9 @@ use crate::executor::ModelTask;
 use crate::world::{Happening, World};
 use kvick_core::checkpoint::message::SnapshotMetrics;
 use kvick_core::checkpoint::{
-    CheckpointCommand, CheckpointEffect, CompletedCheckpoint, CheckpointFailureReason, CheckpointReport, NamedState, Piece,
-    Redistribution, SavepointFormat, SnapshotKind, SnapshotRequest, SnapshotTarget, StateFile, StateHandle,
-    SubtaskState, TaskRestore, TaskSnapshot, TriggerCheckpoint,
+    CheckpointCommand, CheckpointEffect, CheckpointFailureReason, CheckpointReport, CompletedCheckpoint,
+    NamedState, Piece, Redistribution, SavepointFormat, SnapshotKind, SnapshotRequest, SnapshotTarget,
+    StateFile, StateHandle, SubtaskState, TaskRestore, TaskSnapshot, TriggerCheckpoint,
 };
 use kvick_core::executor::FromExecutor;
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId, VertexId};
@@ -23,6 +23,8 @@ pub type Place = (ExecutorId, JobId, u64, ExecutionId);
 pub enum Event {
     /// A person asks for something.
     Ask(JobId, u64, SnapshotRequest),
+    /// A person wants another parallelism.
+    Rescale(JobId, u64, u32),
     /// A barrier has come through at a task.
     Barrier(Place, Box<TriggerCheckpoint>),
     /// A report arrives.
@@ -35,6 +37,9 @@ pub enum Event {
     Stored(JobId, u64, Result<Option<String>, String>),
 }
 
+/// Callers from this one on want another parallelism.
+const RESCALING: u64 = 100;
+
 impl World {
     /// People who will ask for something about a job.
     pub(crate) fn plan_requests(&mut self, job: JobId) {
@@ -42,6 +47,10 @@ impl World {
             let at = self.random.between(0, 60_000);
             let request = self.random_request();
             self.at(at, Happening::Checkpoint(Event::Ask(job, caller, request)));
+        }
+        for caller in RESCALING..RESCALING + self.random.between(0, 2) {
+            let (at, parallelism) = (self.random.between(0, 60_000), self.random.between(1, 6) as u32);
+            self.at(at, Happening::Checkpoint(Event::Rescale(job, caller, parallelism)));
         }
     }
 
@@ -59,6 +68,7 @@ impl World {
     pub(crate) fn checkpoint_event(&mut self, event: Event) {
         match event {
             Event::Ask(job, caller, request) => self.ask(job, caller, request),
+            Event::Rescale(job, caller, parallelism) => self.rescale(job, caller, parallelism),
             Event::Barrier(place, order) => self.barrier(&place, &order),
             Event::Report(executor, job, report) => {
                 self.say(&executor, FromExecutor::Checkpoint { job_id: job, report: *report });
@@ -78,6 +88,13 @@ impl World {
                 m.request_snapshot(now, job, caller, request, fx);
             });
         }
+    }
+
+    fn rescale(&mut self, job: JobId, caller: u64, parallelism: u32) {
+        let Some(mut graph) = self.master.job(job).map(|job| job.submission().graph.clone()) else { return };
+        graph.vertices.iter_mut().for_each(|vertex| vertex.parallelism = parallelism);
+        self.storage.job(job).callers.insert(caller, 0);
+        self.decide(|m, now, fx| drop(m.rescale(now, job, caller, graph, fx)));
     }
 
     fn stored(&mut self, job: JobId, id: u64, outcome: Result<Option<String>, String>) {
@@ -122,16 +139,22 @@ impl World {
             }
             CheckpointEffect::Discard { checkpoint, directory, files } => {
                 self.check_discard(job, checkpoint);
-                self.store.completed.retain(|key, _| Some(*key) != checkpoint.map(|id| (job, id)));
+                let other = |key: &(JobId, u64)| Some(*key) != checkpoint.map(|id| (job, id));
+                self.store.completed.retain(|key, _| other(key));
+                self.store.storing.retain(|key, _| other(key));
                 self.outcome.removed += files.len() as u32;
                 self.storage.remove(directory.as_deref(), &files);
             }
             CheckpointEffect::Damaged { checkpoint, fallback, .. } => {
-                self.store.completed.remove(&(job, checkpoint));
+                if fallback.is_some() {
+                    self.store.completed.remove(&(job, checkpoint));
+                }
                 self.fall_back(job, checkpoint, fallback)
             }
             CheckpointEffect::Answer { caller, outcome } => {
-                self.outcome.granted += u32::from(outcome.is_ok());
+                let rescaled = outcome.is_ok() && caller >= RESCALING;
+                self.outcome.rescaled += u32::from(rescaled);
+                self.outcome.granted += u32::from(outcome.is_ok() && !rescaled);
                 let ended = self.master.job(job).is_some_and(|j| j.state() == JobState::Finished);
                 self.outcome.stopped += u32::from(outcome.is_ok() && ended);
                 let answers = self.storage.job(job).callers.entry(caller).or_insert(7);
@@ -211,13 +234,17 @@ impl World {
     /// The first tasks were told; barriers reach all the others in no particular order.
     fn triggered(&mut self, job: JobId, order: &TriggerCheckpoint) {
         let id = order.checkpoint;
-        let running = self.running(job);
+        let (running, epoch) = (self.running(job), self.epoch);
         let record = self.storage.job(job);
-        if record.participants.contains_key(&id) {
+        let again = record.triggered_by.insert(id, epoch);
+        if again == Some(epoch) {
             return;
         }
-        let rising = id > record.triggered;
-        record.triggered = id;
+        // A number may come again if nobody lives who has heard of it: what was under way with it counts for nothing.
+        record.acknowledged.remove(&id);
+        record.discarded.remove(&id);
+        let newest = record.triggered_by.iter().filter(|(_, by)| **by == epoch).map(|(id, _)| *id).max();
+        let rising = newest == Some(id) && record.restore_point().is_none_or(|point| point < id);
         record.participants.insert(id, running);
         self.storage.expect(rising, || format!("job {job}: checkpoint {id} is triggered after a later one"));
         for place in self.places(job) {

@@ -32,6 +32,8 @@ pub struct Outcome {
     pub removed: u32,
     /// Restore points that turned out to be damaged, with an earlier one to fall back to.
     pub fallbacks: u32,
+    /// Jobs that went on at another parallelism.
+    pub rescaled: u32,
     /// Application masters that died.
     pub takeovers: u32,
     /// Events handled.
@@ -49,6 +51,7 @@ impl std::ops::AddAssign for Outcome {
         self.stopped += more.stopped;
         self.removed += more.removed;
         self.fallbacks += more.fallbacks;
+        self.rescaled += more.rescaled;
         self.takeovers += more.takeovers;
         self.steps += more.steps;
     }

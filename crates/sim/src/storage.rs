@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the world knows of the checkpoints of a job, independently of the coordinator.
 #[derive(Debug, Default)]
 pub struct JobRecord {
-    /// The newest that was triggered.
-    pub triggered: u64,
+    /// Which were triggered, and under which application master the last time.
+    pub triggered_by: BTreeMap<u64, u64>,
     /// Who ran when each was triggered.
     pub participants: BTreeMap<u64, BTreeSet<ExecutionId>>,
     /// Who has acknowledged each.

@@ -196,6 +196,12 @@ impl World {
             }
             Effect::Send { executor, message } => self.deliver(executor, *message),
             Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
+            Effect::JobGraphChanged { job } => {
+                let now = self.master.job(job).map(|job| job.submission().clone());
+                if let (Some(now), Some((kept, _))) = (now, self.store.jobs.get_mut(&job)) {
+                    *kept = now;
+                }
+            }
             Effect::JobEnded { result } => {
                 self.store.jobs.remove(&result.job_id);
                 self.store.results.insert(result.job_id, *result);

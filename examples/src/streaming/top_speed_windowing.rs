@@ -1,55 +1,34 @@
-//! Cars report speed and distance ten times a second; the fastest report of each car is printed whenever it changes.
-//! Runs until it is cancelled.
-//!
-//! There are no windows yet, so the speed is the highest so far, not that of the last ten seconds; what is printed has
-//! the form that it will have then: `(car id,speed,distance,time)`.
+//! Cars report speed and distance ten times a second; whenever a car has gone another 50 metres, its fastest report of the
+//! last ten seconds is printed: `(car id,speed,distance,time)`. Runs until it is cancelled.
 //!
 //! Usage: `TopSpeedWindowing [--input <path of lines like (1,50,120.5,1650000000000)>] [--output <path>]`
 
 use kvick::prelude::*;
-use kvick::{Poll, Source, TaskResult};
-use kvick_examples::write;
+use kvick::sources::DataGeneratorSource;
+use kvick::window::{DeltaTrigger, GlobalWindows, TimeEvictor};
+use kvick_examples::{random, write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Car, speed in km/h, distance in m, time in epoch milliseconds.
-type Report = (u32, u32, f64, u64);
+type Report = (u32, u32, f64, i64);
 
-const CARS: u32 = 2;
-const INTERVAL: Duration = Duration::from_millis(100);
+const CARS: usize = 2;
+const REPORTS_PER_SECOND: f64 = 10.0;
+const EVICTION: Duration = Duration::from_secs(10);
+const TRIGGER_METERS: f64 = 50.0;
 
 /// Simulated cars: each report is a little faster or slower than the last.
-struct Cars {
-    cars: Vec<(u32, f64)>,
-    random: u64,
-}
+#[derive(Clone)]
+struct Cars([(u32, f64); CARS]);
 
 impl Cars {
-    fn new() -> Cars {
-        Cars { cars: vec![(50, 0.0); CARS as usize], random: 0x2545_f491_4f6c_dd1d }
-    }
-
-    /// Xorshift: good enough to decide between faster and slower.
-    fn faster(&mut self) -> bool {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random & 1 == 0
-    }
-}
-
-impl Source for Cars {
-    type Out = Report;
-
-    fn poll(&mut self, out: &mut Collector<Report>) -> TaskResult<Poll> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64);
-        for car in 0..CARS {
-            let faster = self.faster();
-            let (speed, distance) = &mut self.cars[car as usize];
-            *speed = if faster { (*speed + 5).min(100) } else { speed.saturating_sub(5) };
-            *distance += f64::from(*speed) / 3.6;
-            out.push((car, *speed, *distance, now));
-        }
-        Ok(Poll::Wait(INTERVAL))
+    fn report(&mut self, number: u64) -> Report {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as i64);
+        let car = number as usize % CARS;
+        let (speed, distance) = &mut self.0[car];
+        *speed = if random(number) & 1 == 0 { (*speed + 5).min(100) } else { speed.saturating_sub(5) };
+        *distance += f64::from(*speed) / 3.6;
+        (car as u32, *speed, *distance, now)
     }
 }
 
@@ -62,24 +41,6 @@ fn parse(line: String) -> Result<Report, BoxError> {
     Ok((car.parse()?, speed.parse()?, distance.parse()?, time.parse()?))
 }
 
-/// Passes on a report when the car's top speed has changed.
-#[derive(Clone, Default)]
-struct Changes(std::collections::BTreeMap<u32, u32>);
-
-impl ProcessFunction<Report, Report> for Changes {
-    fn process(
-        &mut self,
-        report: Report,
-        _: &mut Process,
-        out: &mut Collector<Report>,
-    ) -> Result<(), BoxError> {
-        if self.0.insert(report.0, report.1) != Some(report.1) {
-            out.push(report);
-        }
-        Ok(())
-    }
-}
-
 fn main() -> Result<(), BoxError> {
     let params = Params::from_args()?;
     let env = StreamExecutionEnvironment::get_execution_environment();
@@ -88,11 +49,21 @@ fn main() -> Result<(), BoxError> {
         None => {
             println!("Executing TopSpeedWindowing example with default input data set.");
             println!("Use --input to specify file input.");
-            env.from_source("in-memory-source", false, Cars::new).set_parallelism(1)
+            let mut cars = Cars([(50, 0.0); CARS]);
+            let source = DataGeneratorSource::new(move |n| cars.report(n), u64::MAX);
+            env.from_data_generator(source.rate_limited(REPORTS_PER_SECOND * CARS as f64))
+                .name("in-memory-source")
+                .set_parallelism(1)
         }
     };
-    let top = reports.key_by(|report| report.0).max_by(|report| report.1);
-    write(&top.key_by(|report| report.0).as_stream().process(Changes::default()).name("changes"), &params);
+    let top = reports
+        .assign_ascending_timestamps(|report| report.3)
+        .key_by(|report| report.0)
+        .window(GlobalWindows::create())
+        .evictor(TimeEvictor::of(EVICTION))
+        .trigger(DeltaTrigger::of(TRIGGER_METERS, |last: &Report, now: &Report| now.2 - last.2))
+        .max_by(|report| report.1);
+    write(&top, &params);
 
     env.execute("CarTopSpeedWindowingExample")?;
     Ok(())

@@ -2,9 +2,7 @@
 //! reason of a failure for the calling thread, and lets no panic pass.
 #![allow(unsafe_code)] // Raw pointers are what a C interface consists of; every one is dereferenced in this file alone.
 
-use crate::abi::{
-    Bytes, FAILED, MemoryOptions, NOT_FOUND, OK, Plugin, StoreOptions, Take, VERSION, Visit,
-};
+use crate::abi::{Bytes, FAILED, MemoryOptions, NOT_FOUND, OK, Plugin, StoreOptions, Take, VERSION, Visit};
 use crate::store::{Memory, Store};
 use std::cell::RefCell;
 use std::ffi::{OsStr, c_void};

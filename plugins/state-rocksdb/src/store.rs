@@ -131,7 +131,10 @@ impl Store {
     ///
     /// # Errors
     /// RocksDB cannot write.
-    pub fn write<'a>(&self, changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Result<(), Error> {
+    pub fn write<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    ) -> Result<(), Error> {
         let mut batch = WriteBatch::default();
         for (key, value) in changes {
             match value {
@@ -146,7 +149,12 @@ impl Store {
     ///
     /// # Errors
     /// RocksDB cannot read on.
-    pub fn scan(&self, from: &[u8], to: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> bool) -> Result<(), Error> {
+    pub fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), Error> {
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(to);
         let mut entries = self.db.raw_iterator_opt(options);

@@ -46,6 +46,8 @@ pub enum CheckpointFailureReason {
     FinalizeFailure,
     /// The savepoint was stored, but then the job did not stop.
     StoppingFailed,
+    /// The job runs on at the parallelism that it had.
+    NotRescaled,
 }
 
 impl CheckpointFailureReason {
@@ -74,6 +76,7 @@ impl CheckpointFailureReason {
             TaskFailure => "Task has failed.",
             FinalizeFailure => "Failure to finalize checkpoint.",
             StoppingFailed => "A savepoint has been created, but the job did not stop.",
+            NotRescaled => "The parallelism of the job was not changed.",
         }
     }
 

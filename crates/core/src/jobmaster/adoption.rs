@@ -83,11 +83,13 @@ impl Adoption {
         for running in [true, false] {
             for (task, (executor, status)) in &self.latest {
                 let state = status.report.state;
-                let counts = if running { !state.is_terminal() } else { state == crate::task::TaskState::Finished };
+                let counts =
+                    if running { !state.is_terminal() } else { state == crate::task::TaskState::Finished };
                 if !counts {
                     continue;
                 }
-                let place = self.places.entry(pool.index_of(graph, *task)).or_insert_with(|| executor.clone());
+                let place =
+                    self.places.entry(pool.index_of(graph, *task)).or_insert_with(|| executor.clone());
                 if running && place != executor {
                     misplaced.push(*task);
                 }

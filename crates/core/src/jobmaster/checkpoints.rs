@@ -85,13 +85,23 @@ impl JobMaster {
         let Some(checkpoints) = self.checkpoints.as_mut() else { return };
         let mut effects = Vec::new();
         input(checkpoints, &mut effects);
+        let mut snapshot = None;
         for effect in effects {
             match effect {
                 CoordinatorEffect::Tell { executions, command } => self.tell_tasks(executions, &command, fx),
+                CoordinatorEffect::Outside(CheckpointEffect::Answer { caller, outcome })
+                    if self.rescale_waits_as(caller) =>
+                {
+                    snapshot = Some(outcome);
+                }
                 CoordinatorEffect::Outside(effect) => fx.push(JobEffect::Checkpoint(effect)),
                 CoordinatorEffect::FailJob(failure) => self.fail_globally(now, failure, fx),
                 CoordinatorEffect::CancelJob => self.cancel(now, fx),
             }
+        }
+        // Last: it gives the coordinator another input.
+        if let Some(outcome) = snapshot {
+            self.rescale_snapshot(now, outcome, fx);
         }
     }
 

@@ -16,6 +16,9 @@ impl JobMaster {
         if self.ending() {
             return self.end_when_stopped(now, fx);
         }
+        if self.rescale_stops(now, fx) {
+            return;
+        }
         for region in self.pending_regions.clone() {
             if let Phase::Restarting(at) = self.regions[region].phase
                 && at <= now

@@ -87,6 +87,9 @@ impl JobMaster {
             return self.advance(now, fx);
         }
         self.record(now, task, executor, &failure);
+        if self.undo_rescale(now, &failure, fx) {
+            return;
+        }
         match self.restart.on_failure(now) {
             Decision::RestartAfter(delay) => {
                 self.restart_regions(now, &fresh, now.plus(delay), &failure, fx);
@@ -142,6 +145,7 @@ impl JobMaster {
     pub(super) fn fail(&mut self, now: Millis, failure: Failure, fx: &mut Vec<JobEffect>) {
         self.failure = Some(failure);
         self.enter(now, JobState::Failing, fx);
+        self.abandon_rescale(fx);
         self.with_checkpoints(now, fx, |c, e| c.shut_down(now, CheckpointFailureReason::JobFailure, e));
         self.stop_all(now, fx);
         self.advance(now, fx);

@@ -15,6 +15,7 @@ mod execution;
 mod failover;
 mod reconnect;
 mod recovery;
+mod rescale;
 mod restart;
 mod settings;
 mod slots;
@@ -31,11 +32,12 @@ use crate::checkpoint::{
     CheckpointCommand, CheckpointCoordinator, CheckpointEffect, CheckpointFailureReason,
 };
 use crate::failure::Failure;
-use crate::graph::{RuntimeMode, TaskRef, all_tasks, pipelined_regions};
+use crate::graph::{JobGraph, RuntimeMode, TaskRef, all_tasks, pipelined_regions};
 use crate::ids::{ExecutionId, ExecutorId, SlotId, VertexId};
 use crate::job::{JobResult, JobState, JobSubmission};
 use crate::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use crate::time::Millis;
+use rescale::Rescale;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a job master wants done.
@@ -55,6 +57,8 @@ pub enum JobEffect {
     Cancel(ExecutorId, Vec<ExecutionId>),
     /// Tell these tasks about a checkpoint.
     TellTasks(ExecutorId, Vec<ExecutionId>, CheckpointCommand),
+    /// The job goes on with another graph: whoever keeps its submission takes it anew.
+    GraphChanged,
     /// Something about checkpoints that is not for tasks.
     Checkpoint(CheckpointEffect),
     /// The job's state changed.
@@ -119,6 +123,8 @@ pub struct JobMaster {
     pending_regions: BTreeSet<usize>,
     unfinished: usize,
     pool: SlotPool,
+    /// A change of parallelism that is under way.
+    rescale: Option<Rescale>,
     /// None for a job in batch mode.
     checkpoints: Option<CheckpointCoordinator>,
     workers: BTreeMap<ExecutorId, Worker>,
@@ -129,25 +135,39 @@ pub struct JobMaster {
     exceptions: Vec<ExceptionEntry>,
 }
 
+/// What follows from a graph.
+struct Layout {
+    pool: SlotPool,
+    executions: Vec<Vec<Execution>>,
+    vertex_index: BTreeMap<VertexId, usize>,
+    regions: Vec<Region>,
+    region_of: BTreeMap<TaskRef, usize>,
+}
+
+fn layout(now: Millis, graph: &JobGraph) -> Layout {
+    let pool = SlotPool::for_graph(graph);
+    let mut executions: Vec<Vec<Execution>> = vec![Vec::new(); graph.vertices.len()];
+    for task in all_tasks(graph) {
+        executions[task.vertex].push(Execution::new(now, pool.index_of(graph, task)));
+    }
+    let waiting = |tasks| Region { tasks, phase: Phase::Waiting };
+    let regions: Vec<Region> = pipelined_regions(graph).into_iter().map(waiting).collect();
+    let region_of =
+        regions.iter().enumerate().flat_map(|(i, r)| r.tasks.iter().map(move |t| (*t, i))).collect();
+    let vertex_index = graph.vertices.iter().enumerate().map(|(i, v)| (v.id, i)).collect();
+    Layout { pool, executions, vertex_index, regions, region_of }
+}
+
 impl JobMaster {
     /// A job that was accepted but not started. The graph must have been validated.
     pub fn new(now: Millis, submission: JobSubmission, settings: JobSettings) -> JobMaster {
         let graph = &submission.graph;
         let checkpoints = (graph.mode == RuntimeMode::Streaming)
             .then(|| CheckpointCoordinator::new(submission.job_id, graph, settings.checkpoints.clone()));
-        let pool = SlotPool::for_graph(graph);
-        let mut executions: Vec<Vec<Execution>> = vec![Vec::new(); graph.vertices.len()];
-        for task in all_tasks(graph) {
-            executions[task.vertex].push(Execution::new(now, pool.index_of(graph, task)));
-        }
-        let regions: Vec<Region> = pipelined_regions(graph)
-            .into_iter()
-            .map(|tasks| Region { tasks, phase: Phase::Waiting })
-            .collect();
-        let region_of =
-            regions.iter().enumerate().flat_map(|(i, r)| r.tasks.iter().map(move |t| (*t, i))).collect();
+        let Layout { pool, executions, vertex_index, regions, region_of } = layout(now, graph);
         JobMaster {
-            vertex_index: graph.vertices.iter().enumerate().map(|(i, v)| (v.id, i)).collect(),
+            vertex_index,
+            rescale: None,
             unfinished: all_tasks(graph).count(),
             pending_regions: (0..regions.len()).collect(),
             restart: settings.restart.clone(),
@@ -183,11 +203,17 @@ impl JobMaster {
     /// Input: slots were granted to this job.
     pub fn slots_granted(&mut self, now: Millis, slots: Vec<SlotId>, fx: &mut Vec<JobEffect>) {
         let surplus = if self.ending() { slots } else { self.pool.fill(slots) };
+        let surplus = self.keep_for_rescale(surplus);
         if !surplus.is_empty() {
             fx.push(JobEffect::ReturnSlots(surplus));
+            // What is given back lowers the demand, which may have fallen before these were granted.
+            if !self.ending() {
+                fx.push(JobEffect::RequireSlots((self.pool.len() + self.spare_slots()) as u32));
+            }
         }
         self.await_slots(now);
         self.advance(now, fx);
+        self.rescale_when_slots_are_there(now, fx);
     }
 
     /// Input: the worker on an executor is ready.
@@ -227,6 +253,7 @@ impl JobMaster {
         fx: &mut Vec<JobEffect>,
     ) {
         let tasks = self.tasks_on(executor);
+        self.lose_spare_slots(executor);
         self.workers.remove(executor);
         if self.pool.lose_executor(executor).is_empty() {
             return;
@@ -244,9 +271,11 @@ impl JobMaster {
         match report.state {
             TaskState::Running => {
                 self.with_checkpoints(now, fx, |c, e| c.task_running(now, report.execution, e));
+                self.rescale_when_all_run(fx);
             }
             TaskState::Finished => {
                 self.with_checkpoints(now, fx, |c, e| c.task_finished(now, report.execution, e));
+                self.rescale_when_all_run(fx);
                 self.task_finished(now, fx);
             }
             TaskState::Failed => {
@@ -283,6 +312,7 @@ impl JobMaster {
             return;
         }
         self.enter(now, JobState::Cancelling, fx);
+        self.abandon_rescale(fx);
         let why = CheckpointFailureReason::CoordinatorShutdown;
         self.with_checkpoints(now, fx, |c, e| c.shut_down(now, why, e));
         self.stop_all(now, fx);
@@ -299,6 +329,7 @@ impl JobMaster {
             self.cancel_deadline = None;
             self.force_stop(now, fx);
         }
+        self.tick_rescale(now, fx);
         self.with_checkpoints(now, fx, |c, e| c.tick(now, e));
         self.advance(now, fx);
     }
@@ -306,12 +337,21 @@ impl JobMaster {
     /// The next instant at which `tick` would do something.
     pub fn next_deadline(&self) -> Option<Millis> {
         let restarts = self.pending_regions.iter().filter_map(|&r| match self.regions[r].phase {
-            Phase::Restarting(at) if !self.ending() && self.region_stopped(r) => Some(at),
+            Phase::Restarting(at)
+                if !self.ending() && !self.waits_for_all_to_stop() && self.region_stopped(r) =>
+            {
+                Some(at)
+            }
             _ => None,
         });
         let checkpoints = self.checkpoints.as_ref().filter(|_| !self.ending());
         let checkpoints = checkpoints.and_then(CheckpointCoordinator::next_deadline);
-        restarts.chain(self.slots_deadline).chain(self.cancel_deadline).chain(checkpoints).min()
+        restarts
+            .chain(self.rescale_deadline())
+            .chain(self.slots_deadline)
+            .chain(self.cancel_deadline)
+            .chain(checkpoints)
+            .min()
     }
 
     fn task_finished(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
@@ -330,6 +370,7 @@ impl JobMaster {
 
     fn end(&mut self, now: Millis, state: JobState, fx: &mut Vec<JobEffect>) {
         self.with_checkpoints(now, fx, |c, e| c.ended(now, state, e));
+        self.abandon_rescale(fx);
         self.enter(now, state, fx);
         self.slots_deadline = None;
         self.cancel_deadline = None;

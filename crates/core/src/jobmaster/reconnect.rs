@@ -28,15 +28,20 @@ impl JobMaster {
             }
             (Some(_), None) => {
                 let text = "the worker of the job ended while its task executor could not tell";
-                let failure =
-                    lost.cloned().unwrap_or_else(|| Failure::new(FailureKind::WorkerLost, text));
+                let failure = lost.cloned().unwrap_or_else(|| Failure::new(FailureKind::WorkerLost, text));
                 self.worker_lost(now, executor, failure, fx);
             }
             (Some(_), Some(status)) => self.compare(now, executor, status, fx),
         }
     }
 
-    fn compare(&mut self, now: Millis, executor: &ExecutorId, status: &WorkerStatus, fx: &mut Vec<JobEffect>) {
+    fn compare(
+        &mut self,
+        now: Millis,
+        executor: &ExecutorId,
+        status: &WorkerStatus,
+        fx: &mut Vec<JobEffect>,
+    ) {
         if let Some(address) = &status.address
             && self.workers.get(executor) == Some(&Worker::Starting)
         {
@@ -64,7 +69,8 @@ impl JobMaster {
     /// Tasks that were deployed there and are not known there; attempts that run there and should not.
     fn differences(&self, executor: &ExecutorId, status: &WorkerStatus) -> (Vec<TaskRef>, Vec<ExecutionId>) {
         let known = |id| status.tasks.iter().any(|task| task.report.execution == id);
-        let open = |task: &TaskRef| self.execution(*task).deployed && !self.execution(*task).state.is_terminal();
+        let open =
+            |task: &TaskRef| self.execution(*task).deployed && !self.execution(*task).state.is_terminal();
         let here = self.tasks_on(executor).into_iter();
         let missed = here.filter(|task| open(task) && !known(self.execution_id(*task))).collect();
         let unwanted = |id: &ExecutionId| match self.current(*id) {
@@ -90,7 +96,13 @@ impl JobMaster {
                 cancelled |= self.execution_mut(task).enter(now, TaskState::Canceled);
             } else if in_doubt {
                 let text = "the order to start the task was lost with a connection";
-                self.tasks_lost(now, vec![task], Some(executor), Failure::new(FailureKind::ExecutorLost, text), fx);
+                self.tasks_lost(
+                    now,
+                    vec![task],
+                    Some(executor),
+                    Failure::new(FailureKind::ExecutorLost, text),
+                    fx,
+                );
             } else {
                 deployments.push(self.deployment(task, restore.as_ref()));
             }

@@ -110,7 +110,8 @@ impl JobMaster {
         self.regions[region].tasks.iter().all(|task| {
             adoption.latest.get(task).is_some_and(|(executor, status)| {
                 let state = status.report.state;
-                let well = state == TaskState::Finished || !state.is_terminal() && state != TaskState::Canceling;
+                let well =
+                    state == TaskState::Finished || !state.is_terminal() && state != TaskState::Canceling;
                 status.report.execution.attempt == attempt && well && self.has_place(*task, executor, status)
             })
         })

@@ -94,6 +94,11 @@ impl SlotPool {
         lost
     }
 
+    /// Empties every shared slot; returns what was in them.
+    pub fn take_slots(&mut self) -> Vec<SlotId> {
+        self.shared.iter_mut().filter_map(|shared| shared.slot.take()).collect()
+    }
+
     /// Every executor that holds a slot of this job.
     pub fn executors(&self) -> BTreeSet<ExecutorId> {
         self.shared.iter().filter_map(|s| Some(s.slot.as_ref()?.executor.clone())).collect()

@@ -1,7 +1,9 @@
 //! The master's inputs about checkpoints: what people ask for, and what has become of what was to be made durable.
 
-use super::{Effect, Master};
+use super::{Effect, Master, SubmitError};
+
 use crate::checkpoint::{CallerId, SnapshotRequest};
+use crate::graph::JobGraph;
 use crate::ids::JobId;
 use crate::time::Millis;
 
@@ -18,6 +20,24 @@ impl Master {
     ) -> bool {
         self.with_job(now, id, fx, |job, e| job.request_snapshot(now, caller, request, e));
         self.jobs.contains_key(&id)
+    }
+
+    /// Input: a person wants a job to run as this graph: the same operators at another parallelism. Says whether there is such
+    /// a job; if so, exactly one [`crate::checkpoint::CheckpointEffect::Answer`] follows.
+    ///
+    /// # Errors
+    /// The graph cannot be run here; nothing follows then.
+    pub fn rescale(
+        &mut self,
+        now: Millis,
+        id: JobId,
+        caller: CallerId,
+        graph: JobGraph,
+        fx: &mut Vec<Effect>,
+    ) -> Result<bool, SubmitError> {
+        self.check_graph(&graph)?;
+        self.with_job(now, id, fx, |job, e| job.rescale(now, caller, graph, e));
+        Ok(self.jobs.contains_key(&id))
     }
 
     /// Input: the directory of a savepoint was made, or could not be.

@@ -43,6 +43,12 @@ pub enum Effect {
         /// Its new state.
         state: JobState,
     },
+    /// A job goes on with another graph, at another parallelism: whoever keeps its submission for a later application master
+    /// takes it anew from [`crate::jobmaster::JobMaster::submission`].
+    JobGraphChanged {
+        /// The job.
+        job: JobId,
+    },
     /// A job has ended; those who wait for its result are to be told.
     JobEnded {
         /// How.

@@ -4,6 +4,7 @@ use super::{Effect, FinalStatus, Master, SubmitError};
 use crate::checkpoint::{CheckpointSettings, RestoreSource};
 use crate::executor::{FromExecutor, Holdings};
 use crate::failure::{Failure, FailureKind};
+use crate::graph::JobGraph;
 use crate::ids::{ExecutorId, JobId};
 use crate::job::JobSubmission;
 use crate::jobmaster::{JobMaster, JobSettings};
@@ -57,8 +58,13 @@ impl Master {
         if self.jobs.contains_key(&submission.job_id) {
             return Err(SubmitError::Duplicate(submission.job_id));
         }
-        submission.graph.validate()?;
-        let needed = submission.graph.required_slots();
+        self.check_graph(&submission.graph)
+    }
+
+    /// Whether a graph can be run, and there may ever be slots enough for it.
+    pub(super) fn check_graph(&self, graph: &JobGraph) -> Result<(), SubmitError> {
+        graph.validate()?;
+        let needed = graph.required_slots();
         match self.settings.resources.max_slots {
             Some(max) if needed > max => Err(SubmitError::TooManySlots { needed, max }),
             _ => Ok(()),

@@ -225,6 +225,7 @@ impl Master {
                 fx.push(send(executor, ToExecutor::Checkpoint { job_id: id, executions, command }));
             }
             JobEffect::Checkpoint(effect) => fx.push(Effect::Checkpoint { job: id, effect }),
+            JobEffect::GraphChanged => fx.push(Effect::JobGraphChanged { job: id }),
             JobEffect::StateChanged(state) => fx.push(Effect::JobStateChanged { job: id, state }),
             JobEffect::Ended(result) => {
                 self.client_leases.remove(&id);

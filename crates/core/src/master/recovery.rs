@@ -48,7 +48,12 @@ pub(super) struct Recovery {
 impl Master {
     /// Input, before any other: takes over what an earlier application master left. Jobs that cannot be taken over are
     /// named, with the reason; the others are adopted once their task executors have come forward, or should have.
-    pub fn recover(&mut self, now: Millis, legacy: Legacy, fx: &mut Vec<Effect>) -> Vec<(JobId, SubmitError)> {
+    pub fn recover(
+        &mut self,
+        now: Millis,
+        legacy: Legacy,
+        fx: &mut Vec<Effect>,
+    ) -> Vec<(JobId, SubmitError)> {
         let mut refused = Vec::new();
         for result in legacy.results {
             self.lifecycle.job_submitted();

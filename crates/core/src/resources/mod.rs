@@ -173,7 +173,8 @@ impl ResourceManager {
     /// The next instant at which `tick` would do something.
     pub fn next_deadline(&self) -> Option<Millis> {
         let unregistered = self.starting.values().map(|at| at.plus(self.settings.registration_timeout));
-        let executors = self.executors.values().filter_map(|e| e.next_deadline(&self.settings, self.reconciling));
+        let executors =
+            self.executors.values().filter_map(|e| e.next_deadline(&self.settings, self.reconciling));
         unregistered.chain(executors).chain(self.paused_until).min()
     }
 

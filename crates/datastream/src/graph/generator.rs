@@ -9,7 +9,7 @@ use kvick_core::graph::{
     Exchange, GraphError, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode,
 };
 use kvick_core::ids::VertexId;
-use kvick_runtime::exchange::writer::OutputPort;
+use kvick_runtime::exchange::writer::{BufferTimeout, OutputPort};
 use kvick_runtime::key_group::default_max_parallelism;
 use kvick_runtime::program::{Program, TaskFactory};
 use kvick_runtime::task::{InputTask, OperatorIdentity, Task};
@@ -321,7 +321,8 @@ fn behind(link: &Link, mode: RuntimeMode, ports: &mut [Option<OutputPort>]) -> E
         consumers.push((side, stage(next, mode, ports)));
     }
     for Exit { output, partitioning, edge, .. } in &link.outputs {
-        if let Some(port) = ports.get_mut(*output as usize).and_then(Option::take) {
+        if let Some(mut port) = ports.get_mut(*output as usize).and_then(Option::take) {
+            port.timeout = link.node.buffer_timeout.map_or(port.timeout, BufferTimeout::from_millis);
             let mut writer = edge.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             consumers.push((edge.side.as_ref(), writer(*partitioning, mode, port)));
         }

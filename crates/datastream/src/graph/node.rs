@@ -105,6 +105,8 @@ pub(crate) struct Node {
     pub inputs: Vec<Edge>,
     pub parallelism: Option<u32>,
     pub max_parallelism: Option<u32>,
+    /// How long its records may wait for a buffer to fill, in milliseconds; the job's where it does not say.
+    pub buffer_timeout: Option<i64>,
     pub slot_sharing_group: Option<String>,
     pub chaining: Chaining,
     /// For a source: whether it ends by itself.

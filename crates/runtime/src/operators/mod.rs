@@ -1,6 +1,7 @@
 //! The built-in operators. User closures are type parameters, so that they are inlined into the loop over a batch.
 
 mod aggregate;
+pub mod async_wait;
 mod broadcast;
 mod connect;
 mod function;

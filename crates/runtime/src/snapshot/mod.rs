@@ -6,6 +6,7 @@
 
 mod copy;
 pub mod format;
+mod groups;
 mod list;
 mod part;
 pub mod reader;

@@ -18,6 +18,8 @@ pub trait SnapshotPart: Send {
 pub enum WrittenPart {
     /// Keyed state.
     Keyed(KeyedState),
+    /// Keyed state in several streams of different key groups.
+    KeyedStreams(Vec<KeyedState>),
     /// Operator state.
     Operator(NamedState),
     /// Records in flight.
@@ -31,6 +33,7 @@ impl WrittenPart {
     pub fn into(self, state: &mut SubtaskState) {
         match self {
             WrittenPart::Keyed(keyed) => state.keyed.push(keyed),
+            WrittenPart::KeyedStreams(streams) => state.keyed.extend(streams),
             WrittenPart::Operator(named) => state.operator.push(named),
             WrittenPart::Channel(channel) => state.channels.push(channel),
             WrittenPart::Nothing => {}

@@ -1,11 +1,12 @@
 //! Tables as parts of a snapshot, and tables filled from one.
 
 use super::format::{self, Head, MAP_KIND, TABLE_KIND};
+use super::groups::GroupStreams;
 use super::{OperatorSnapshot, PartWriter, SnapshotPart, StateReader, WrittenPart};
 use crate::element::{Data, Key, Namespace};
 use crate::state::schema::{Migration, Schema, decode_with};
 use crate::state::segments::{Entry, SharedSegments};
-use crate::state::{Keyed, MapTable, StateError, Table};
+use crate::state::{Keyed, MapTable, StateError, Table, schema_failed};
 use kvick_core::checkpoint::{KeyGroups, KeyedData, KeyedState, Piece};
 use serde::de::DeserializeOwned;
 use std::any::TypeId;
@@ -42,9 +43,10 @@ fn encode_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
 }
 
 /// What a table's stream says of itself. Finding a schema takes some readings of the type, so each is found once.
+/// A type that gives none away, as it refuses made-up values, is written without: it can be read as it is, not changed.
 fn head_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Head, StateError> {
-    let schema = schema_of::<E>(name)?;
-    Ok(Head { name: name.to_string(), schema: serde_json::to_value(&*schema).ok() })
+    let schema = schema_of::<E>(name).ok().and_then(|schema| serde_json::to_value(&*schema).ok());
+    Ok(Head { name: name.to_string(), schema })
 }
 
 /// The schema of an entry.
@@ -54,7 +56,7 @@ fn schema_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Arc<Schema>, S
     if let Some(schema) = found.get(&TypeId::of::<E>()) {
         return Ok(Arc::clone(schema));
     }
-    let failed = |source| StateError::Schema { state: name.to_string(), source };
+    let failed = |source| schema_failed(name, source);
     let schema = Arc::new(Schema::of::<E>().map_err(failed)?);
     found.insert(TypeId::of::<E>(), Arc::clone(&schema));
     Ok(schema)
@@ -74,7 +76,7 @@ impl<E: DeserializeOwned + 'static> EntryReader<E> {
     /// # Errors
     /// The type has changed in a way that cannot be bridged.
     pub(crate) fn new(name: &str, written: Option<Schema>) -> Result<EntryReader<E>, StateError> {
-        let failed = |source| StateError::Schema { state: name.to_string(), source };
+        let failed = |source| schema_failed(name, source);
         let written = match written {
             Some(written) => {
                 let current = schema_of::<E>(name)?;
@@ -92,14 +94,14 @@ impl<E: DeserializeOwned + 'static> EntryReader<E> {
     /// The bytes are not what the schema says.
     pub(crate) fn read(&self, entry: &[u8]) -> Result<E, StateError> {
         let Some(written) = &self.written else { return decode(entry, &self.name) };
-        let failed = |source| StateError::Schema { state: self.name.clone(), source };
+        let failed = |source| schema_failed(&self.name, source);
         decode_with(written, entry).map_err(failed)
     }
 }
 
 /// The schema in a head.
 fn written_schema(head: Head) -> Result<Option<Schema>, StateError> {
-    let failed = |source| StateError::Schema { state: head.name.clone(), source };
+    let failed = |source| schema_failed(&head.name, source);
     head.schema.map(|schema| Schema::from_json(&schema.to_string()).map_err(failed)).transpose()
 }
 
@@ -147,34 +149,26 @@ impl<K: Key, N: Namespace, V: Data> crate::state::TableInner<K, N, V> {
 
 impl<K: Key, N: Namespace, V: Data> SnapshotPart for TablePart<K, N, V> {
     fn write(self: Box<Self>, out: &mut PartWriter<'_>) -> Result<WrittenPart, StateError> {
-        let TablePart { kind, head, groups: key_groups, segments, encode } = *self;
+        let TablePart { kind, head, groups, segments, encode } = *self;
         if segments.is_empty() {
             return Ok(WrittenPart::Nothing);
         }
-        out.write(&head.encode())?;
-        let mut groups = vec![Piece { offset: 0, length: 0 }; key_groups.len()];
+        let failed = |source| StateError::Encode {
+            state: head.name.clone(),
+            type_name: std::any::type_name::<(K, N, V)>(),
+            source,
+        };
+        let mut streams = GroupStreams::new(kind, head.encode(), groups);
         let mut scratch = Vec::new();
         // Each segment is let go of as soon as it is written: the operator need not copy it any more.
         for (group, segment) in segments {
-            let before = out.position();
+            let before = streams.enter(group, out)?;
             for entry in segment.iter() {
-                let written = out.fill(|bytes| {
-                    encode(entry, bytes, &mut scratch).map_err(|source| StateError::Encode {
-                        state: head.name.clone(),
-                        type_name: std::any::type_name::<(K, N, V)>(),
-                        source,
-                    })
-                });
-                written?;
+                out.fill(|bytes| encode(entry, bytes, &mut scratch).map_err(failed))?;
             }
-            let piece = &mut groups[(group - key_groups.start) as usize];
-            if piece.length == 0 {
-                piece.offset = before;
-            }
-            piece.length += out.position() - before;
+            streams.leave(group, before, out);
         }
-        let data = KeyedData::Stream { handle: out.finish()?, groups };
-        Ok(WrittenPart::Keyed(KeyedState { kind, key_groups, data }))
+        streams.finish(out)
     }
 }
 

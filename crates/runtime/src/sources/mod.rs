@@ -7,6 +7,8 @@ mod files;
 mod generator;
 mod socket;
 mod split;
+#[cfg(test)]
+mod tests;
 
 pub use collection::{CollectionReader, CollectionSource, SequenceReader, SequenceSource};
 pub use files::{

@@ -107,7 +107,7 @@ pub enum StateError {
         /// The state's name.
         state: String,
         /// Why.
-        source: super::schema::SchemaError,
+        source: Box<super::schema::SchemaError>,
     },
     /// The state backend is a plugin that is not there, or cannot be used.
     #[error(
@@ -155,4 +155,9 @@ impl StateError {
             _ => false,
         }
     }
+}
+
+/// A schema that cannot be found or followed, of a state.
+pub(crate) fn schema_failed(state: &str, source: super::schema::SchemaError) -> StateError {
+    StateError::Schema { state: state.to_string(), source: Box::new(source) }
 }

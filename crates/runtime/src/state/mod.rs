@@ -25,6 +25,7 @@ pub use descriptors::{
     ValueStateDescriptor,
 };
 pub use error::StateError;
+pub(crate) use error::schema_failed;
 pub use handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use hash_state::HashState;
 pub use keyed::Keyed;

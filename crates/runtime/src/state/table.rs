@@ -129,12 +129,13 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
         Ok(())
     }
 
-    /// Removes, from a small part of the entries in memory, those that are not to be kept; the next call goes on behind
-    /// that part. A backend that is not in memory has its own ways.
+    /// Removes, from a small part of the entries, those that are not to be kept; the next call goes on behind
+    /// that part. The cursor is for entries in memory; a store remembers where it was itself.
     pub(crate) fn retain_some(&mut self, cursor: &mut usize, keep: impl FnMut(&V) -> bool) {
         match &mut self.inner {
             Inner::Memory(segments) => segments.retain_some(cursor, keep),
-            Inner::Store(_) => {}
+            // What cannot be read now fails the next access that needs it.
+            Inner::Store(table) => drop(table.retain_some(keep)),
         }
     }
 

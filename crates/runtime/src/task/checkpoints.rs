@@ -168,3 +168,10 @@ impl Checkpoints {
         Ok(())
     }
 }
+
+impl Drop for Checkpoints {
+    /// What a task that has ended still has written will not be part of any checkpoint.
+    fn drop(&mut self) {
+        self.writing.values().for_each(GiveUp::now);
+    }
+}

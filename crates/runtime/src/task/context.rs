@@ -5,6 +5,7 @@ use super::thread::Reporter;
 use crate::element::{Data, Key};
 use crate::error::TaskResult;
 use crate::key_group::range_of;
+use crate::metrics::{MetricGroup, MetricRegistry};
 use crate::snapshot::{SnapshotWriters, StateReader, restore_list};
 use crate::state::store::StoreSettings;
 use crate::state::{BackendKind, KeyedBackend};
@@ -104,6 +105,11 @@ impl TaskContext {
     /// The subtask's index, from 0.
     pub fn subtask(&self) -> u32 {
         self.execution.subtask
+    }
+
+    /// The metrics of the operator that is being opened.
+    pub fn metric_group(&self) -> MetricGroup {
+        MetricGroup::new(Arc::clone(&self.accumulators.metrics), &self.operator.name)
     }
 
     /// `name (i/n)#attempt`, as a person reads it.
@@ -256,6 +262,7 @@ impl TaskCounters {
 #[derive(Debug, Default)]
 pub struct AccumulatorRegistry {
     values: Mutex<BTreeMap<String, Arc<Mutex<Accumulator>>>>,
+    metrics: Arc<MetricRegistry>,
 }
 
 impl AccumulatorRegistry {
@@ -265,8 +272,12 @@ impl AccumulatorRegistry {
         Arc::clone(values.entry(name.to_string()).or_insert_with(|| Arc::new(Mutex::new(initial))))
     }
 
-    /// The values so far.
+    /// The values so far, with those of the metrics.
     pub fn snapshot(&self) -> Accumulators {
-        lock(&self.values).iter().map(|(name, value)| (name.clone(), lock(value).clone())).collect()
+        let values = lock(&self.values);
+        let mut all = values.iter().map(|(name, value)| (name.clone(), lock(value).clone())).collect();
+        drop(values);
+        self.metrics.report(&mut all);
+        all
     }
 }

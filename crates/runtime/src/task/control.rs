@@ -48,6 +48,12 @@ impl TaskControl {
         self.wake();
     }
 
+    /// Wakes the task so that it looks at what its operators have due; without an order.
+    pub fn nudge(&self) {
+        self.has_mail.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
     /// Whether an order waits.
     #[inline]
     pub fn has_mail(&self) -> bool {

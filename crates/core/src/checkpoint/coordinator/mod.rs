@@ -366,6 +366,11 @@ impl CheckpointCoordinator {
         }
     }
 
+    /// Input: the job goes on with another graph of the same operators. None of its tasks runs now.
+    pub fn graph_changed(&mut self, graph: &JobGraph) {
+        self.tasks = Tasks::new(graph);
+    }
+
     /// Input: time has passed.
     pub fn tick(&mut self, now: Millis, fx: &mut Vec<CoordinatorEffect>) {
         self.expire(now, fx);

@@ -57,7 +57,7 @@ super::options! {
     /// Whether snapshots are compressed.
     SNAPSHOT_COMPRESSION: bool = "execution.checkpointing.snapshot-compression" | "execution.checkpointing.compression", "false", NotYet;
     /// `hashmap` or `rocksdb`.
-    STATE_BACKEND: String = "state.backend.type" | "state.backend", "hashmap", NotYet;
+    STATE_BACKEND: String = "state.backend.type" | "state.backend", "hashmap", Used;
     /// Savepoint or checkpoint from which a job starts.
     RESTORE_PATH: Option<String> = "execution.state-recovery.path" | "execution.savepoint.path", none, Used;
     /// Whether state that no operator claims is left out.

@@ -13,6 +13,8 @@ mod bucket;
 mod encoder;
 mod part;
 mod policy;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use bucket::{BasePathBucketAssigner, BucketAssigner, BucketContext, DateTimeBucketAssigner};

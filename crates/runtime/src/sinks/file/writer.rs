@@ -2,7 +2,7 @@
 
 use super::part::PartFile;
 use super::{BucketAssigner, BucketContext, Encoder, FileSink};
-use crate::element::Batch;
+use crate::element::{Batch, NO_TIMESTAMP};
 use crate::error::{TaskError, TaskResult};
 use crate::hash::stable_hash;
 use crate::log;
@@ -42,8 +42,8 @@ pub struct FileSinkWriter<E, B> {
     clock: Clock,
     next_number: u64,
     parts: BTreeMap<String, Part>,
-    /// Closed since the last snapshot.
-    closed: Vec<PartFile>,
+    /// Closed since the last snapshot; and whether an earlier snapshot knows the part.
+    closed: Vec<(PartFile, bool)>,
     /// The bucket to which `bytes` belong.
     bucket: String,
     bytes: Vec<u8>,
@@ -126,8 +126,9 @@ impl<E, B> FileSinkWriter<E, B> {
             self.length = 0;
         }
         let Some(part) = self.parts.remove(bucket) else { return Ok(()) };
+        let known = part.file.is_persisted();
         let pending = part.file.prepare().map_err(|error| self.failed(&error))?;
-        self.closed.push(PartFile::of(bucket, &pending));
+        self.closed.push((PartFile::of(bucket, &pending), known));
         Ok(())
     }
 
@@ -216,7 +217,8 @@ impl<T, E: Encoder<T>, B: BucketAssigner<T>> TwoPhaseSink<T> for FileSinkWriter<
         let mut stamps = stamps.iter().flatten().copied();
         let processing_time = self.clock.now();
         for record in batch.records.drain(..) {
-            let context = BucketContext { timestamp: stamps.next(), processing_time };
+            let timestamp = stamps.next().filter(|at| *at != NO_TIMESTAMP);
+            let context = BucketContext { timestamp, processing_time };
             self.scratch.clear();
             self.sink.assigner.assign(&record, &context, &mut self.scratch);
             if self.scratch != self.bucket {
@@ -236,7 +238,7 @@ impl<T, E: Encoder<T>, B: BucketAssigner<T>> TwoPhaseSink<T> for FileSinkWriter<
         if why != Prepare::Checkpoint || self.sink.policy.on_checkpoint {
             self.close_all()?;
         }
-        Ok(std::mem::take(&mut self.closed))
+        Ok(std::mem::take(&mut self.closed).into_iter().map(|(part, _)| part).collect())
     }
 
     fn state(&mut self) -> TaskResult<Vec<PartFile>> {
@@ -280,7 +282,8 @@ impl<T, E: Encoder<T>, B: BucketAssigner<T>> TwoPhaseSink<T> for FileSinkWriter<
     fn close(&mut self) {
         self.parts.clear();
         if let Some(place) = self.place.take() {
-            for part in std::mem::take(&mut self.closed) {
+            let unknown = std::mem::take(&mut self.closed).into_iter().filter(|(_, known)| !known);
+            for (part, _) in unknown {
                 let path = place.systems.resolve(&part.in_progress);
                 if let Err(error) = path.and_then(|path| place.files.delete(&path, false)) {
                     log::warn(&format!("the unfinished part {} stays behind: {error}", part.in_progress));

@@ -13,8 +13,8 @@ use super::table::Access;
 use super::{ByteStore, Changes};
 use crate::snapshot::format::Head;
 use crate::snapshot::{OperatorSnapshot, StateReader};
-use crate::state::StateError;
 use crate::state::schema::{Migration, Schema, SchemaError, decode_with};
+use crate::state::{StateError, schema_failed};
 use kvick_core::checkpoint::{KeyGroups, KeyedState, SavepointFormat};
 use kvick_core::config::Configuration;
 use kvick_core::ids::JobId;
@@ -149,7 +149,7 @@ impl StoreBackend {
         name: &str,
         rewrite: impl FnMut(Column, E) -> Result<(Vec<u8>, Vec<u8>), StateError>,
     ) -> Result<Access, StateError> {
-        let failed = |source: SchemaError| StateError::Schema { state: name.to_string(), source };
+        let failed = |source: SchemaError| schema_failed(name, source);
         let current = Schema::of::<E>().map_err(failed)?;
         if let Some(written) = self.registry.tables.get(kind).cloned()
             && written.schema.migration_to(&current).map_err(failed)? == Migration::Read
@@ -180,7 +180,7 @@ impl StoreBackend {
             entry.extend_from_slice(keys::canonical(key).unwrap_or_default());
             entry.extend_from_slice(value);
             let decoded = decode_with::<E>(written, &entry);
-            let decoded = decoded.map_err(|source| StateError::Schema { state: name.to_string(), source });
+            let decoded = decoded.map_err(|source| schema_failed(name, source));
             outcome = decoded.and_then(|entry| rewrite(column, entry)).and_then(|(new_key, new_value)| {
                 check_group(name, key, &new_key)?;
                 changes.put(&new_key, &new_value);

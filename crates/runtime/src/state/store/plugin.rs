@@ -5,16 +5,13 @@
 use super::abi::{self, Bytes, MemoryOptions, Plugin, StoreOptions};
 use super::{ByteStore, Changes};
 use crate::state::StateError;
+use kvick_core::launch::{PLUGINS_DIR_ENV, ROCKSDB_PLUGIN};
 use std::ffi::c_void;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-/// The file of the RocksDB plugin.
-pub const ROCKSDB_FILE: &str = "libkvick_state_rocksdb.so";
-/// The environment variable that names the directory of plugins.
-pub const PLUGINS_DIR_ENV: &str = "KVICK_PLUGINS_DIR";
 const NAME: &str = "rocksdb";
 
 /// A loaded plugin. It stays loaded as long as the process lives.
@@ -36,13 +33,13 @@ fn unusable(reason: impl Into<String>) -> StateError {
 /// files are shipped; beside the program, and in `plugins` there or one level up.
 fn candidates() -> Vec<PathBuf> {
     if let Some(directory) = std::env::var_os(PLUGINS_DIR_ENV) {
-        return vec![PathBuf::from(directory).join(ROCKSDB_FILE)];
+        return vec![PathBuf::from(directory).join(ROCKSDB_PLUGIN)];
     }
     let mut directories = vec![PathBuf::from(".")];
     if let Some(beside) = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf())) {
         directories.extend([beside.join("plugins"), beside.join("../plugins"), beside]);
     }
-    directories.into_iter().map(|directory| directory.join(ROCKSDB_FILE)).collect()
+    directories.into_iter().map(|directory| directory.join(ROCKSDB_PLUGIN)).collect()
 }
 
 impl StatePlugin {

@@ -1,5 +1,6 @@
 //! A table whose values are in a store: each access reads and writes bytes.
 
+use super::Changes;
 use super::backend::OpenStore;
 use super::keys::{self, Column, KeyBuffer};
 use crate::element::{Data, Key, Namespace};
@@ -10,6 +11,8 @@ use std::sync::Arc;
 
 /// Entries gathered before they are handed on while a table is emptied.
 const DRAIN: usize = 1024;
+/// Entries that are looked at in one search for expired ones.
+const SWEEP: usize = 64;
 
 /// What tables and tables of maps have in common.
 pub(crate) struct Access {
@@ -70,12 +73,15 @@ pub(crate) struct StoreTable<K, N, V> {
     bytes: Vec<u8>,
     /// The value that was lent out last.
     value: Option<V>,
+    /// Where the next part of the entries begins that is looked through for expired ones.
+    sweep: Vec<u8>,
     types: PhantomData<fn() -> (K, N)>,
 }
 
 impl<K: Key, N: Namespace, V: Data> StoreTable<K, N, V> {
     pub fn new(access: Access) -> Self {
-        StoreTable { access, key: KeyBuffer::default(), bytes: Vec::new(), value: None, types: PhantomData }
+        let (key, bytes, sweep) = (KeyBuffer::default(), Vec::new(), Vec::new());
+        StoreTable { access, key, bytes, value: None, sweep, types: PhantomData }
     }
 
     fn read(&mut self, key: &Keyed<K>, namespace: &N) -> Result<Option<V>, StateError> {
@@ -173,6 +179,33 @@ impl<K: Key, N: Namespace, V: Data> StoreTable<K, N, V> {
         })?;
         pending.into_iter().for_each(|(key, namespace, value)| visit(key, namespace, value));
         self.access.store.delete_range(&from, &to)
+    }
+
+    /// Removes what is not to be kept from the next few entries.
+    pub fn retain_some(&mut self, mut keep: impl FnMut(&V) -> bool) -> Result<(), StateError> {
+        let (start, end) = keys::range(self.access.column, &self.access.groups);
+        let from = if self.sweep.is_empty() { start } else { std::mem::take(&mut self.sweep) };
+        let (mut left, mut gone, mut next) = (SWEEP, Changes::default(), Vec::new());
+        let (store, name) = (Arc::clone(&self.access.store), &self.access.name);
+        let mut failure = None;
+        store.scan(&from, &end, &mut |key, value| {
+            if left == 0 {
+                next = key.to_vec();
+                return false;
+            }
+            left -= 1;
+            match keys::value(value, name) {
+                Ok(value) if !keep(&value) => gone.delete(key),
+                Ok(_) => {}
+                Err(error) => failure = Some(error),
+            }
+            failure.is_none()
+        })?;
+        self.sweep = next;
+        match failure {
+            Some(error) => Err(error),
+            None => store.write(&gone),
+        }
     }
 
     pub fn len(&self) -> usize {

@@ -39,7 +39,7 @@ pub fn converted(bid: &Bid<'_>) -> (u64, u64, Milli, i64, Text) {
 
 /// Query 2: auction and price, of every 123rd auction.
 pub fn every_123rd(bid: &Bid<'_>) -> Option<(u64, u64)> {
-    (bid.auction % 123 == 0).then_some((bid.auction, bid.price))
+    bid.auction.is_multiple_of(123).then_some((bid.auction, bid.price))
 }
 
 /// Query 10: with day and minute.

@@ -32,7 +32,9 @@ impl Leaders {
         let mut epochs: Vec<(u64, String)> = match fs.list(&root).await {
             Ok(entries) => entries
                 .iter()
-                .filter_map(|entry| Some((epoch_of_directory(entry.path.name())?, entry.path.name().to_string())))
+                .filter_map(|entry| {
+                    Some((epoch_of_directory(entry.path.name())?, entry.path.name().to_string()))
+                })
                 .collect(),
             Err(error) if error.is_not_found() => Vec::new(),
             Err(error) => return Err(error.into()),

@@ -10,9 +10,7 @@ use crate::settings::Settings;
 use crate::worker::{Worker, WorkerEvent, WorkerId};
 use anyhow::Result;
 use kvick_core::checkpoint::CheckpointCommand;
-use kvick_core::executor::{
-    ExecutorInfo, ExecutorMetrics, FromExecutor, Holdings, ToExecutor, WorkerStatus,
-};
+use kvick_core::executor::{ExecutorInfo, ExecutorMetrics, FromExecutor, Holdings, ToExecutor, WorkerStatus};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
 use kvick_core::ids::JobId;

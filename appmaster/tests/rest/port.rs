@@ -32,7 +32,12 @@ async fn a_task_executor_connects_where_rest_is_served() {
     let lost = get(port, "/nosuch").await;
     assert!(lost.starts_with("HTTP/1.1 404") && lost.contains("Unable to load requested file"), "{lost}");
     let (frames, outgoing) = mpsc::unbounded_channel();
-    frames.send(encode(1, &FromExecutor::Register { info: Box::new(info()), holdings: Default::default() }).unwrap()).unwrap();
+    frames
+        .send(
+            encode(1, &FromExecutor::Register { info: Box::new(info()), holdings: Default::default() })
+                .unwrap(),
+        )
+        .unwrap();
     let secret = cluster.handle.settings.secret.clone();
     let address = format!("127.0.0.1:{port}");
     let opening = Conversation::open(&address, &secret, UnboundedReceiverStream::new(outgoing));

@@ -177,7 +177,12 @@ impl TestCluster {
             log_dir: "/logs".to_string(),
             config: config(),
         };
-        self.handle.send(Input::Connected { info: Box::new(info), holdings: Default::default(), serial: 1, frames });
+        self.handle.send(Input::Connected {
+            info: Box::new(info),
+            holdings: Default::default(),
+            serial: 1,
+            frames,
+        });
         TestExecutor {
             id: ExecutorId(id.to_string()),
             restores: BTreeMap::new(),

@@ -21,7 +21,9 @@ fn committed(dir: &str) -> Vec<String> {
     let listed = fs(&["ls", dir]);
     let files = listed.out.lines().filter_map(|line| line.rsplit(' ').next());
     let finished = files.filter(|path| !path.rsplit('/').next().unwrap_or_default().starts_with('.'));
-    finished.flat_map(|path| fs(&["cat", path]).ok().out.lines().map(str::to_string).collect::<Vec<_>>()).collect()
+    finished
+        .flat_map(|path| fs(&["cat", path]).ok().out.lines().map(str::to_string).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Every count of every digit is there, once.
@@ -39,10 +41,12 @@ fn exact(dir: &str, count: u64) {
 
 /// Submits the counting job to a session.
 fn submit(session: &str, dir: &HdfsDir, count: u64, more: &[&str]) -> Ran {
-    let (own, output) = (format!("-Dexecution.checkpointing.dir={}", dir.path("checkpoints")), dir.path("out"));
+    let (own, output) =
+        (format!("-Dexecution.checkpointing.dir={}", dir.path("checkpoints")), dir.path("out"));
     let (jar, count) = (jobs(), count.to_string());
     let savepoints = format!("-Dexecution.checkpointing.savepoint-dir={}", dir.path("savepoints"));
-    let mut line = vec!["run", "-d", "-yid", session, "-c", "counts", "-Dexecution.checkpointing.interval=1s"];
+    let mut line =
+        vec!["run", "-d", "-yid", session, "-c", "counts", "-Dexecution.checkpointing.interval=1s"];
     line.extend([own.as_str(), savepoints.as_str(), "-Drestart-strategy.type=fixed-delay"]);
     line.extend(["-Drestart-strategy.fixed-delay.attempts=20", "-Drestart-strategy.fixed-delay.delay=100ms"]);
     line.extend(more);
@@ -86,7 +90,8 @@ fn a_killed_worker_costs_no_count_and_doubles_none() {
         let worker = until("a worker", LIMIT, || workers(&session).first().copied());
         let killed = std::process::Command::new("kill").args(["-9", &worker.to_string()]).status();
         assert!(killed.expect("kill runs").success());
-        let restored = || (checkpoints(&session, &job)["counts"]["restored"].as_u64() >= Some(round)).then_some(());
+        let restored =
+            || (checkpoints(&session, &job)["counts"]["restored"].as_u64() >= Some(round)).then_some(());
         until("the restore", LIMIT, restored);
     }
     in_state(&session, &job, "FINISHED");
@@ -122,6 +127,7 @@ fn a_job_is_stopped_and_goes_on_at_another_parallelism_and_is_modified_while_it_
 
     let taken = flink(["savepoint", "-yid", &session, "-d", &path]).ok();
     taken.says(&format!("Savepoint '{path}' disposed."));
-    let gone = flink(["run", "-yid", &session, "-s", &path, "-c", "counts", &jobs(), "--count", "1", "--rate", "1"]);
+    let gone =
+        flink(["run", "-yid", &session, "-s", &path, "-c", "counts", &jobs(), "--count", "1", "--rate", "1"]);
     assert_eq!(gone.code, 1, "{}", gone.out);
 }

@@ -13,6 +13,7 @@ mod checkpoints;
 mod deploy;
 mod execution;
 mod failover;
+mod layout;
 mod reconnect;
 mod recovery;
 mod rescale;
@@ -32,11 +33,12 @@ use crate::checkpoint::{
     CheckpointCommand, CheckpointCoordinator, CheckpointEffect, CheckpointFailureReason,
 };
 use crate::failure::Failure;
-use crate::graph::{JobGraph, RuntimeMode, TaskRef, all_tasks, pipelined_regions};
+use crate::graph::{RuntimeMode, TaskRef, all_tasks};
 use crate::ids::{ExecutionId, ExecutorId, SlotId, VertexId};
 use crate::job::{JobResult, JobState, JobSubmission};
 use crate::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use crate::time::Millis;
+use layout::{Layout, Phase, Region, layout};
 use rescale::Rescale;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,24 +76,6 @@ enum Worker {
     Starting,
     /// Ready, with the address of its data listener.
     Ready(String),
-}
-
-/// Where a region stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Waits for slots and workers, then is deployed.
-    Waiting,
-    /// Its tasks are out.
-    Deployed,
-    /// A failure: its tasks are being stopped; once they are, and not before this instant, it starts again.
-    Restarting(Millis),
-}
-
-/// Subtasks that run, fail and restart together.
-#[derive(Debug, Clone)]
-struct Region {
-    tasks: Vec<TaskRef>,
-    phase: Phase,
 }
 
 /// An entry of the exception history.
@@ -133,29 +117,6 @@ pub struct JobMaster {
     restarts: u32,
     failure: Option<Failure>,
     exceptions: Vec<ExceptionEntry>,
-}
-
-/// What follows from a graph.
-struct Layout {
-    pool: SlotPool,
-    executions: Vec<Vec<Execution>>,
-    vertex_index: BTreeMap<VertexId, usize>,
-    regions: Vec<Region>,
-    region_of: BTreeMap<TaskRef, usize>,
-}
-
-fn layout(now: Millis, graph: &JobGraph) -> Layout {
-    let pool = SlotPool::for_graph(graph);
-    let mut executions: Vec<Vec<Execution>> = vec![Vec::new(); graph.vertices.len()];
-    for task in all_tasks(graph) {
-        executions[task.vertex].push(Execution::new(now, pool.index_of(graph, task)));
-    }
-    let waiting = |tasks| Region { tasks, phase: Phase::Waiting };
-    let regions: Vec<Region> = pipelined_regions(graph).into_iter().map(waiting).collect();
-    let region_of =
-        regions.iter().enumerate().flat_map(|(i, r)| r.tasks.iter().map(move |t| (*t, i))).collect();
-    let vertex_index = graph.vertices.iter().enumerate().map(|(i, v)| (v.id, i)).collect();
-    Layout { pool, executions, vertex_index, regions, region_of }
 }
 
 impl JobMaster {

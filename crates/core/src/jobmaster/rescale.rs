@@ -3,7 +3,8 @@
 //! Until the checkpoint is complete nothing has happened to the job; if the start at the new parallelism fails, the job goes
 //! back to the old one, from the same checkpoint. Whoever asked gets exactly one answer.
 
-use super::{Execution, JobEffect, JobMaster, Phase, SlotPool, layout};
+use super::layout::layout;
+use super::{Execution, JobEffect, JobMaster, Phase, SlotPool};
 use crate::checkpoint::{
     CallerId, CheckpointEffect, CheckpointFailure, CheckpointFailureReason, RestorePlan, SnapshotDone,
     SnapshotRequest,

@@ -573,3 +573,22 @@ fn a_later_master_goes_on_where_the_earlier_one_was() {
     let (_, order) = it.orders()[0];
     assert_eq!((order.checkpoint, order.base), (9, Some(3)), "numbers never come again");
 }
+
+#[test]
+fn a_damaged_checkpoint_is_given_up_for_the_one_before_and_the_last_one_is_not() {
+    let mut it = Dialogue::new(CheckpointSettings { retained: 2, ..settings() });
+    it.complete(1_000, 1);
+    it.complete(2_000, 2);
+    let mut fallback = Fallback::Already;
+    it.say(|c, fx| fallback = c.damaged(2, fx));
+    assert_eq!((fallback, it.it.restore_point().map(CompletedCheckpoint::id)), (Fallback::To(1), Some(1)));
+    assert_eq!(it.discarded(), [(Some(2), None, vec![])], "only the record goes: a person may want to look");
+    // Another task finds the same out.
+    it.say(|c, fx| fallback = c.damaged(2, fx));
+    assert_eq!((fallback, it.fx.len()), (Fallback::Already, 0));
+    it.say(|c, fx| fallback = c.damaged(1, fx));
+    assert_eq!((fallback, it.it.restore_point().map(CompletedCheckpoint::id)), (Fallback::Nothing, Some(1)));
+    // Numbers are not used twice.
+    it.tick(3_000);
+    assert_eq!(it.triggered(), [3]);
+}

@@ -155,19 +155,19 @@ impl StreamExecutionEnvironment {
     where
         S::Out: Data,
     {
-        self.add_source(name, bounded, move |next| SourceTask::boxed(make(), next))
+        self.add_source(name, bounded, move |_, next| SourceTask::boxed(make(), next))
     }
 
     fn add_source<T: Data>(
         &self,
         name: &str,
         bounded: bool,
-        task: impl Fn(BoxStage<T>) -> Box<dyn Task> + Send + 'static,
+        task: impl Fn(RuntimeMode, BoxStage<T>) -> Box<dyn Task> + Send + 'static,
     ) -> DataStream<T> {
         let node = Node {
             name: name.to_string(),
             uid: None,
-            kind: NodeKind::Source(Box::new(move |next| task(unboxed::<T>(next)))),
+            kind: NodeKind::Source(Box::new(move |mode, next| task(mode, unboxed::<T>(next)))),
             inputs: Vec::new(),
             parallelism: None,
             max_parallelism: None,
@@ -212,10 +212,10 @@ impl StreamExecutionEnvironment {
         G: WatermarkGenerator<S::Out>,
         A: TimestampAssigner<S::Out>,
     {
-        self.add_source(name, bounded, move |next| {
+        self.add_source(name, bounded, move |mode, next| {
             let turn = SplitTurn::default();
             let strategy = strategy.clone().per_split(turn.clone());
-            let stamped = Chained::before(AssignTimestamps::new(strategy, false), next);
+            let stamped = Chained::before(AssignTimestamps::new(strategy, mode == RuntimeMode::Batch), next);
             SourceTask::boxed(Splits::of(source.clone()).telling(turn), stamped)
         })
     }

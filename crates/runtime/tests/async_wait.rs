@@ -14,11 +14,10 @@ fn settings(ordered: bool, retry: AsyncRetryStrategy<u64>) -> AsyncSettings<u64>
     AsyncSettings { ordered, timeout: Duration::from_secs(30), capacity: 10, retry }
 }
 
+type Answer = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u64>, BoxError>> + Send>>;
+
 /// A function whose odd records wait until the gate is open.
-fn gated(
-    gate: watch::Receiver<bool>,
-) -> impl FnMut(u64) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u64>, BoxError>> + Send>> + Clone + Send
-{
+fn gated(gate: watch::Receiver<bool>) -> impl FnMut(u64) -> Answer + Clone + Send {
     move |n| {
         let mut gate = gate.clone();
         Box::pin(async move {
@@ -89,7 +88,11 @@ fn a_failing_call_is_tried_again_as_often_as_allowed_and_then_fails_the_task() {
         move |n: u64| {
             let call = calls.fetch_add(1, Ordering::SeqCst) + 1;
             async move {
-                if call % 3 == 0 { Ok(vec![n]) } else { Err(BoxError::from(format!("call {call} failed"))) }
+                if call.is_multiple_of(3) {
+                    Ok(vec![n])
+                } else {
+                    Err(BoxError::from(format!("call {call} failed")))
+                }
             }
         }
     };

@@ -299,7 +299,7 @@ fn link(index: usize, plan: &Plan, exits: &[Exit], nodes: &mut [Option<Node>]) -
 fn task(link: &Link, mode: RuntimeMode, ports: Vec<OutputPort>) -> Box<dyn Task> {
     let mut ports: Vec<Option<OutputPort>> = ports.into_iter().map(Some).collect();
     match &link.node.kind {
-        NodeKind::Source(make) => make(behind(link, mode, &mut ports)),
+        NodeKind::Source(make) => make(mode, behind(link, mode, &mut ports)),
         _ => InputTask::boxed((link.node.head)(stage(link, mode, &mut ports))),
     }
 }

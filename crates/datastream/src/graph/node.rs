@@ -82,7 +82,7 @@ pub(crate) fn fan_out<T: Data>(stages: Vec<Erased>, sides: Vec<Side>) -> Erased 
 /// The code of a node.
 pub(crate) enum NodeKind {
     /// Makes the task from the stage behind the source.
-    Source(Box<dyn Fn(Erased) -> Box<dyn Task> + Send>),
+    Source(Box<dyn Fn(RuntimeMode, Erased) -> Box<dyn Task> + Send>),
     /// Chains the operator in front of a stage.
     Operator(Box<dyn Fn(RuntimeMode, Erased) -> Erased + Send>),
     /// Makes the end of a chain.

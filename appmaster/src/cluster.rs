@@ -3,6 +3,7 @@
 //!
 //! Everything here belongs to the driver's one task. Others reach it through a [`ClusterHandle`](crate::handle::ClusterHandle).
 
+use crate::durable::Durable;
 use crate::operations::Operations;
 use crate::settings::Settings;
 use kvick_core::config::options;
@@ -58,6 +59,12 @@ pub struct Cluster {
     pub checkpoints: Performer,
     /// What people have begun and ask for.
     pub operations: Operations,
+    /// What is on its way to survive this application master; nothing where nothing does.
+    pub durable: Option<Durable>,
+    /// Effects that may be performed at once: they have waited.
+    pub released: Vec<Effect>,
+    /// This attempt is over, and why.
+    pub attempt_over: Option<String>,
     /// Effects that were decided and not yet performed.
     pub effects: Vec<Effect>,
 }
@@ -76,6 +83,9 @@ impl Cluster {
             next_request: 0,
             checkpoints,
             operations: Operations::new(kept_for),
+            durable: None,
+            released: Vec::new(),
+            attempt_over: None,
             effects: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@
 use crate::checkpoints;
 use crate::clock::now;
 use crate::cluster::{Cluster, Connection, LogAnswer};
+use crate::durable;
 use crate::input::Input;
 use kvick_core::checkpoint::CheckpointEffect;
 use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
@@ -37,6 +38,8 @@ pub struct End {
     pub status: FinalStatus,
     /// Why.
     pub diagnostics: String,
+    /// Only this attempt is over: task executors, YARN's view and what is stored are for a later one.
+    pub attempt_over: bool,
 }
 
 /// Runs the cluster until the master decides that the application is over.
@@ -64,7 +67,13 @@ pub async fn run(
             },
             () = tokio::time::sleep(pause) => cluster.with_master(|master, fx| master.tick(now(), fx)),
         }
-        for effect in std::mem::take(&mut cluster.effects) {
+        if let Some(why) = cluster.attempt_over.take() {
+            return (cluster, End { status: FinalStatus::Failed, diagnostics: why, attempt_over: true });
+        }
+        let decided = std::mem::take(&mut cluster.effects);
+        let mut effects = std::mem::take(&mut cluster.released);
+        effects.extend(durable::admit(&mut cluster, decided));
+        for effect in effects {
             if let Some(end) = perform(&mut cluster, resources.as_mut(), effect) {
                 ending = Some((end, now().plus(LAST_QUESTIONS)));
             }
@@ -73,7 +82,8 @@ pub async fn run(
 }
 
 fn abandoned() -> End {
-    End { status: FinalStatus::Failed, diagnostics: "the application master lost its own inputs".to_string() }
+    let diagnostics = "the application master lost its own inputs".to_string();
+    End { status: FinalStatus::Failed, diagnostics, attempt_over: false }
 }
 
 fn apply(cluster: &mut Cluster, input: Input) {
@@ -111,6 +121,11 @@ fn apply(cluster: &mut Cluster, input: Input) {
             cluster.with_master(|m, fx| m.stop(at, FinalStatus::Failed, &why, fx));
         }
         Input::Checkpoint(outcome) => checkpoint_outcome(cluster, outcome),
+        Input::Durable => {
+            let released = durable::release(cluster);
+            cluster.released.extend(released);
+        }
+        Input::AttemptOver(why) => cluster.attempt_over = Some(why),
         Input::Request(request) => request(cluster, at),
     }
 }
@@ -169,7 +184,9 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
             cluster.results.remove(&job);
             cluster.checkpoints.forget(job);
         }
-        Effect::Finish { status, diagnostics } => return Some(End { status, diagnostics }),
+        Effect::Finish { status, diagnostics } => {
+            return Some(End { status, diagnostics, attempt_over: false });
+        }
     }
     None
 }
@@ -187,6 +204,17 @@ fn checkpoint_effect(cluster: &mut Cluster, job: JobId, effect: CheckpointEffect
 
 fn checkpoint_outcome(cluster: &mut Cluster, outcome: Outcome) {
     checkpoints::log_outcome(&outcome);
+    match &outcome {
+        Outcome::Stored { job, checkpoint, outcome: Ok(path) }
+            if durable::record_checkpoint(cluster, *job, *checkpoint, path.as_ref()) =>
+        {
+            return;
+        }
+        Outcome::Stored { job, checkpoint, outcome: Err(_) } => {
+            durable::forget_checkpoint(cluster, *job, *checkpoint);
+        }
+        _ => {}
+    }
     cluster.with_master(|master, fx| match outcome {
         Outcome::Prepared { job, token, outcome } => {
             master.savepoint_prepared(now(), job, token, outcome, fx)

@@ -23,6 +23,10 @@ const LAST_REMOVALS: Duration = Duration::from_secs(20);
 /// # Errors
 /// If YARN cannot be told.
 pub async fn finish(cluster: Cluster, end: End, yarn: Yarn) -> Result<ExitCode> {
+    if end.attempt_over {
+        warn!("this attempt is over: {}", end.diagnostics);
+        return Ok(ExitCode::FAILURE);
+    }
     info!("the application ends: {:?} {}", end.status, end.diagnostics);
     send_home(&cluster);
     if !cluster.checkpoints.drain(LAST_REMOVALS).await {
@@ -30,8 +34,14 @@ pub async fn finish(cluster: Cluster, end: End, yarn: Yarn) -> Result<ExitCode> 
     }
     let settings = cluster.settings.clone();
     let unregistered = yarn.finish(end.status, &end.diagnostics, &history_url(&settings)).await;
-    delete_staging(&settings).await;
+    // If YARN does not take it as the end, what survives is for the next attempt.
     unregistered?;
+    if let Some(durable) = &cluster.durable
+        && let Err(error) = durable.services.clean_up().await
+    {
+        warn!("what was kept for a later attempt stays behind: {error}");
+    }
+    delete_staging(&settings).await;
     Ok(match end.status {
         FinalStatus::Succeeded | FinalStatus::Killed => ExitCode::SUCCESS,
         FinalStatus::Failed => ExitCode::from((1443 & 0xff) as u8),

@@ -39,6 +39,10 @@ pub enum Input {
     ShutdownRequested(String),
     /// What became of something that was to be done about checkpoints.
     Checkpoint(Outcome),
+    /// The end of a job has become durable.
+    Durable,
+    /// This attempt is over; what it left is for a later one.
+    AttemptOver(String),
     /// Something to ask or do.
     Request(Request),
 }

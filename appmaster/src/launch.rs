@@ -1,8 +1,9 @@
 //! The launch context of a task executor's container: its files, environment, command and credentials.
 
+use crate::ha::HaSettings;
 use crate::settings::Settings;
 use kvick_core::application_spec::{APPLICATION_SECRET, LocalFile, Visibility};
-use kvick_core::launch::{EPOCH_ENV, EXECUTOR_PROGRAM, MASTER_ENV, SLOTS_ENV};
+use kvick_core::launch::{EPOCH_ENV, EXECUTOR_PROGRAM, HA_DIR_ENV, MASTER_ENV, SLOTS_ENV};
 use kvick_yarn::credentials::{AM_RM_TOKEN, Credentials};
 use kvick_yarn::records;
 use kvick_yarn::records::{LaunchContext, LocalResource, LocalResourceType};
@@ -29,7 +30,9 @@ fn environment(settings: &Settings, port: u16) -> BTreeMap<String, String> {
         (SLOTS_ENV, settings.spec.executor.slots.to_string()),
         ("HADOOP_USER_NAME", settings.spec.user.clone()),
     ];
+    let ha = HaSettings::from_config(&settings.config, settings.spec.staging_dir.as_deref()).ok();
     let mut env: BTreeMap<String, String> = settings.spec.executor_env.clone();
+    env.extend(ha.and_then(|ha| ha.directory).map(|directory| (HA_DIR_ENV.to_string(), directory)));
     env.extend(own.map(|(name, value)| (name.to_string(), value)));
     env
 }

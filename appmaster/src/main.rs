@@ -6,9 +6,11 @@
 
 use anyhow::{Context, Result};
 use kvick_appmaster::cluster::Cluster;
+use kvick_appmaster::ha::HaServices;
 use kvick_appmaster::handle::ClusterHandle;
+use kvick_appmaster::input::Input;
 use kvick_appmaster::settings::Settings;
-use kvick_appmaster::{checkpoints, clock, driver, end, server, start, yarn_driver};
+use kvick_appmaster::{checkpoints, clock, driver, end, server, start, takeover, yarn_driver};
 use kvick_core::master::Master;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,18 +55,38 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode> {
     let listener = server::bind(&settings.config).await?;
     let port = listener.local_addr()?.port();
     let server = tokio::spawn(server::serve(listener, handle.clone()));
-    let yarn = yarn_driver::register(&settings, port, handle.clone()).await?;
+    let (yarn, leading) =
+        tokio::join!(yarn_driver::register(&settings, port, handle.clone()), takeover::lead(&handle, port));
+    let (yarn, leading) = (yarn?, leading?);
     let master = Master::new(clock::now(), settings.master()?);
     let mut cluster = Cluster::new(settings.clone(), master, checkpoints::performer(&handle)?);
+    let services = leading.as_ref().map(|(services, _)| services.clone());
+    if let Some((services, contents)) = leading {
+        takeover::recover(&mut cluster, &handle, services, contents, yarn.previous_executors()).await;
+    }
     start::begin(&mut cluster, &handle).await?;
+    // What was decided so far is performed with the first input.
+    handle.send(Input::Request(Box::new(|_, _| ())));
     let driving = driver::run(cluster, inputs, yarn.driver());
     let (cluster, end) = tokio::select! {
         ended = driving => ended,
         ended = server => return Err(ended?.err().unwrap_or_else(|| anyhow::anyhow!("the server ended"))),
+        why = lost(services.as_ref()) => {
+            error!("ending, and leaving everything to a later attempt: {why}");
+            return Ok(ExitCode::FAILURE);
+        }
         signal = kvick_process::stop::requested() => {
             info!("ending on {}", signal?);
             return Ok(ExitCode::FAILURE);
         }
     };
     end::finish(cluster, end, yarn).await
+}
+
+/// Waits until this attempt may not go on.
+async fn lost(services: Option<&HaServices>) -> String {
+    match services {
+        Some(services) => services.lost().await,
+        None => std::future::pending().await,
+    }
 }

@@ -55,6 +55,12 @@ impl Settings {
         })
     }
 
+    /// The application's id: the name of its staging directory. `None` where there is none.
+    pub fn application(&self) -> Option<String> {
+        let name = self.spec.staging_dir.as_deref()?.trim_end_matches('/').rsplit('/').next()?;
+        Some(name.to_string())
+    }
+
     /// What the master machine acts on.
     ///
     /// # Errors

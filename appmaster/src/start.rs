@@ -28,9 +28,13 @@ pub async fn begin(cluster: &mut Cluster, handle: &ClusterHandle) -> Result<()> 
                 Some(submission) => (**submission).clone(),
                 None => staged_job(cluster).await?,
             };
-            submit(cluster, submission).await;
+            let id = submission.job_id;
+            // An earlier attempt may have begun it, or even ended it.
+            if cluster.master.job(id).is_none() && !cluster.results.contains_key(&id) {
+                submit(cluster, submission).await;
+            }
         }
-        ApplicationMode::Application { program } => run_main(handle.clone(), program.clone()),
+        ApplicationMode::Application { program } => run_main(cluster, handle.clone(), program.clone()),
     }
     Ok(())
 }
@@ -38,11 +42,9 @@ pub async fn begin(cluster: &mut Cluster, handle: &ClusterHandle) -> Result<()> 
 async fn submit(cluster: &mut Cluster, submission: JobSubmission) {
     let source = checkpoints::restore_source(&cluster.settings, &submission).await;
     let now = clock::now();
-    let accepted = source.map_err(|error| error.to_string()).and_then(|source| {
-        let submitted =
-            cluster.with_master(|master, fx| master.submit_restored(now, submission, source.as_ref(), fx));
-        submitted.map_err(|error| error.to_string())
-    });
+    let accepted = source
+        .map_err(|error| error.to_string())
+        .and_then(|source| cluster.submit(submission, source).map(drop).map_err(|error| error.to_string()));
     if let Err(refused) = accepted {
         error!("the job was not accepted: {refused}");
         cluster.with_master(|master, fx| master.stop(now, FinalStatus::Failed, &refused, fx));
@@ -63,11 +65,18 @@ async fn staged_job(cluster: &Cluster) -> Result<JobSubmission> {
 }
 
 /// Runs the application's own program beside the driver, and tells the driver how it ended.
-fn run_main(handle: ClusterHandle, program: ProgramSpec) {
+fn run_main(cluster: &Cluster, handle: ClusterHandle, program: ProgramSpec) {
+    // An earlier attempt may have run it already: it meets its jobs by their ids, and what it drew once stays drawn.
+    let last = cluster.master.jobs().map(|(_, job)| job.submission()).max_by_key(|job| job.ordinal);
+    let options = ProgramOptions {
+        application: handle.settings.application(),
+        once: last.map(|job| job.once.clone()).unwrap_or_default(),
+        ..ProgramOptions::default()
+    };
     tokio::spawn(async move {
         let jar = PathBuf::from(&program.jar.name);
         let config = handle.settings.config.clone();
-        let outcome = run_program(&handle, &program, &jar, config, ProgramOptions::default()).await;
+        let outcome = run_program(&handle, &program, &jar, config, options).await;
         if let Some(failure) = &outcome.error {
             error!("the program failed: {failure}");
         }

@@ -10,6 +10,7 @@ use crate::settings::Settings;
 use anyhow::{Context, Result};
 use kvick_core::config::options;
 use kvick_core::failure::{Failure, FailureKind};
+use kvick_core::ha::HaKind;
 use kvick_core::ids::ExecutorId;
 use kvick_core::master::FinalStatus;
 use kvick_yarn::am::{AmClient, AmConfig, AmEvent, AmEvents, NodeHint, Wanted};
@@ -20,7 +21,7 @@ use kvick_yarn::nm::NmClients;
 use kvick_yarn::records::{
     Container, ContainerStatus, LaunchContext, NodeReport, NodeState, Resource, exit_status,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -47,9 +48,15 @@ enum Order {
 pub struct Yarn {
     am: AmClient,
     orders: mpsc::UnboundedSender<Order>,
+    previous: Vec<ContainerId>,
 }
 
 impl Yarn {
+    /// The task executors of earlier attempts whose containers still run.
+    pub fn previous_executors(&self) -> Vec<ExecutorId> {
+        self.previous.iter().map(|id| ExecutorId(id.to_string())).collect()
+    }
+
     /// The driver's end.
     pub fn driver(&self) -> Box<dyn ResourceDriver> {
         Box::new(Orders(self.orders.clone()))
@@ -98,6 +105,9 @@ pub async fn register(settings: &Arc<Settings>, port: u16, cluster: ClusterHandl
     let (am, events) =
         AmClient::register(&conf, &settings.credentials, config).await.context("registering with YARN")?;
     info!("registered with YARN, queue {}", am.registration().queue);
+    let recovers = HaKind::from_config(&settings.config).is_ok_and(|kind| kind != HaKind::None);
+    let previous = am.registration().previous_containers.clone();
+    let previous = if recovers { previous } else { Vec::new() };
     let (orders, inbox) = mpsc::unbounded_channel();
     tokio::spawn(find_nodes(conf, settings.spec.user.clone(), orders.clone()));
     let keeper = Keeper {
@@ -107,12 +117,13 @@ pub async fn register(settings: &Arc<Settings>, port: u16, cluster: ClusterHandl
         settings: settings.clone(),
         cluster,
         orders: orders.clone(),
+        expected: previous.iter().copied().collect(),
         hints: Vec::new(),
         held: BTreeMap::new(),
         outstanding: 0,
     };
     tokio::spawn(keeper.run(inbox, events));
-    Ok(Yarn { am, orders })
+    Ok(Yarn { am, orders, previous })
 }
 
 /// The client's Hadoop properties over the defaults.
@@ -150,6 +161,8 @@ struct Keeper {
     cluster: ClusterHandle,
     orders: mpsc::UnboundedSender<Order>,
     hints: Vec<NodeHint>,
+    /// Containers of earlier attempts whose task executors may come forward.
+    expected: BTreeSet<ContainerId>,
     /// Containers that were granted and have not ended.
     held: BTreeMap<ContainerId, Container>,
     /// Containers that are wanted and were not granted yet.
@@ -236,17 +249,29 @@ impl Keeper {
             AmEvent::Allocated(container) => self.allocated(container),
             AmEvent::Completed(status) => self.completed(&status),
             AmEvent::PreviousContainers(containers) => {
-                // Taking over what an earlier attempt left needs its jobs as well: they are given back.
-                containers.into_iter().for_each(|container| self.am.release(container.id));
+                for container in containers {
+                    self.previous(container);
+                }
             }
             AmEvent::RequestRejected { reason, .. } => {
                 let text = format!("YARN refuses the task executors' containers: {reason}");
                 self.cluster.send(Input::ShutdownRequested(text));
             }
-            AmEvent::ShutdownRequested { reason } => self.cluster.send(Input::ShutdownRequested(reason)),
+            AmEvent::ShutdownRequested { reason } => self.cluster.send(Input::AttemptOver(reason)),
             AmEvent::Reregistered => info!("the ResourceManager had restarted; registered again"),
             AmEvent::NodesUpdated(nodes) => self.nodes_updated(&nodes),
             AmEvent::Preemption(_) | AmEvent::NmToken { .. } => {}
+        }
+    }
+
+    /// A container of an earlier attempt is kept if its task executor may come forward, else given back.
+    fn previous(&mut self, container: Container) {
+        if self.expected.contains(&container.id) {
+            info!("container {} of an earlier attempt still runs on {}", container.id, container.node_id);
+            self.held.insert(container.id, container);
+            self.ask();
+        } else {
+            self.am.release(container.id);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::deploy::wait;
 use crate::jar::UnpackedProgram;
 use crate::outcome::{AlreadyTold, NoJob};
 use crate::rest::RestClient;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use interrupt::{Cleanup, Heartbeat, Interrupted};
 use kvick_core::accumulator::Accumulators;
 use kvick_core::config::{Configuration, options};
@@ -99,12 +99,29 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// Waits for the end of the job.
+    /// Waits for the end of the job, with one application master after the other if it has to be.
     async fn result(&self) -> Result<JobResult> {
-        let waited = self.rest.result(self.job_id).await.with_context(|| report::lost_job(self.job_id));
-        match (waited, &self.watch) {
-            (Err(error), Some(watch)) => Err(watch.explain(self.job_id, error).await),
-            (waited, _) => waited,
+        let mut rest = self.rest.clone();
+        loop {
+            let error = match rest.result(self.job_id).await {
+                Ok(result) => return Ok(result),
+                Err(error) => error,
+            };
+            if let Some(watch) = self.watch.as_ref().filter(|_| error.is_gone())
+                && let Some(address) = watch.next_address(rest.address()).await
+            {
+                console::info(
+                    console::DESCRIPTOR,
+                    format!("Found Web Interface {address} of the next attempt."),
+                );
+                rest = rest.at(&address);
+                continue;
+            }
+            let error = anyhow::Error::new(error).context(report::lost_job(self.job_id));
+            return Err(match &self.watch {
+                Some(watch) => watch.explain(self.job_id, error).await,
+                None => error,
+            });
         }
     }
 }

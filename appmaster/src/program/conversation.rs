@@ -1,6 +1,6 @@
 //! What is said to a program in the role of an application: its jobs are submitted, and it is told how they end.
 
-use super::{ProgramOptions, random_job_id};
+use super::{ProgramOptions, fixed_job_id, random_job_id};
 use crate::checkpoints;
 use crate::handle::ClusterHandle;
 use futures::future::BoxFuture;
@@ -70,7 +70,10 @@ impl Conversation {
         match message {
             FromProgram::Hello { engine_version } => {
                 info!("the program speaks as engine version {engine_version}");
-                self.outbox.send(ToProgram::Welcome { config: self.config.clone(), once: BTreeMap::new() });
+                self.outbox.send(ToProgram::Welcome {
+                    config: self.config.clone(),
+                    once: self.options.once.clone(),
+                });
             }
             FromProgram::Execute { ordinal, graph, once, attached } => {
                 self.execute(ordinal, graph, once, attached).await;
@@ -92,7 +95,12 @@ impl Conversation {
         once: BTreeMap<String, String>,
         attached: bool,
     ) {
-        let job_id = self.options.job_id.take().unwrap_or_else(random_job_id);
+        let fixed = self.options.application.as_deref().map(|name| fixed_job_id(name, ordinal));
+        let job_id = self.options.job_id.take().or(fixed).unwrap_or_else(random_job_id);
+        if fixed == Some(job_id) && is_known(&self.cluster, job_id).await {
+            info!(job = %job_id, "the program meets a job of its earlier run");
+            return self.accepted(ordinal, job_id, attached).await;
+        }
         let submission = JobSubmission {
             job_id,
             ordinal,
@@ -156,13 +164,16 @@ impl Conversation {
 async fn submit(cluster: &ClusterHandle, submission: JobSubmission) -> Result<(), String> {
     let source = checkpoints::restore_source(&cluster.settings, &submission).await;
     let source = source.map_err(|error| error.to_string())?;
-    let submitted = cluster.ask(move |cluster, now| {
-        cluster.with_master(|master, fx| master.submit_restored(now, submission, source.as_ref(), fx))
-    });
-    match submitted.await {
-        Some(accepted) => accepted.map_err(|error| error.to_string()),
-        None => Err("the application is ending".to_string()),
-    }
+    let submitted = cluster.ask(move |cluster, _| cluster.submit(submission, source)).await;
+    let accepted = submitted.ok_or_else(|| "the application is ending".to_string())?;
+    accepted.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())
+}
+
+/// Whether an earlier attempt of the application accepted this job.
+async fn is_known(cluster: &ClusterHandle, job: JobId) -> bool {
+    let known = cluster
+        .ask(move |cluster, _| cluster.master.job(job).is_some() || cluster.results.contains_key(&job));
+    known.await.unwrap_or(false)
 }
 
 async fn cancel(cluster: &ClusterHandle, job: JobId) {

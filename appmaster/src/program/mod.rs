@@ -17,6 +17,7 @@ use kvick_core::ids::JobId;
 use kvick_core::job::ProgramSpec;
 use kvick_jar::{Jar, JarError};
 use process::Running;
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,11 @@ pub struct ProgramOptions {
     pub dir: Option<PathBuf>,
     /// The id of the first job; a random one without it.
     pub job_id: Option<JobId>,
+    /// The application whose own program it is: its jobs' ids follow from this, so that it meets them again when it is run
+    /// anew under a later application master.
+    pub application: Option<String>,
+    /// What an earlier run recorded with `once`.
+    pub once: BTreeMap<String, String>,
     /// Told of every job as soon as it is accepted.
     pub submitted: Option<mpsc::UnboundedSender<JobId>>,
 }
@@ -136,6 +142,12 @@ async fn unpack(program: &ProgramSpec, jar: &Path, dir: Option<PathBuf>) -> Resu
         Ok(unpacked) => unpacked.map_err(|error: JarError| process::as_failure(&error)),
         Err(panicked) => Err(process::as_failure(&panicked)),
     }
+}
+
+/// The id of the job that an application's own program executes as the `ordinal`th, the same in every run.
+pub fn fixed_job_id(application: &str, ordinal: u32) -> JobId {
+    let digest = kvick_jar::sha256_of(format!("{application}/{ordinal}").as_bytes()).unwrap_or_default();
+    digest.get(..32).and_then(|half| half.parse().ok()).unwrap_or_else(random_job_id)
 }
 
 /// A job id that nobody can guess or has had: two hashes with keys from the operating system's random source.

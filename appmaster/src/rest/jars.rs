@@ -203,8 +203,12 @@ pub async fn run(
         ProgramSpec { jar: rest.jars.publish(&id).await?, entry: run.entry_class.clone(), args: run.args() };
     let config = run.config(&rest.cluster.settings.config);
     let (submitted, mut jobs) = mpsc::unbounded_channel();
-    let options =
-        ProgramOptions { dir: Some(rest.jars.programs()), job_id: run.job_id, submitted: Some(submitted) };
+    let options = ProgramOptions {
+        dir: Some(rest.jars.programs()),
+        job_id: run.job_id,
+        submitted: Some(submitted),
+        ..ProgramOptions::default()
+    };
     let cluster = rest.cluster.clone();
     let running = tokio::spawn(async move {
         let outcome = run_program(&cluster, &program, &path, config, options).await;

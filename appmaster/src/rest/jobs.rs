@@ -35,10 +35,8 @@ pub async fn submit(
     submission.program.jar = rest.jars.resolve(submission.program.jar).await?;
     let id = submission.job_id;
     let source = checkpoints::restore_source(&rest.cluster.settings, &submission).await?;
-    let submit = move |cluster: &mut Cluster, now| {
-        cluster.with_master(|master, fx| master.submit_restored(now, submission, source.as_ref(), fx))
-    };
-    rest.ask(submit).await??;
+    let accepted = rest.ask(move |cluster: &mut Cluster, _| cluster.submit(submission, source)).await??;
+    accepted.await.map_err(|error| RestError::unavailable(error.to_string()))?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "jobUrl": format!("/jobs/{id}") }))).into_response())
 }
 

@@ -4,11 +4,13 @@ use super::checks::Label;
 use super::hadoop::Hadoop;
 use super::resources::Files;
 use super::sizes::Sizes;
+use crate::console;
 use anyhow::{Result, bail};
 use kvick_core::application_spec::{
     APPLICATION_SECRET, ApplicationSpec, CONFIG_SECRET, HADOOP_SECRET, LocalFile, SHARED_SECRET, Visibility,
 };
 use kvick_core::config::{Configuration, options};
+use kvick_core::ha::HaKind;
 use kvick_core::launch::MASTER_PROGRAM;
 use kvick_yarn::credentials::Credentials;
 use kvick_yarn::ids::ApplicationId;
@@ -19,6 +21,8 @@ use kvick_yarn::records::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How often a cluster starts an application master at most.
+const MAX_ATTEMPTS: &str = "yarn.resourcemanager.am.max-attempts";
 const MASTER_ENV: &str = "containerized.master.env.";
 const EXECUTOR_ENV: &str = "containerized.taskmanager.env.";
 
@@ -60,10 +64,30 @@ impl Submission<'_> {
         context.resource = Resource::new(self.sizes.master_mb(), self.sizes.master_vcores);
         context.application_type = self.label.kind.clone();
         context.tags = self.label.tags.clone();
-        context.max_attempts = self.config.get(&options::YARN_ATTEMPTS)?.unwrap_or(1);
+        let kind = HaKind::from_config(self.config)?;
+        context.max_attempts = self.attempts(kind)?;
         context.failures_validity = window(self.config)?.filter(|_| context.max_attempts > 1);
+        // Task executors and what they run wait for the next attempt, if it can know of them.
+        context.keep_containers = context.max_attempts > 1 && kind != HaKind::None;
         context.node_label = self.config.get(&options::YARN_NODE_LABEL)?;
         Ok(context)
+    }
+
+    /// How often YARN may start the application master; the cluster has the last word, so nobody is promised more.
+    fn attempts(&self, kind: HaKind) -> Result<u32> {
+        let most = self.hadoop.conf.get_u64(MAX_ATTEMPTS, 2)?;
+        let most = u32::try_from(most).unwrap_or(u32::MAX).max(1);
+        let asked = kind.attempts(self.config, most)?;
+        if asked > most {
+            console::warn(
+                console::DESCRIPTOR,
+                format!(
+                    "{} is {asked}, but this cluster starts an application master at most {most} times ({MAX_ATTEMPTS})",
+                    options::YARN_ATTEMPTS.key()
+                ),
+            );
+        }
+        Ok(asked.min(most))
     }
 
     fn environment(&self) -> BTreeMap<String, String> {

@@ -12,9 +12,18 @@ use kvick_core::config::Configuration;
 use kvick_core::ids::JobId;
 use kvick_core::job::{Artifact, JobSubmission};
 use kvick_yarn::ids::ApplicationId;
+use kvick_yarn::records::{ApplicationReport, FinalStatus};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
+
+/// Between two looks at where an application's next master is.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long the next master may take.
+const NEXT_MASTER_PATIENCE: Duration = Duration::from_secs(600);
+/// How long YARN may name one that does not answer: it notices a lost process within a node's heartbeat, a lost node later.
+const OLD_MASTER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where jobs go.
 pub enum Destination {
@@ -85,6 +94,32 @@ impl Watch {
         }
     }
 
+    /// Where the application's next master is, once YARN knows: `None` if the application has ended, or goes on where it
+    /// was, or none comes in time.
+    pub async fn next_address(&self, old: &str) -> Option<String> {
+        let began = Instant::now();
+        let mut seen = began;
+        while began.elapsed() < NEXT_MASTER_PATIENCE && seen.elapsed() < OLD_MASTER_PATIENCE {
+            let report = match self {
+                Watch::Own(deployment, id) => deployment.yarn.report(*id).await,
+                Watch::Found(running) => running.yarn.report(running.id).await,
+            };
+            if let Ok(report) = report {
+                if report.state.is_terminal() || report.final_status != FinalStatus::Undefined {
+                    return None;
+                }
+                match address_of(&report) {
+                    Some(address) if address != old => return Some(address),
+                    // While YARN still names the old one, it may not have noticed; while it names none, one is coming.
+                    Some(_) => {}
+                    None => seen = Instant::now(),
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        None
+    }
+
     /// Says how the application ended, if it has, and removes what it left when it was ours.
     pub async fn explain(&self, job: JobId, error: anyhow::Error) -> anyhow::Error {
         let report = match self {
@@ -102,6 +137,13 @@ impl Watch {
             _ => error,
         }
     }
+}
+
+/// `host:port` of a master that has registered.
+fn address_of(report: &ApplicationReport) -> Option<String> {
+    let port = u16::try_from(report.rpc_port).ok().filter(|port| *port > 0)?;
+    let known = !report.host.is_empty() && report.host != "N/A";
+    known.then(|| format!("{}:{port}", report.host))
 }
 
 impl Destination {

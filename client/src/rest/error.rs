@@ -74,6 +74,11 @@ impl RestError {
         RestError::Refused { status, message }
     }
 
+    /// Whether there may be another server by now: this one is gone, or silent.
+    pub fn is_gone(&self) -> bool {
+        self.is_worth_a_retry() || matches!(self, RestError::Timeout { .. })
+    }
+
     /// Whether trying again may help: nobody listens yet, or the server has no leader yet.
     pub(super) fn is_worth_a_retry(&self) -> bool {
         matches!(self, RestError::Unreachable { .. } | RestError::Refused { status: 503, .. })

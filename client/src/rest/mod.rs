@@ -54,6 +54,16 @@ impl RestClient {
         Ok(RestClient { http, address: address.to_string(), patience })
     }
 
+    /// The same client for a server that is elsewhere now.
+    pub fn at(&self, address: &str) -> RestClient {
+        RestClient { address: address.to_string(), ..self.clone() }
+    }
+
+    /// `host:port` of the server.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Submits a job.
     ///
     /// # Errors

@@ -57,6 +57,8 @@ pub struct Registration {
     pub queue: String,
     /// Key by which clients' tokens can be checked (secure clusters).
     pub client_to_am_key: Option<Vec<u8>>,
+    /// Containers of earlier attempts that still run; [`AmEvent::PreviousContainers`] tells of the same.
+    pub previous_containers: Vec<ContainerId>,
 }
 
 /// What the master is told, in order; ends when the attempt does.
@@ -313,6 +315,11 @@ fn registration(response: &pb::RegisterApplicationMasterResponse) -> Registratio
         max_resource: response.maximum_capability.as_ref().map(Resource::from).unwrap_or_default(),
         queue: response.queue().to_owned(),
         client_to_am_key: response.client_to_am_token_master_key.as_ref().map(|key| key.to_vec()),
+        previous_containers: response
+            .containers_from_previous_attempts
+            .iter()
+            .filter_map(|container| Some(Container::from_wire(container)?.id))
+            .collect(),
     }
 }
 

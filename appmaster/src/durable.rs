@@ -1,0 +1,226 @@
+//! What counts only once it survives this process: accepted jobs, completed checkpoints, ended jobs.
+//!
+//! A submission is answered, a checkpoint is told to the master, and the end of a job is told to anybody only when the store
+//! has it. Effects that follow from the end of a job wait for that, and with them all later ones, for they are in order.
+
+use crate::clock::now;
+use crate::cluster::Cluster;
+use crate::ha::{HaError, HaServices};
+use crate::handle::ClusterHandle;
+use crate::input::Input;
+use futures::future::BoxFuture;
+use kvick_core::checkpoint::{CheckpointEffect, RestoreSource, SnapshotKind};
+use kvick_core::ha::{Change, Contents, Record, RecordKey, StoredCheckpoint, StoredJob, StoredSource};
+use kvick_core::ids::JobId;
+use kvick_core::job::JobSubmission;
+use kvick_core::master::{Effect, Master, SubmitError};
+use kvick_core::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+use tracing::warn;
+
+/// A checkpoint of a job.
+type Key = (JobId, u64);
+
+/// What is on its way to the store, and what waits for it.
+pub struct Durable {
+    /// The store.
+    pub services: HaServices,
+    handle: ClusterHandle,
+    /// What is kept of each job beside its submission.
+    jobs: BTreeMap<JobId, (Millis, Option<StoredSource>)>,
+    /// Restore points whose metadata is being written.
+    storing: BTreeMap<Key, StoredCheckpoint>,
+    /// Pointers that are on their way.
+    writing: BTreeSet<Key>,
+    /// Pointers that are or will be there.
+    pointers: BTreeSet<Key>,
+    /// Effects that wait: those of the end of a job first.
+    held: Option<Vec<Effect>>,
+    /// How many of them are released once that end is durable.
+    releasing: usize,
+}
+
+impl Durable {
+    /// Nothing on its way; this is there already.
+    pub fn new(services: HaServices, handle: ClusterHandle, contents: &Contents) -> Durable {
+        let pointers = contents.checkpoints.iter().flat_map(|(job, all)| all.keys().map(|id| (*job, *id)));
+        let pointers = pointers.collect();
+        let jobs = contents.jobs.iter().map(|(id, job)| (*id, (job.submitted, job.source.clone())));
+        Durable {
+            services,
+            handle,
+            jobs: jobs.collect(),
+            storing: BTreeMap::new(),
+            writing: BTreeSet::new(),
+            pointers,
+            held: None,
+            releasing: 0,
+        }
+    }
+
+    /// Takes note of the effects of one decision. Says which changes they wait for, if any.
+    fn changes_before(&mut self, master: &Master, effects: &[Effect]) -> Option<Vec<Change>> {
+        let (mut changes, mut waits) = (Vec::new(), false);
+        for effect in effects {
+            match effect {
+                Effect::JobEnded { result } => {
+                    self.jobs.remove(&result.job_id);
+                    changes.extend(Change::job_ended(result));
+                    waits = true;
+                }
+                Effect::JobGraphChanged { job } => {
+                    changes.extend(self.job_again(master, *job));
+                    waits = true;
+                }
+                Effect::Checkpoint { job, effect } => waits |= self.note(*job, effect, &mut changes),
+                _ => {}
+            }
+        }
+        if waits {
+            return Some(changes);
+        }
+        if !changes.is_empty() {
+            // A pointer to a checkpoint that is gone does no harm: there is a later one.
+            drop(self.services.write(changes));
+        }
+        None
+    }
+
+    /// The record of a job whose graph is another than when it was submitted.
+    fn job_again(&self, master: &Master, id: JobId) -> Option<Change> {
+        let (submitted, source) = self.jobs.get(&id)?.clone();
+        let submission = master.job(id)?.submission().clone();
+        Some(Change::Put(Record::Job(Box::new(StoredJob { submission, submitted, source }))))
+    }
+
+    /// Says whether the pointer that goes was still on its way: nothing may follow from its going before it is gone.
+    fn note(&mut self, job: JobId, effect: &CheckpointEffect, changes: &mut Vec<Change>) -> bool {
+        match effect {
+            CheckpointEffect::Store { checkpoint, metadata, directory, restore_point: true } => {
+                let own = metadata.kind == SnapshotKind::Checkpoint;
+                let pointer = StoredCheckpoint {
+                    job_id: job,
+                    checkpoint: *checkpoint,
+                    directory: directory.clone(),
+                    external_path: directory.clone().unwrap_or_default(),
+                    owned: own,
+                    referable: own,
+                    metadata: directory.is_none().then(|| (**metadata).clone()),
+                };
+                self.storing.insert((job, *checkpoint), pointer);
+                false
+            }
+            CheckpointEffect::Discard { checkpoint: Some(id), .. }
+            | CheckpointEffect::Damaged { checkpoint: id, fallback: Some(_), .. } => {
+                self.storing.remove(&(job, *id));
+                if self.pointers.remove(&(job, *id)) {
+                    changes.push(Change::Remove(RecordKey::Checkpoint(job, *id)));
+                }
+                self.writing.remove(&(job, *id))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The effects that may be performed now, of those that were just decided and those that waited.
+pub fn admit(cluster: &mut Cluster, effects: Vec<Effect>) -> Vec<Effect> {
+    let Some(durable) = &mut cluster.durable else { return effects };
+    if effects.is_empty() {
+        return effects;
+    }
+    if let Some(held) = &mut durable.held {
+        held.extend(effects);
+        return Vec::new();
+    }
+    let Some(changes) = durable.changes_before(&cluster.master, &effects) else { return effects };
+    durable.releasing = effects.len();
+    durable.held = Some(effects);
+    let (written, handle) = (durable.services.write(changes), durable.handle.clone());
+    tokio::spawn(async move {
+        match written.await {
+            Ok(()) => handle.send(Input::Durable),
+            // This attempt may not go on, and is told so by the store itself.
+            Err(error) => warn!("the end of a job was not recorded: {error}"),
+        }
+    });
+    Vec::new()
+}
+
+/// The end of a job has become durable: what waited for it, and whatever else may go on.
+pub fn release(cluster: &mut Cluster) -> Vec<Effect> {
+    let Some(durable) = &mut cluster.durable else { return Vec::new() };
+    let mut first = durable.held.take().unwrap_or_default();
+    let later = first.split_off(durable.releasing.min(first.len()));
+    first.extend(admit(cluster, later));
+    first
+}
+
+/// The metadata of a checkpoint is written. Says whether its pointer is written now, which will be told when it is.
+pub fn record_checkpoint(cluster: &mut Cluster, job: JobId, checkpoint: u64, path: Option<&String>) -> bool {
+    let Some(durable) = &mut cluster.durable else { return false };
+    let key = (job, checkpoint);
+    let Some(mut pointer) = durable.storing.remove(&key) else { return false };
+    if let Some(path) = path {
+        pointer.external_path.clone_from(path);
+    }
+    durable.pointers.insert(key);
+    durable.writing.insert(key);
+    let written = durable.services.write(vec![Change::Put(Record::Checkpoint(Box::new(pointer)))]);
+    let (handle, path) = (durable.handle.clone(), path.cloned());
+    tokio::spawn(async move {
+        if let Err(error) = written.await {
+            return warn!(%job, "checkpoint {checkpoint} was not recorded: {error}");
+        }
+        handle.send(Input::Request(Box::new(move |cluster, now| {
+            if let Some(durable) = &mut cluster.durable {
+                durable.writing.remove(&key);
+            }
+            cluster.with_master(|m, fx| m.checkpoint_stored(now, job, checkpoint, Ok(path), fx));
+        })));
+    });
+    true
+}
+
+/// The metadata of a checkpoint could not be written.
+pub fn forget_checkpoint(cluster: &mut Cluster, job: JobId, checkpoint: u64) {
+    if let Some(durable) = &mut cluster.durable {
+        durable.storing.remove(&(job, checkpoint));
+    }
+}
+
+impl Cluster {
+    /// Submits a job. What is returned waits until the job would survive this application master: before that nobody may
+    /// be told that it was accepted.
+    ///
+    /// # Errors
+    /// If it is not accepted; nothing has changed then.
+    pub fn submit(
+        &mut self,
+        submission: JobSubmission,
+        source: Option<RestoreSource>,
+    ) -> Result<BoxFuture<'static, Result<(), HaError>>, SubmitError> {
+        let kept = (now(), source.as_ref().map(stored_source));
+        let stored = self.durable.as_ref().map(|_| {
+            let (submitted, source) = kept.clone();
+            StoredJob { submission: submission.clone(), submitted, source }
+        });
+        let id = submission.job_id;
+        self.with_master(|m, fx| m.submit_restored(now(), submission, source.as_ref(), fx))?;
+        Ok(match (&mut self.durable, stored) {
+            (Some(durable), Some(job)) => {
+                durable.jobs.insert(id, kept);
+                Box::pin(durable.services.write(vec![Change::Put(Record::Job(Box::new(job)))]))
+            }
+            _ => Box::pin(std::future::ready(Ok(()))),
+        })
+    }
+}
+
+fn stored_source(source: &RestoreSource) -> StoredSource {
+    StoredSource {
+        directory: source.directory.clone(),
+        claim: source.claim,
+        allow_non_restored: source.allow_non_restored,
+    }
+}

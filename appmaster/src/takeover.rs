@@ -1,0 +1,152 @@
+//! Taking over from an earlier attempt: what it left is read, checked, and given to the master.
+
+use crate::cluster::Cluster;
+use crate::durable::Durable;
+use crate::ha::{self, HaServices};
+use crate::handle::ClusterHandle;
+use crate::{clock, filesystems};
+use anyhow::{Context, Result};
+use kvick_core::checkpoint::{CompletedCheckpoint, RestoreSource};
+use kvick_core::failure::{Failure, FailureKind};
+use kvick_core::ha::{Change, Contents, HaKind, Leader, StoredCheckpoint, StoredJob};
+use kvick_core::ids::{ExecutorId, JobId};
+use kvick_core::job::{JobResult, JobState};
+use kvick_core::master::{Legacy, RecoveredJob};
+use kvick_storage::CheckpointStorage;
+use std::collections::BTreeMap;
+use tracing::{error, info, warn};
+
+/// Becomes the leader. `None` where nothing survives an application master (`high-availability.type: NONE`).
+///
+/// # Errors
+/// A later attempt leads, or the store cannot be reached.
+pub async fn lead(handle: &ClusterHandle, port: u16) -> Result<Option<(HaServices, Contents)>> {
+    let settings = &handle.settings;
+    if HaKind::from_config(&settings.config)? == HaKind::None {
+        return Ok(None);
+    }
+    let store = ha::open(settings)?;
+    let leader = Leader { epoch: settings.epoch, address: format!("{}:{port}", settings.host) };
+    let taken = HaServices::take_over(store, &leader).await;
+    taken.map(Some).context("taking over what survives an application master")
+}
+
+/// Gives the cluster what earlier attempts left, and has it keep what is to survive from now on.
+pub async fn recover(
+    cluster: &mut Cluster,
+    handle: &ClusterHandle,
+    services: HaServices,
+    contents: Contents,
+    containers: Vec<ExecutorId>,
+) {
+    cluster.durable = Some(Durable::new(services.clone(), handle.clone(), &contents));
+    if cluster.settings.epoch <= 1 && contents == Contents::default() {
+        return;
+    }
+    let legacy = legacy(cluster, &services, contents, containers).await;
+    info!(
+        "recovering {} jobs; {} have ended; waiting for {} task executors of earlier attempts",
+        legacy.jobs.len(),
+        legacy.results.len(),
+        legacy.containers.len()
+    );
+    cluster.results.extend(legacy.results.iter().map(|result| (result.job_id, result.clone())));
+    let refused = cluster.with_master(|master, fx| master.recover(clock::now(), legacy, fx));
+    for (job, why) in refused {
+        error!(%job, "the job cannot be recovered: {why}");
+    }
+}
+
+async fn legacy(
+    cluster: &Cluster,
+    services: &HaServices,
+    contents: Contents,
+    containers: Vec<ExecutorId>,
+) -> Legacy {
+    let storage = CheckpointStorage::new(filesystems::connect(&cluster.settings));
+    let Contents { jobs, mut checkpoints, results } = contents;
+    let mut legacy = Legacy {
+        epoch: cluster.settings.epoch,
+        jobs: Vec::new(),
+        results: results.into_values().collect(),
+        containers,
+    };
+    for (id, job) in jobs {
+        let submitted = job.submitted;
+        match recovered(&storage, job, checkpoints.remove(&id).unwrap_or_default()).await {
+            Ok(job) => legacy.jobs.push(job),
+            Err(why) => {
+                error!(job = %id, "the job cannot be recovered: {why}");
+                let result = lost(id, clock::now().since(submitted).0, why);
+                drop(services.write(Change::job_ended(&result)));
+                legacy.results.push(result);
+            }
+        }
+    }
+    legacy
+}
+
+/// A job with the checkpoints that can be read.
+///
+/// # Errors
+/// It has state to begin with, and none of it can be read: to begin from nothing would lose it silently.
+async fn recovered(
+    storage: &CheckpointStorage,
+    job: StoredJob,
+    pointers: BTreeMap<u64, StoredCheckpoint>,
+) -> Result<RecoveredJob, String> {
+    let StoredJob { submission, submitted, source } = job;
+    let mut completed = Vec::new();
+    let mut unread = None;
+    for pointer in pointers.values() {
+        match completed_checkpoint(storage, pointer).await {
+            Ok(checkpoint) => completed.push(checkpoint),
+            Err(why) => {
+                warn!(job = %submission.job_id, "checkpoint {} is passed over: {why}", pointer.checkpoint);
+                unread = Some(why);
+            }
+        }
+    }
+    let source = match source {
+        None => None,
+        Some(stored) => match storage.read(&stored.directory).await {
+            Ok(located) => Some(RestoreSource {
+                metadata: located.metadata,
+                directory: located.directory,
+                claim: stored.claim,
+                allow_non_restored: stored.allow_non_restored,
+            }),
+            Err(error) => {
+                unread.get_or_insert(error.to_string());
+                None
+            }
+        },
+    };
+    match unread {
+        Some(why) if completed.is_empty() && source.is_none() => Err(why),
+        _ => Ok(RecoveredJob { submission, submitted, source, completed }),
+    }
+}
+
+async fn completed_checkpoint(
+    storage: &CheckpointStorage,
+    pointer: &StoredCheckpoint,
+) -> Result<CompletedCheckpoint, String> {
+    if let Some(metadata) = &pointer.metadata {
+        return Ok(pointer.completed(metadata.clone()));
+    }
+    let directory = pointer.directory.as_deref().unwrap_or(&pointer.external_path);
+    let located = storage.read(directory).await.map_err(|error| error.to_string())?;
+    Ok(pointer.completed((*located.metadata).clone()))
+}
+
+fn lost(job_id: JobId, net_runtime_ms: u64, why: String) -> JobResult {
+    let text = format!("the job could not be recovered under a new application master: {why}");
+    JobResult {
+        job_id,
+        state: JobState::Failed,
+        net_runtime_ms,
+        accumulators: BTreeMap::new(),
+        failure: Some(Failure::new(FailureKind::Error, text)),
+    }
+}

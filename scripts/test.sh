@@ -48,7 +48,12 @@ plugins() {
     step "plugins"
     KVICK_PLUGINS_DIR=$(scripts/build-plugins.sh)
     export KVICK_PLUGINS_DIR
-    (cd plugins/state-rocksdb && cargo fmt --check)
+    (
+        cd plugins/state-rocksdb
+        cargo fmt --check
+        # With the profile that RocksDB was compiled for.
+        CARGO_TARGET_DIR=$KVICK_PLUGINS_DIR/.. cargo clippy --release --locked -q -- -D warnings
+    )
     step "state in RocksDB"
     cargo clippy -p kvick-runtime --features plugin-tests --test rocksdb --locked -q -- -D warnings
     cargo test -p kvick-runtime --features plugin-tests --test rocksdb --locked -q

@@ -117,7 +117,7 @@ fn script(block: u64, error_rate: f64) -> Vec<Event> {
         let (address, left) = ((seed >> 32) as u32, BLOCK - events.len() as u64 - errors);
         client += 1;
         // Clients of four events until what is left is so many times three; of twelve events, either will do.
-        let of_three = left % 3 == 0 && (left < 12 || block % 2 == 0);
+        let of_three = left.is_multiple_of(3) && (left < 12 || block.is_multiple_of(2));
         let path: &[EventType] = match (left, of_three) {
             (0, _) => &[],
             (_, true) => &[C, D, G],

@@ -15,7 +15,7 @@ const MAY_DEPEND: [(&str, &[&str]); 15] = [
     ("crates/filesystem", &["kvick-yarn"]),
     ("crates/rpc", &["kvick-core"]),
     ("crates/storage", &["kvick-core", "kvick-filesystem"]),
-    ("crates/runtime", &["kvick-core", "kvick-filesystem", "kvick-storage"]),
+    ("crates/runtime", &["kvick-core", "kvick-filesystem", "kvick-storage", "kvick-state-rocksdb"]),
     ("crates/datastream", &["kvick-core", "kvick-runtime"]),
     ("client", &["kvick-core", "kvick-filesystem", "kvick-jar", "kvick-rpc", "kvick-yarn"]),
     (
@@ -72,7 +72,9 @@ fn our_dependency(line: &str) -> Option<&str> {
 
 fn head_comment_breaches(root: &Path) -> Result<Vec<String>> {
     let mut breaches = Vec::new();
-    for dir in ["client", "appmaster", "taskexecutor", "crates", "examples", "xtask", "integration"] {
+    for dir in
+        ["client", "appmaster", "taskexecutor", "crates", "examples", "xtask", "integration", "plugins"]
+    {
         for file in rust_files(&root.join(dir))? {
             let text = fs::read_to_string(&file)?;
             if !text.trim_start().starts_with("//!")

@@ -8,12 +8,15 @@ use kvick_core::config::Configuration;
 use kvick_core::graph::RuntimeMode;
 use kvick_core::job::JobResult;
 use kvick_runtime::element::Data;
+use kvick_runtime::operator::{BoxStage, Chained};
+use kvick_runtime::operators::AssignTimestamps;
 use kvick_runtime::program::Program;
 use kvick_runtime::sources::{
     CollectionSource, CsvFormat, DataGeneratorSource, FileFormat, FileSource, JsonLines, Lines,
     SequenceSource, SocketSource, SplitSource, Splits, TextLines,
 };
-use kvick_runtime::task::{OneInput, Source, SourceTask};
+use kvick_runtime::task::{OneInput, Source, SourceTask, Task};
+use kvick_runtime::time::{SplitTurn, TimestampAssigner, WatermarkGenerator, WatermarkStrategy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -152,10 +155,19 @@ impl StreamExecutionEnvironment {
     where
         S::Out: Data,
     {
+        self.add_source(name, bounded, move |next| SourceTask::boxed(make(), next))
+    }
+
+    fn add_source<T: Data>(
+        &self,
+        name: &str,
+        bounded: bool,
+        task: impl Fn(BoxStage<T>) -> Box<dyn Task> + Send + 'static,
+    ) -> DataStream<T> {
         let node = Node {
             name: name.to_string(),
             uid: None,
-            kind: NodeKind::Source(Box::new(move |next| SourceTask::boxed(make(), unboxed::<S::Out>(next)))),
+            kind: NodeKind::Source(Box::new(move |next| task(unboxed::<T>(next)))),
             inputs: Vec::new(),
             parallelism: None,
             max_parallelism: None,
@@ -163,9 +175,9 @@ impl StreamExecutionEnvironment {
             slot_sharing_group: None,
             chaining: Chaining::Always,
             bounded,
-            scope: scope::<S::Out>,
-            fan_out: fan_out::<S::Out>,
-            head: Box::new(|stage| OneInput::boxed(unboxed::<S::Out>(stage))),
+            scope: scope::<T>,
+            fan_out: fan_out::<T>,
+            head: Box::new(|stage| OneInput::boxed(unboxed::<T>(stage))),
         };
         DataStream::from_node(self.clone(), self.shared.add(node))
     }
@@ -183,6 +195,29 @@ impl StreamExecutionEnvironment {
         S::Out: Data,
     {
         self.from_source(name, bounded, move || Splits::of(source.clone()))
+    }
+
+    /// The same with event time: each split has watermarks of its own, and the slowest one counts, so that splits which are
+    /// read by turns do not make each other's records late.
+    pub fn from_split_source_with<S, G, A>(
+        &self,
+        name: &str,
+        bounded: bool,
+        source: S,
+        strategy: WatermarkStrategy<G, A>,
+    ) -> DataStream<S::Out>
+    where
+        S: SplitSource + Clone,
+        S::Out: Data,
+        G: WatermarkGenerator<S::Out>,
+        A: TimestampAssigner<S::Out>,
+    {
+        self.add_source(name, bounded, move |next| {
+            let turn = SplitTurn::default();
+            let strategy = strategy.clone().per_split(turn.clone());
+            let stamped = Chained::before(AssignTimestamps::new(strategy, false), next);
+            SourceTask::boxed(Splits::of(source.clone()).telling(turn), stamped)
+        })
     }
 
     /// The records of a collection, in order, from one subtask.

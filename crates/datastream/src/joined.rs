@@ -55,6 +55,7 @@ impl<A: Data, B: Data> JoinedStreams<A, B> {
         JoinWhere { streams: self, key }
     }
 
+    #[allow(clippy::type_complexity, reason = "a type with an unnamed closure cannot be given a name")]
     fn keyed<K, F1, F2>(
         self,
         mut first: F1,

@@ -99,6 +99,11 @@ pub mod window {
 #[doc = include_str!("../../../docs/datastream.md")]
 struct Guide;
 
+/// The examples of the guide to sources and sinks.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/connectors.md")]
+struct Connectors;
+
 /// Everything that most jobs need.
 pub mod prelude {
     pub use crate::state::{

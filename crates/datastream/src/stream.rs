@@ -16,7 +16,7 @@ use kvick_runtime::exchange::writer::{ByRecord, ExchangeWriter, OutputPort, ToAl
 use kvick_runtime::operator::{BoxStage, Chained, Operator, Output};
 use kvick_runtime::operators::window::{CountTrigger, GlobalWindows, PurgingTrigger, WindowAssigner};
 use kvick_runtime::operators::{
-    AssignTimestamps, Filter, FlatMap, Map, ProcessFunction, ProcessOperator, TryMap,
+    AssignTimestamps, Filter, FlatMap, Map, ProcessFunction, ProcessOperator, RichFlatMap, TryMap,
 };
 use kvick_runtime::partition::{CustomPartitioner, RebalancePartitioner, ShufflePartitioner};
 use kvick_runtime::side::OutputTag;
@@ -24,7 +24,7 @@ use kvick_runtime::sinks::{
     BucketAssigner, Encoder, FileSink, PrintSink, PrintTarget, Sink, SocketSink, TextFileSink, TwoPhase,
     TwoPhaseSink, stage,
 };
-use kvick_runtime::task::OneInput;
+use kvick_runtime::task::{OneInput, TaskContext};
 use kvick_runtime::time::{TimestampAssigner, WatermarkGenerator, WatermarkStrategy};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
@@ -193,6 +193,50 @@ impl<T: Data> DataStream<T> {
         F: FnMut(T, &mut Output<U>) + Clone + Send + 'static,
     {
         self.transform("Flat Map", move || FlatMap::new(function.clone()))
+    }
+
+    /// One record for each record, by a function that is made when its subtask starts and sees the task's context: what a
+    /// `RichMapFunction` opens. An error fails the task.
+    ///
+    /// ```
+    /// # use kvick::prelude::*;
+    /// # let env = StreamExecutionEnvironment::get_execution_environment();
+    /// # let numbers = env.from_collection([3_i64, -4]);
+    /// let positive = numbers.rich_map(|context| {
+    ///     let negative = context.metric_group().counter("negative");
+    ///     Ok(move |number: i64| {
+    ///         if number < 0 {
+    ///             negative.inc();
+    ///         }
+    ///         Ok(number.abs())
+    ///     })
+    /// });
+    /// # assert_eq!(positive.execute_and_collect("positive").unwrap(), [3, 4]);
+    /// ```
+    pub fn rich_map<U: Data, M, F>(&self, make: M) -> DataStream<U>
+    where
+        M: FnMut(&mut TaskContext) -> Result<F, BoxError> + Clone + Send + 'static,
+        F: FnMut(T) -> Result<U, BoxError> + Send + 'static,
+    {
+        self.transform("Map", move || {
+            let mut make = make.clone();
+            RichFlatMap::new(move |context: &mut TaskContext| {
+                let mut function = make(context)?;
+                Ok(move |record, out: &mut Output<U>| {
+                    out.push(function(record)?);
+                    Ok(())
+                })
+            })
+        })
+    }
+
+    /// Any number of records for each record, by a function that is made when its subtask starts, as [`DataStream::rich_map`].
+    pub fn rich_flat_map<U: Data, M, F>(&self, make: M) -> DataStream<U>
+    where
+        M: FnMut(&mut TaskContext) -> Result<F, BoxError> + Clone + Send + 'static,
+        F: FnMut(T, &mut Output<U>) -> Result<(), BoxError> + Send + 'static,
+    {
+        self.transform("Flat Map", move || RichFlatMap::new(make.clone()))
     }
 
     /// User code with a life cycle, timers and the task's context; each subtask has its own clone.

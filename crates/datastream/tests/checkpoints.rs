@@ -358,6 +358,39 @@ fn a_damaged_savepoint_is_named() {
     assert!(error.contains("is damaged") && error.contains("/state-"), "{error}");
 }
 
+#[test]
+fn a_checkpoint_that_cannot_be_written_fails_the_job_and_names_the_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let blocked = directory.path().join("file");
+    std::fs::write(&blocked, b"in the way").unwrap();
+    let end = Arc::new(AtomicI64::new(i64::MAX));
+    let env = environment(1, &blocked);
+    env.set_option("execution.checkpointing.data-inline-threshold", "0 kb");
+    env.set_option("restart-strategy.type", "none");
+    counts(&env, &end, |_| ()).print_to_nowhere();
+    let error = env.execute("blocked").unwrap_err().to_string();
+    assert!(error.contains("tolerable failure threshold"), "{error}");
+    assert!(error.contains("cannot write state to") && error.contains("/file/"), "{error}");
+}
+
+#[test]
+fn state_too_large_for_the_application_master_says_what_to_configure() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = environment(1, directory.path());
+    env.set_option("execution.checkpointing.storage", "jobmanager");
+    env.set_option("restart-strategy.type", "none");
+    let end = Arc::new(AtomicI64::new(i64::MAX));
+    let source = Numbers { ranges: Vec::new(), end, pause: Duration::ZERO };
+    env.from_source("Numbers", true, move || source.clone())
+        .map(|n| (n, "x".repeat(1_000)))
+        .key_by(|(n, _)| *n)
+        .reduce(|a, _| a)
+        .filter(|_| false)
+        .print();
+    let error = env.execute("too large").unwrap_err().to_string();
+    assert!(error.contains("5242880 bytes") && error.contains("execution.checkpointing.dir"), "{error}");
+}
+
 /// The completed checkpoints below a directory, oldest first.
 fn completed(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     let jobs = std::fs::read_dir(directory).unwrap().flatten();

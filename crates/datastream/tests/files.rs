@@ -6,6 +6,8 @@ use kvick::prelude::*;
 use kvick::sinks::{DateTimeBucketAssigner, FileSink, JsonEncoder, RollingPolicy, TextEncoder};
 use kvick::sources::{CsvFormat, DataGeneratorSource, FileSource, Lines, TextLines};
 use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -134,6 +136,29 @@ fn comma_separated_values_become_json_and_json_becomes_records() {
     let readings = readings.execute_and_collect("read").unwrap();
     assert_eq!(readings.len(), 300);
     assert_eq!(readings.iter().map(|r| r.value).sum::<f64>(), 15_000.0);
+}
+
+#[test]
+fn a_socket_sink_sends_every_record_and_names_a_server_that_is_not_there() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let received = std::thread::spawn(move || {
+        let mut text = String::new();
+        server.accept().unwrap().0.read_to_string(&mut text).unwrap();
+        text
+    });
+    let env = environment(2, None);
+    env.from_sequence(1, 1000).write_to_socket("127.0.0.1", port, TextEncoder);
+    env.execute("send").unwrap();
+    let mut numbers: Vec<i64> = received.join().unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=1000).collect::<Vec<i64>>());
+
+    let env = environment(1, None);
+    env.set_option("restart-strategy.type", "none");
+    env.from_sequence(1, 10).write_to_socket("127.0.0.1", port, TextEncoder);
+    let error = env.execute("nobody").unwrap_err().to_string();
+    assert!(error.contains(&format!("cannot send to 127.0.0.1:{port}")), "{error}");
 }
 
 #[test]

@@ -158,3 +158,66 @@ fn keyed_functions_have_state_and_timers_of_their_key_alone() {
         assert_eq!(sorted(counts.execute_and_collect("timeouts").unwrap()), expected);
     }
 }
+
+/// Splits of a stream of numbers that are read by turns: one of them is an hour behind.
+#[derive(Clone)]
+struct TwoShifts;
+
+struct Shift {
+    next: i64,
+    end: i64,
+}
+
+impl kvick::sources::SplitReader for Shift {
+    type Out = i64;
+    type Position = i64;
+
+    fn read(&mut self, out: &mut Collector<i64>) -> kvick::TaskResult<kvick::Poll> {
+        (self.next..self.next + 10).for_each(|n| out.push(n));
+        self.next += 10;
+        // Long enough for watermarks to be made between the two.
+        std::thread::sleep(Duration::from_millis(2));
+        Ok(if self.next == self.end { kvick::Poll::End } else { kvick::Poll::More })
+    }
+
+    fn position(&self) -> Option<i64> {
+        Some(self.next)
+    }
+}
+
+impl kvick::sources::SplitSource for TwoShifts {
+    type Out = i64;
+    type Split = i64;
+    type Position = i64;
+    type Reader = Shift;
+
+    fn id(&self, split: &i64) -> String {
+        split.to_string()
+    }
+
+    fn splits(&mut self) -> kvick::TaskResult<Vec<i64>> {
+        Ok(vec![3_600_000, 0])
+    }
+
+    fn at_once(&self) -> usize {
+        2
+    }
+
+    fn reader(&mut self, split: &i64, position: Option<i64>) -> kvick::TaskResult<Shift> {
+        Ok(Shift { next: position.unwrap_or(*split), end: split + 500 })
+    }
+}
+
+#[test]
+fn a_split_that_is_behind_does_not_make_its_records_late() {
+    let env = environment(1, RuntimeMode::Streaming);
+    env.set_option("pipeline.auto-watermark-interval", "1 ms");
+    let strategy = WatermarkStrategy::for_monotonous_timestamps().with_timestamp_assigner(|n: &i64| *n);
+    let counts = env
+        .from_split_source_with("shifts", true, TwoShifts, strategy)
+        .window_all(TumblingEventTimeWindows::of(Duration::from_millis(100)))
+        .apply(|(), window, records, out| out.push((window.start, records.len())));
+    let expected: Vec<(i64, usize)> =
+        [0, 3_600_000].into_iter().flat_map(|start| (0..5).map(move |n| (start + n * 100, 100))).collect();
+    assert_eq!(sorted(counts.execute_and_collect("shifts").unwrap()), expected);
+}

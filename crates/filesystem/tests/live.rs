@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{Scratch, context, live, namenode, timed};
@@ -270,5 +270,34 @@ fn a_remote_file_is_read_from_anywhere() {
         reader.read_exact(&mut piece).unwrap();
         assert_eq!(piece, content[start..start + 70_000]);
     }
+    assert!(fs.delete(&root, true).unwrap());
+}
+
+/// The writer of the old file lives on, as after a partition: HDFS takes the file from it, and what it writes is not seen.
+#[test]
+fn an_output_file_is_gone_on_with_while_its_old_writer_still_has_it_open() {
+    if !live() {
+        return;
+    }
+    let (fs, root) = blocking_scratch("resume");
+    let target = root.join("out/part-0");
+    let mut old = OutputFile::create(&fs, &target, &CreateOptions::default()).unwrap();
+    old.write_all(&[b'a'; 300_000]).unwrap();
+    let point = old.persist().unwrap();
+    old.write_all(&[b'x'; 700_000]).unwrap();
+    let started = Instant::now();
+    let mut new = OutputFile::resume(&fs, &point).unwrap();
+    eprintln!("taking the file over took {:?}", started.elapsed());
+    assert!(old.write_all(&[b'y'; 400_000]).and_then(|()| old.flush()).is_err() || old.prepare().is_err());
+    new.write_all(b"end").unwrap();
+    let pending = new.prepare().unwrap();
+    pending.commit(&fs).unwrap();
+    pending.commit(&fs).unwrap();
+    let content = fs.read(&target).unwrap();
+    assert_eq!((content.len(), &content[300_000..]), (300_003, &b"end"[..]));
+    assert!(content[..300_000].iter().all(|byte| *byte == b'a'));
+    let names: Vec<_> =
+        fs.list(&root.join("out")).unwrap().iter().map(|s| s.path.name().to_owned()).collect();
+    assert_eq!(names, ["part-0"]);
     assert!(fs.delete(&root, true).unwrap());
 }

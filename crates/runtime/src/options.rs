@@ -87,3 +87,8 @@ pub fn warn_of_alignment(graph: &JobGraph, config: &Configuration) {
         );
     }
 }
+
+/// Whether the job runs in batch mode: its graph says so under `execution.runtime-mode`.
+pub fn is_batch(config: &Configuration) -> bool {
+    config.raw("execution.runtime-mode").is_some_and(|mode| mode.trim().eq_ignore_ascii_case("BATCH"))
+}

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+use kvick_core::checkpoint::{BarrierAlignment, SavepointFormat, SnapshotKind, SnapshotTarget};
+use kvick_core::time::Millis;
 use kvick_runtime::codec;
-use kvick_runtime::element::Batch;
+use kvick_runtime::element::{Barrier, Batch, Event};
+use kvick_runtime::exchange::wire::Frame;
 use kvick_runtime::hash::stable_hash;
 use kvick_runtime::key_group::{default_max_parallelism, key_group, owner, range_of};
 use kvick_runtime::partition::{
@@ -11,6 +14,7 @@ use kvick_runtime::partition::{
     ShufflePartitioner,
 };
 use proptest::prelude::*;
+use std::sync::Arc;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -114,5 +118,30 @@ fn the_default_maximum_parallelism_is_flinks() {
     let cases = [(1, 128), (85, 128), (86, 256), (100, 256), (1000, 2048), (30_000, 32_768)];
     for (parallelism, expected) in cases {
         assert_eq!(default_max_parallelism(parallelism), expected, "parallelism {parallelism}");
+    }
+}
+
+#[test]
+fn events_cross_the_wire_with_all_that_a_barrier_carries() {
+    let barrier = Barrier {
+        id: 7,
+        timestamp: Millis(1_700_000_000_000),
+        kind: SnapshotKind::Stop { format: SavepointFormat::Native, drain: true },
+        base: Some(6),
+        alignment: BarrierAlignment::AlignedFor { timeout: Millis(30) },
+        target: SnapshotTarget::Directory {
+            exclusive: "hdfs:///c/chk-7".to_string(),
+            shared: "hdfs:///c/shared".to_string(),
+            task_owned: "hdfs:///c/taskowned".to_string(),
+            inline_threshold: 20_480,
+        },
+    };
+    let events = [Event::Barrier(Arc::new(barrier)), Event::Drain, Event::EndOfData, Event::Watermark(-5)];
+    let frames = events.map(|event| Frame::Event { stream: 3, event });
+    let mut wire = Vec::new();
+    frames.iter().for_each(|frame| frame.write(&mut wire).unwrap());
+    let mut rest = wire.as_slice();
+    for frame in frames {
+        assert_eq!(Frame::read(&mut rest).unwrap(), frame);
     }
 }

@@ -30,6 +30,7 @@ use std::sync::mpsc::channel;
 
 const OPERATOR: VertexId = VertexId(7);
 const GROUPS: u32 = 32;
+const NATIVE: SnapshotKind = SnapshotKind::Savepoint { format: SavepointFormat::Native };
 const CANONICAL: SnapshotKind = SnapshotKind::Savepoint { format: SavepointFormat::Canonical };
 
 fn files() -> Arc<FileSystems> {
@@ -434,6 +435,27 @@ fn a_checkpoint_refers_to_what_its_base_has_and_writes_only_what_is_new() {
         first_files.iter().all(|(name, path)| after.get(name) == Some(path)),
         "{first_files:?} {after:?}"
     );
+}
+
+#[test]
+fn a_native_savepoint_can_be_moved() {
+    let world = World::new();
+    let mut backend = world.alone(BackendKind::RocksDb, None);
+    let mut values = table(&mut backend).unwrap();
+    fill(&backend, &mut values, 0..100);
+    for (id, kind) in [(1, SnapshotKind::Checkpoint), (2, NATIVE)] {
+        let barrier = world.barrier(id, kind, id.checked_sub(1).filter(|base| *base > 0));
+        let mut snapshot = snapshot(&barrier);
+        snapshot.backend(&mut backend).unwrap();
+        let state = world.write(0, &barrier, snapshot);
+        if kind == NATIVE {
+            std::fs::remove_dir_all(world.directory("shared")).unwrap();
+            std::fs::rename(world.directory("chk-2"), world.checkpoints.path().join("chk-9")).unwrap();
+            let mut moved = world.alone(BackendKind::RocksDb, Some((9, state)));
+            let mut values = table::<Vec<u64>>(&mut moved).unwrap();
+            assert_eq!(values.get(&moved.keyed("key 7".to_string()), &()).unwrap(), Some(&vec![7; 100]));
+        }
+    }
 }
 
 #[test]

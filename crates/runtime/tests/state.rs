@@ -216,6 +216,23 @@ fn apply(change: &Change, subtasks: &mut [Subtask], model: &mut Model) {
     }
 }
 
+/// What the subtasks of another parallelism begin with.
+fn restored(states: Vec<SubtaskState>, parallelism: u32, directory: &Path) -> Vec<Subtask> {
+    let (plan, graph) = (plan(states, parallelism, directory), graph(parallelism));
+    let open = |subtask| {
+        let mut restore = plan.task(&graph, TaskRef { vertex: 0, subtask });
+        let state = restore.operators.remove(&OPERATOR).unwrap_or_default();
+        Subtask::open(subtask, parallelism, state, directory).unwrap()
+    };
+    (0..parallelism).map(open).collect()
+}
+
+fn contents(subtasks: &mut [Subtask]) -> Model {
+    let mut model = Model::default();
+    subtasks.iter_mut().for_each(|subtask| subtask.contents(&mut model));
+    model
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -236,24 +253,24 @@ proptest! {
         let at_barrier = model.clone();
 
         for parallelism in [second, third] {
-            // Handed over, then changed, and only then written.
+            // Handed over, changed, handed over again, changed again, and only then written.
             let handed: Vec<_> = subtasks.iter_mut().map(|s| s.hand_over(&barrier)).collect();
             after.iter().for_each(|change| apply(change, &mut subtasks, &mut model));
-            let states = (0..).zip(handed).map(|(i, s)| write(&writers, i, &barrier, s)).collect();
-            let mut now = Model::default();
-            subtasks.iter_mut().for_each(|s| s.contents(&mut now));
-            prop_assert_eq!(&now, &model);
+            let between = model.clone();
+            let handed_again: Vec<_> = subtasks.iter_mut().map(|s| s.hand_over(&barrier)).collect();
+            before.iter().for_each(|change| apply(change, &mut subtasks, &mut model));
+            prop_assert_eq!(&contents(&mut subtasks), &model);
+            let write_all = |handed: Vec<OperatorSnapshot>| -> Vec<SubtaskState> {
+                (0..).zip(handed).map(|(i, s)| write(&writers, i, &barrier, s)).collect()
+            };
+            let (states, again) = (write_all(handed), write_all(handed_again));
+            // The writers have let go.
+            after.iter().for_each(|change| apply(change, &mut subtasks, &mut model));
+            prop_assert_eq!(&contents(&mut subtasks), &model);
+            prop_assert_eq!(&contents(&mut restored(again, parallelism, directory.path())), &between);
 
-            let plan = plan(states, parallelism, directory.path());
-            let graph = graph(parallelism);
-            subtasks = (0..parallelism).map(|subtask| {
-                let mut restore = plan.task(&graph, TaskRef { vertex: 0, subtask });
-                let state = restore.operators.remove(&OPERATOR).unwrap_or_default();
-                Subtask::open(subtask, parallelism, state, directory.path()).unwrap()
-            }).collect();
-            let mut restored = Model::default();
-            subtasks.iter_mut().for_each(|s| s.contents(&mut restored));
-            prop_assert_eq!(&restored, &at_barrier);
+            subtasks = restored(states, parallelism, directory.path());
+            prop_assert_eq!(&contents(&mut subtasks), &at_barrier);
             model = at_barrier.clone();
         }
     }
@@ -287,15 +304,19 @@ fn segments_split_as_they_grow_and_nothing_is_lost_on_the_way() {
     drop(directory);
 }
 
+fn large(key: u64) -> String {
+    format!("{key:10}").repeat(1_000)
+}
+
 #[test]
 fn large_state_is_cut_into_streams_so_that_a_part_of_it_can_be_read_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (writers, barrier) = (SnapshotWriters::start(), barrier(directory.path(), 0));
     let mut backend: KeyedBackend<u64> = KeyedBackend::in_memory(GROUPS);
-    let mut table: Table<u64, (), Vec<u8>> = backend.table(TableSpec::new("large")).unwrap();
+    let mut table: Table<u64, (), String> = backend.table(TableSpec::new("large")).unwrap();
     for key in 0..4_000 {
         let keyed = backend.keyed(key);
-        table.put(&keyed, &(), vec![key as u8; 10_000]).unwrap();
+        table.put(&keyed, &(), large(key)).unwrap();
     }
     let operator = OperatorIdentity { id: OPERATOR, name: String::new(), uid: None };
     let mut snapshot = OperatorSnapshot::new(Arc::clone(&barrier), operator);
@@ -321,8 +342,8 @@ fn large_state_is_cut_into_streams_so_that_a_part_of_it_can_be_read_alone() {
         let reader = StateReader::new(files(), Some(directory.path().display().to_string()));
         let mut backend: KeyedBackend<u64> =
             KeyedBackend::new(groups.start..groups.end, GROUPS, BackendKind::HashMap, keyed, reader);
-        let mut table: Table<u64, (), Vec<u8>> = backend.table(TableSpec::new("large")).unwrap();
-        table.for_each(|key, (), value| assert_eq!(value, &vec![*key as u8; 10_000])).unwrap();
+        let mut table: Table<u64, (), String> = backend.table(TableSpec::new("large")).unwrap();
+        table.for_each(|key, (), value| assert_eq!(value, &large(*key))).unwrap();
         found += table.len();
     }
     assert_eq!(found, 4_000);

@@ -27,9 +27,9 @@ fn records() -> impl Strategy<Value = Vec<(bool, u8, i64, bool)>> {
     proptest::collection::vec(one, 0..80)
 }
 
-fn join(
-    interval: Interval,
-) -> IntervalJoin<u8, Record, Record, (u32, u32), fn(&Record) -> u8, fn(&Record) -> u8, Pairs> {
+type Join = IntervalJoin<u8, Record, Record, (u32, u32), fn(&Record) -> u8, fn(&Record) -> u8, Pairs>;
+
+fn join(interval: Interval) -> Join {
     let pairs: Pairs = |left, right, out| out.push((left.2, right.2));
     IntervalJoin::new(key, key, interval, pairs, LateRecords::default())
 }

@@ -91,7 +91,8 @@ impl World {
     }
 
     fn rescale(&mut self, job: JobId, caller: u64, parallelism: u32) {
-        let Some(mut graph) = self.master.job(job).map(|job| job.submission().graph.clone()) else { return };
+        let running = self.master.job(job).filter(|_| self.alive);
+        let Some(mut graph) = running.map(|job| job.submission().graph.clone()) else { return };
         graph.vertices.iter_mut().for_each(|vertex| vertex.parallelism = parallelism);
         self.storage.job(job).callers.insert(caller, 0);
         self.decide(|m, now, fx| drop(m.rescale(now, job, caller, graph, fx)));

@@ -51,7 +51,9 @@ impl KeyedProcessFunction<u32, Event, Alert> for StateMachineMapper {
 
 /// What the parameters say of checkpoints and state.
 fn configure(env: &StreamExecutionEnvironment, params: &Params) -> Result<(), BoxError> {
-    env.set_option("execution.checkpointing.interval", "2 s");
+    if env.config().raw("execution.checkpointing.interval").is_none() {
+        env.set_option("execution.checkpointing.interval", "2 s");
+    }
     if let Some(backend) = params.get("backend") {
         if !["hashmap", "rocksdb"].contains(&backend) {
             return Err(format!("--backend {backend}: it is hashmap or rocksdb").into());

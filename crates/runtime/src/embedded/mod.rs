@@ -196,7 +196,10 @@ impl Run {
             JobEffect::StateChanged(JobState::Restarting) => self.say_why(),
             // One process: its threads cannot be ended from outside, its slots are not returned, nobody asks for another
             // parallelism.
-            JobEffect::GraphChanged | JobEffect::StateChanged(_) | JobEffect::StopWorker(_) | JobEffect::ReturnSlots(_) => {}
+            JobEffect::GraphChanged
+            | JobEffect::StateChanged(_)
+            | JobEffect::StopWorker(_)
+            | JobEffect::ReturnSlots(_) => {}
             JobEffect::Ended(result) => self.result = Some(*result),
         }
     }

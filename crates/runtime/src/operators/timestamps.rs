@@ -7,9 +7,11 @@ use crate::element::{Batch, Data, Event, NO_TIMESTAMP};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::{Operator, Output, earlier};
 use crate::options;
-use crate::task::TaskContext;
+use crate::task::{TaskContext, TaskControl};
+use crate::time::alignment::Member;
 use crate::time::{Clock, TimestampAssigner, WatermarkGenerator, WatermarkOutput, WatermarkStrategy};
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What is to be said of watermarks, behind which record of a batch.
@@ -29,6 +31,7 @@ pub struct AssignTimestamps<T, G, A> {
     interval: Option<Duration>,
     next_emit: Option<Instant>,
     idleness: Option<Idleness>,
+    member: Option<(Member, Arc<TaskControl>)>,
     idle: bool,
     emitted: i64,
     output: WatermarkOutput,
@@ -45,6 +48,7 @@ impl<T, G, A> AssignTimestamps<T, G, A> {
             interval: None,
             next_emit: None,
             idleness: None,
+            member: None,
             idle: false,
             emitted: i64::MIN,
             output: WatermarkOutput::default(),
@@ -100,6 +104,7 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> AssignTimestamp
         let (watermark, idle) = output.take();
         if let Some(watermark) = watermark.filter(|watermark| *watermark > self.emitted) {
             self.emitted = watermark;
+            self.member.iter().for_each(|(member, _)| member.tell(Some(watermark)));
             out.event(Event::Watermark(watermark))?;
         }
         idle.map_or(Ok(()), |idle| self.set_idle(idle, out))
@@ -110,6 +115,8 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> AssignTimestamp
             return Ok(());
         }
         self.idle = idle;
+        let told = (!idle).then_some(self.emitted);
+        self.member.iter().for_each(|(member, _)| member.tell(told));
         out.event(if idle { Event::Idle } else { Event::Active })
     }
 }
@@ -126,12 +133,17 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> Operator for As
 
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
         self.clock = context.clock.clone();
+        self.batch |= options::is_batch(&context.job.config);
         if self.batch {
             return Ok(());
         }
         let now = Instant::now();
         self.interval = options::auto_watermark_interval(&context.job.config);
         self.next_emit = self.interval.map(|interval| now + interval);
+        self.member = self.strategy.alignment.as_ref().map(|alignment| {
+            let member = Member::join(context.job.job_id, &alignment.group, alignment.max_drift);
+            (member, Arc::clone(&context.control))
+        });
         self.idleness = self.strategy.idleness.map(|span| Idleness { span, last_record: now });
         Ok(())
     }
@@ -140,6 +152,9 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> Operator for As
         if let Some(idleness) = &mut self.idleness {
             idleness.last_record = Instant::now();
             self.set_idle(false, out)?;
+        }
+        if let Some((member, control)) = &self.member {
+            member.hold(control);
         }
         let (stamps, marks) = self.timestamps(batch)?;
         if !marks.is_empty() {
@@ -153,9 +168,14 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> Operator for As
     fn watermark(&mut self, watermark: i64, out: &mut Output<T>) -> TaskResult {
         if watermark == i64::MAX && self.emitted != i64::MAX {
             self.emitted = watermark;
+            self.member = None;
             return out.event(Event::Watermark(watermark));
         }
         Ok(())
+    }
+
+    fn close(&mut self) {
+        self.member = None;
     }
 
     fn timer(&mut self, now: Instant, out: &mut Output<T>) -> TaskResult<Option<Instant>> {

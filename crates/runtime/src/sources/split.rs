@@ -12,6 +12,7 @@ use crate::hash::stable_hash;
 use crate::operator::Output;
 use crate::snapshot::OperatorSnapshot;
 use crate::task::{Poll, Source, TaskContext};
+use crate::time::SplitTurn;
 use kvick_core::checkpoint::Redistribution;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -149,6 +150,8 @@ struct Active<S: SplitSource> {
     reader: S::Reader,
     /// When it has something again.
     rests_until: Option<Instant>,
+    /// What watermarks know it by.
+    number: u64,
 }
 
 /// The [`Source`] of a [`SplitSource`].
@@ -160,6 +163,9 @@ pub struct Splits<S: SplitSource> {
     next_discovery: Option<Instant>,
     subtask: u32,
     parallelism: u32,
+    begun: u64,
+    /// Who wants to know which split is being read.
+    turn: Option<SplitTurn>,
 }
 
 impl<S: SplitSource> Splits<S> {
@@ -173,7 +179,16 @@ impl<S: SplitSource> Splits<S> {
             next_discovery: None,
             subtask: 0,
             parallelism: 1,
+            begun: 0,
+            turn: None,
         }
+    }
+
+    /// Tells which split is being read: for watermarks by split.
+    #[must_use]
+    pub fn telling(mut self, turn: SplitTurn) -> Splits<S> {
+        self.turn = Some(turn);
+        self
     }
 
     fn restore(&mut self, context: &TaskContext) -> TaskResult {
@@ -216,7 +231,9 @@ impl<S: SplitSource> Splits<S> {
         while self.active.len() < self.source.at_once().max(1) {
             let Some((split, position)) = self.waiting.pop_front() else { break };
             let reader = self.source.reader(&split, position)?;
-            self.active.push_back(Active { split, reader, rests_until: None });
+            self.begun += 1;
+            self.turn.iter().for_each(|turn| turn.begun(self.begun));
+            self.active.push_back(Active { split, reader, rests_until: None, number: self.begun });
         }
         Ok(())
     }
@@ -266,8 +283,9 @@ impl<S: SplitSource> Source for Splits<S> {
             Ok(one) => one,
             Err(until) => return Ok(self.rest(until)),
         };
+        self.turn.iter().for_each(|turn| turn.reads(one.number));
         match one.reader.read(out)? {
-            Poll::End => {}
+            Poll::End => self.turn.iter().for_each(|turn| turn.ended(one.number)),
             Poll::More => {
                 one.rests_until = None;
                 self.active.push_back(one);

@@ -62,7 +62,7 @@ where
         Ok(polled)
     }
 
-    fn to_end(&mut self) {
+    fn read_to_end(&mut self) {
         while let polled = self.poll().unwrap()
             && polled != Poll::End
         {
@@ -135,7 +135,7 @@ where
     }
     for index in 0..after {
         let mut subtask = Subtask::open(source.clone(), &states, index, after).unwrap();
-        subtask.to_end();
+        subtask.read_to_end();
         records.extend(subtask.records());
     }
     records.sort_unstable();
@@ -217,10 +217,10 @@ proptest! {
 fn a_source_that_was_read_to_its_end_gives_nothing_again() {
     let source = SequenceSource::new(1, 1000);
     let mut first = Subtask::open(source.clone(), &[], 0, 1).unwrap();
-    first.to_end();
+    first.read_to_end();
     let states = [first.snapshot()];
     let mut again = Subtask::open(source, &states, 0, 1).unwrap();
-    again.to_end();
+    again.read_to_end();
     assert!(again.records().is_empty());
 }
 
@@ -277,7 +277,7 @@ fn a_record_that_cannot_be_read_is_named_or_passed_over_as_asked() {
         "{error}"
     );
     let mut lenient = Subtask::open(FileSource::new(format.ignore_parse_errors(), path), &[], 0, 1).unwrap();
-    lenient.to_end();
+    lenient.read_to_end();
     let ids: Vec<u64> = lenient.records().iter().map(|row| row.id).collect();
     assert_eq!(ids, [1, 4]);
 
@@ -289,7 +289,7 @@ fn a_record_that_cannot_be_read_is_named_or_passed_over_as_asked() {
     assert!(error.contains("a.json") && error.contains("byte 20") && error.contains("note"), "{error}");
     let lenient = FileSource::new(Lines(JsonLines::<Row>::default().ignore_parse_errors()), path);
     let mut lenient = Subtask::open(lenient, &[], 0, 1).unwrap();
-    lenient.to_end();
+    lenient.read_to_end();
     assert_eq!(lenient.records().len(), 2);
     let missing = FileSource::new(Lines(TextLines), "/there/is/no/such/file");
     let error = Subtask::open(missing, &[], 0, 1).err().unwrap().to_string();
@@ -303,7 +303,7 @@ fn delimiters_quotes_and_comments_are_as_told_and_tuples_need_no_header() {
     let format = CsvFormat::<(u8, String)>::default().delimiter(b';').quote(b'\'').comment(b'#');
     let mut subtask =
         Subtask::open(FileSource::new(format, dir.path().to_str().unwrap()), &[], 0, 1).unwrap();
-    subtask.to_end();
+    subtask.read_to_end();
     assert_eq!(subtask.records(), [(1, "a;b".to_string()), (2, "c".to_string())]);
 }
 
@@ -312,7 +312,7 @@ fn a_rate_limited_generator_takes_its_time() {
     let source = DataGeneratorSource::new(|n| n, 30).rate_limited(1000.0);
     let begun = std::time::Instant::now();
     let mut subtask = Subtask::open(source, &[], 0, 1).unwrap();
-    subtask.to_end();
+    subtask.read_to_end();
     assert_eq!(subtask.records(), (0..30).collect::<Vec<u64>>());
     assert!(begun.elapsed() >= Duration::from_millis(28), "{:?}", begun.elapsed());
     let never = DataGeneratorSource::new(|n| n, 30).rate_limited(0.0);

@@ -1,9 +1,9 @@
 //! Keyed state: tables of values by key and namespace, the handles by which functions reach them, and their errors.
 //!
 //! Everything belongs to one operator in one subtask and is used by its thread alone. What a snapshot needs is shared with
-//! the thread that writes it, segment by segment ([`segments`]); nothing here writes files.
+//! the thread that writes it, segment by segment (`segments`); nothing here writes files.
 //!
-//! Reading order: [`keyed`] → [`segments`] → [`table`], [`map_table`] → [`backend`] → [`keyed_states`], [`handles`].
+//! Reading order: `keyed` → `segments` → `table`, `map_table` → `backend` → `keyed_states`, `handles`.
 
 mod backend;
 mod descriptors;
@@ -14,6 +14,7 @@ mod keyed;
 mod keyed_states;
 mod map_table;
 pub mod schema;
+pub(crate) mod segment;
 pub(crate) mod segments;
 pub mod store;
 mod table;

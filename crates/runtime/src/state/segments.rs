@@ -1,10 +1,10 @@
 //! The hash table of keyed state in memory, in segments that a snapshot can share.
 //!
-//! A segment holds about a thousand entries of one key group. It is found by a directory (extendible hashing): first the key
+//! A segment holds some hundred entries of one key group. It is found by a directory (extendible hashing): first the key
 //! group, then further bits of the key's hash; a segment that is full is split in two, and nothing else moves. A snapshot
-//! marks every segment as shared, which costs time per segment and not per entry; the first write to a shared segment copies
-//! that one, unless the writer of the snapshot has let go of it by then.
+//! shares every segment (`segment`), which costs time per segment and not per entry.
 
+use super::segment::{Bucket, Segment};
 use super::{Keyed, StateError};
 use crate::element::{Key, Namespace};
 use crate::hash::stable_hash;
@@ -14,72 +14,13 @@ use kvick_core::checkpoint::KeyGroups;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Entries that a segment may have: what hashbrown keeps in 1024 buckets.
-const SEGMENT_LIMIT: usize = 896;
+/// Entries that a segment may have: what hashbrown keeps in 512 buckets. More make a snapshot shorter, as it costs time for
+/// each segment; fewer make it shorter to put in what was written meanwhile.
+const SEGMENT_LIMIT: usize = 448;
 /// The directory never has more places than this (16 MiB); segments grow without being split then.
 const DIRECTORY_LIMIT: usize = 1 << 22;
 /// Bits of the hash that neither choose the key group nor the segment: a namespace may change them.
 const NAMESPACE_BITS: u64 = 0xfff0_0000_000f_ffff;
-
-/// A value with its key and namespace.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry<K, N, V> {
-    hash: u64,
-    pub key: K,
-    pub namespace: N,
-    pub value: V,
-}
-
-pub(crate) type Bucket<K, N, V> = HashTable<Entry<K, N, V>>;
-
-enum Segment<K, N, V> {
-    Owned(Bucket<K, N, V>),
-    Shared(Arc<Bucket<K, N, V>>),
-}
-
-impl<K: Clone, N: Clone, V: Clone> Segment<K, N, V> {
-    #[inline]
-    fn read(&self) -> &Bucket<K, N, V> {
-        match self {
-            Segment::Owned(bucket) => bucket,
-            Segment::Shared(bucket) => bucket,
-        }
-    }
-
-    #[inline]
-    fn write(&mut self) -> &mut Bucket<K, N, V> {
-        if matches!(self, Segment::Shared(_)) {
-            self.take_back();
-        }
-        match self {
-            Segment::Owned(bucket) => bucket,
-            Segment::Shared(bucket) => Arc::make_mut(bucket),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn take_back(&mut self) {
-        if let Segment::Shared(shared) = std::mem::replace(self, Segment::Owned(HashTable::new())) {
-            let own = Arc::try_unwrap(shared).unwrap_or_else(|shared| Bucket::clone(&shared));
-            *self = Segment::Owned(own);
-        }
-    }
-
-    fn share(&mut self) -> Arc<Bucket<K, N, V>> {
-        match std::mem::replace(self, Segment::Owned(HashTable::new())) {
-            Segment::Owned(bucket) => {
-                let shared = Arc::new(bucket);
-                *self = Segment::Shared(Arc::clone(&shared));
-                shared
-            }
-            Segment::Shared(shared) => {
-                *self = Segment::Shared(Arc::clone(&shared));
-                shared
-            }
-        }
-    }
-}
 
 struct Slot<K, N, V> {
     segment: Segment<K, N, V>,
@@ -110,7 +51,7 @@ fn combined<N: Namespace>(hash: u64, namespace: &N) -> u64 {
 
 impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
     pub fn new(groups: Range<u32>, max_parallelism: u32) -> Segments<K, N, V> {
-        let slot = |_| Slot { segment: Segment::Owned(HashTable::new()), depth: 0 };
+        let slot = |_| Slot { segment: Segment::new(), depth: 0 };
         let (directory, slots) = ((0..groups.len() as u32).collect(), groups.clone().map(slot).collect());
         Segments { groups, max_parallelism, depth: 0, directory, slots, len: 0 }
     }
@@ -153,7 +94,7 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
     #[inline]
     fn roomy(&mut self, hash: u64) -> Result<usize, StateError> {
         let slot = self.slot(hash)?;
-        if self.slots[slot].segment.read().len() < SEGMENT_LIMIT {
+        if self.slots[slot].segment.len() < SEGMENT_LIMIT {
             return Ok(slot);
         }
         self.split(slot, hash);
@@ -164,7 +105,7 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
     #[cold]
     #[inline(never)]
     fn split(&mut self, mut slot: usize, hash: u64) {
-        while self.slots[slot].segment.read().len() >= SEGMENT_LIMIT {
+        while self.slots[slot].segment.len() >= SEGMENT_LIMIT {
             if self.slots[slot].depth == self.depth && !self.double_directory() {
                 return;
             }
@@ -186,7 +127,7 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
 
     fn split_once(&mut self, slot: usize, hash: u64) {
         let depth = self.slots[slot].depth + 1;
-        let entries = std::mem::take(self.slots[slot].segment.write());
+        let entries = std::mem::take(self.slots[slot].segment.own());
         let half = |capacity: usize| HashTable::with_capacity(capacity / 2 + capacity / 8);
         let mut halves = [half(entries.len()), half(entries.len())];
         for entry in entries {
@@ -210,8 +151,7 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
     #[inline]
     pub fn get(&self, key: &Keyed<K>, namespace: &N) -> Result<Option<&V>, StateError> {
         let hash = combined(key.hash, namespace);
-        let bucket = self.slots[self.slot(hash)?].segment.read();
-        Ok(bucket.find(hash, |e| is(e, hash, &key.key, namespace)).map(|entry| &entry.value))
+        Ok(self.slots[self.slot(hash)?].segment.get(hash, &key.key, namespace))
     }
 
     pub fn put(&mut self, key: &Keyed<K>, namespace: &N, value: V) -> Result<(), StateError> {
@@ -221,13 +161,12 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
     pub fn remove(&mut self, key: &Keyed<K>, namespace: &N) -> Result<Option<V>, StateError> {
         let hash = combined(key.hash, namespace);
         let slot = self.slot(hash)?;
-        let found = |e: &Entry<K, N, V>| is(e, hash, &key.key, namespace);
-        if self.slots[slot].segment.read().find(hash, found).is_none() {
+        let segment = &mut self.slots[slot].segment;
+        if segment.get(hash, &key.key, namespace).is_none() {
             return Ok(None);
         }
-        let Ok(entry) = self.slots[slot].segment.write().find_entry(hash, found) else { return Ok(None) };
         self.len -= 1;
-        Ok(Some(entry.remove().0.value))
+        Ok(segment.update(hash, &key.key, namespace, Option::take))
     }
 
     #[inline]
@@ -237,33 +176,13 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
         namespace: &N,
         change: impl FnOnce(&mut Option<V>) -> R,
     ) -> Result<R, StateError> {
-        use hashbrown::hash_table::Entry::{Occupied, Vacant};
         let hash = combined(key.hash, namespace);
         let slot = self.roomy(hash)?;
-        let bucket = self.slots[slot].segment.write();
-        match bucket.entry(hash, |e| is(e, hash, &key.key, namespace), |e| e.hash) {
-            Occupied(entry) => {
-                let (Entry { key, namespace, value, .. }, vacant) = entry.remove();
-                let mut value = Some(value);
-                let result = change(&mut value);
-                if let Some(value) = value {
-                    vacant.insert(Entry { hash, key, namespace, value });
-                } else {
-                    self.len -= 1;
-                }
-                Ok(result)
-            }
-            Vacant(vacant) => {
-                let mut value = None;
-                let result = change(&mut value);
-                if let Some(value) = value {
-                    let (key, namespace) = (key.key.clone(), namespace.clone());
-                    vacant.insert(Entry { hash, key, namespace, value });
-                    self.len += 1;
-                }
-                Ok(result)
-            }
-        }
+        let segment = &mut self.slots[slot].segment;
+        let before = segment.len();
+        let result = segment.update(hash, &key.key, namespace, change);
+        self.len = self.len + segment.len() - before;
+        Ok(result)
     }
 
     #[inline]
@@ -275,27 +194,20 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
         update: impl FnOnce(&mut V, A),
         insert: impl FnOnce(A) -> V,
     ) -> Result<&V, StateError> {
-        use hashbrown::hash_table::Entry::{Occupied, Vacant};
         let hash = combined(key.hash, &namespace);
         let slot = self.roomy(hash)?;
-        let bucket = self.slots[slot].segment.write();
-        match bucket.entry(hash, |e| is(e, hash, &key.key, &namespace), |e| e.hash) {
-            Occupied(entry) => {
-                let value = &mut entry.into_mut().value;
-                update(value, argument);
-                Ok(value)
-            }
-            Vacant(vacant) => {
-                self.len += 1;
-                let entry = Entry { hash, key: key.key, namespace, value: insert(argument) };
-                Ok(&vacant.insert(entry).into_mut().value)
-            }
-        }
+        let mut added = false;
+        let insert = |argument| {
+            added = true;
+            insert(argument)
+        };
+        let value = self.slots[slot].segment.upsert(hash, key.key, namespace, argument, update, insert);
+        self.len += usize::from(added);
+        Ok(value)
     }
 
     pub fn for_each(&self, mut visit: impl FnMut(&K, &N, &V)) {
-        let entries = self.slots.iter().flat_map(|slot| slot.segment.read().iter());
-        entries.for_each(|entry| visit(&entry.key, &entry.namespace, &entry.value));
+        self.slots.iter().for_each(|slot| slot.segment.for_each(&mut visit));
     }
 
     /// Looks at the entries of one segment, the one after `cursor`, and removes those that are not to be kept. A segment
@@ -303,8 +215,10 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
     pub fn retain_some(&mut self, cursor: &mut usize, mut keep: impl FnMut(&V) -> bool) {
         *cursor = if *cursor + 1 < self.slots.len() { *cursor + 1 } else { 0 };
         let Some(slot) = self.slots.get_mut(*cursor) else { return };
-        if slot.segment.read().iter().any(|entry| !keep(&entry.value)) {
-            let bucket = slot.segment.write();
+        let mut kept = true;
+        slot.segment.for_each(|_, _, value| kept &= keep(value));
+        if !kept {
+            let bucket = slot.segment.own();
             let before = bucket.len();
             bucket.retain(|entry| keep(&entry.value));
             self.len -= before - bucket.len();
@@ -314,7 +228,7 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
     /// Takes everything out.
     pub fn drain(&mut self, mut visit: impl FnMut(K, N, V)) {
         for slot in &mut self.slots {
-            let entries = std::mem::take(slot.segment.write());
+            let entries = std::mem::take(slot.segment.own());
             entries.into_iter().for_each(|entry| visit(entry.key, entry.namespace, entry.value));
         }
         self.len = 0;
@@ -326,7 +240,7 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
         let mut place = 0;
         while let Some(index) = self.directory.get(place) {
             let slot = &mut self.slots[*index as usize];
-            if !slot.segment.read().is_empty() {
+            if slot.segment.len() > 0 {
                 let group = self.groups.start + (place >> self.depth) as u32;
                 shared.push((group, slot.segment.share()));
             }
@@ -334,9 +248,4 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
         }
         shared
     }
-}
-
-#[inline]
-fn is<K: Key, N: Namespace, V>(entry: &Entry<K, N, V>, hash: u64, key: &K, namespace: &N) -> bool {
-    entry.hash == hash && entry.key == *key && entry.namespace == *namespace
 }

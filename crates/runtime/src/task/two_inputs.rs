@@ -103,3 +103,49 @@ impl<A: Data, B: Data> Head for TwoInputs<A, B> {
         self.stage.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::{Sink, stage};
+    use crate::task::lock;
+    use std::sync::{Arc, Mutex};
+
+    type Kept = Arc<Mutex<Vec<(Either<u8, String>, Option<i64>)>>>;
+
+    struct Keep(Kept);
+
+    impl Sink<Either<u8, String>> for Keep {
+        fn write(&mut self, batch: &mut Batch<Either<u8, String>>) -> TaskResult {
+            let stamps = batch.timestamps.take();
+            let mut stamps = stamps.iter().flatten().copied();
+            lock(&self.0).extend(batch.records.drain(..).map(|record| (record, stamps.next())));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_input_s_records_come_as_its_type_from_this_worker_and_from_others() -> TaskResult {
+        let kept = Kept::default();
+        let mut head = TwoInputs::<u8, String>::boxed(stage(Keep(Arc::clone(&kept))), 2);
+        let numbers = || Batch { records: vec![7_u8, 8], timestamps: Some(vec![70, 80]) };
+        let words = || Batch::of(vec!["a".to_string()]);
+        head.batch(1, Box::new(numbers()))?;
+        head.batch(2, Box::new(words()))?;
+        let mut frames = Vec::new();
+        codec::encode(&mut numbers(), |bytes, _| frames.push((0, bytes))).unwrap();
+        codec::encode(&mut words(), |bytes, _| frames.push((2, bytes))).unwrap();
+        for (input, bytes) in frames {
+            head.encoded(input, &bytes)?;
+        }
+        let once = [
+            (Either::Left(7), Some(70)),
+            (Either::Left(8), Some(80)),
+            (Either::Right("a".to_string()), None),
+        ];
+        assert_eq!(*lock(&kept), [once.clone(), once].concat());
+        let wrong = head.batch(2, Box::new(numbers())).unwrap_err().to_string();
+        assert!(wrong.contains("String"), "{wrong}");
+        Ok(())
+    }
+}

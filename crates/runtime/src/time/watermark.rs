@@ -1,5 +1,6 @@
 //! Where event time comes from: timestamps of records, and watermarks that say how far the stream has come.
 
+use super::per_split::{PerSplit, SplitTurn};
 use std::time::Duration;
 
 /// Takes the watermarks of a generator.
@@ -228,6 +229,16 @@ impl<G, A> WatermarkStrategy<G, A> {
         WatermarkStrategy { generator, assigner: Extract(extract), idleness, alignment }
     }
 
+    /// The same strategy for each split of a source, which tells of its splits by `turn`.
+    pub fn per_split(self, turn: SplitTurn) -> WatermarkStrategy<PerSplit<G>, A>
+    where
+        G: Clone,
+    {
+        let WatermarkStrategy { generator, assigner, idleness, alignment } = self;
+        let generator = PerSplit::new(generator, turn, idleness);
+        WatermarkStrategy { generator, assigner, idleness, alignment }
+    }
+
     /// A subtask without records for so long is not waited for.
     #[must_use]
     pub fn with_idleness(mut self, span: Duration) -> Self {
@@ -235,8 +246,8 @@ impl<G, A> WatermarkStrategy<G, A> {
         self
     }
 
-    /// Sources whose strategies name the same group do not read on while they are more than `max_drift` ahead of the slowest of
-    /// them. The subtasks of one worker wait for each other; workers do not.
+    /// Streams whose strategies name the same group are slowed down, to a few batches in a second, while they are more than
+    /// `max_drift` ahead of the slowest of them. The subtasks of one worker wait for each other; workers do not.
     #[must_use]
     pub fn with_watermark_alignment(mut self, group: impl Into<String>, max_drift: Duration) -> Self {
         let max_drift = i64::try_from(max_drift.as_millis()).unwrap_or(i64::MAX);

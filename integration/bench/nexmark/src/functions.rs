@@ -39,7 +39,7 @@ pub fn converted(bid: &Bid<'_>) -> (u64, u64, Milli, i64, Text) {
 
 /// Query 2: auction and price, of every 123rd auction.
 pub fn every_123rd(bid: &Bid<'_>) -> Option<(u64, u64)> {
-    (bid.auction % 123 == 0).then_some((bid.auction, bid.price))
+    bid.auction.is_multiple_of(123).then_some((bid.auction, bid.price))
 }
 
 /// Query 10: with day and minute.
@@ -143,16 +143,17 @@ impl Figures {
     }
 }
 
-/// Counts a bidder or an auction of which `seen` says whether it is known, and of which ranks. Answers whether `seen` has
-/// changed.
-pub fn count_distinct(figures: &mut [u64; 4], seen: &mut u8, rank: usize) -> bool {
-    let before = *seen;
-    for at in [0, 1 + rank] {
-        let bit = 1 << at;
-        figures[at] += u64::from(*seen & bit == 0);
-        *seen |= bit;
-    }
-    *seen != before
+/// Notes in `seen`, which has a bit for each of the four figures, that a bidder or an auction occurs in a rank. Answers the
+/// bits that were not set before.
+pub fn mark(seen: &mut u8, rank: usize) -> u8 {
+    let new = (1 | 2 << rank) & !*seen;
+    *seen |= new;
+    new
+}
+
+/// Counts what [`mark`] answered.
+pub fn count_new(figures: &mut [u64; 4], new: u8) {
+    figures.iter_mut().enumerate().for_each(|(at, figure)| *figure += u64::from(new >> at & 1));
 }
 
 impl Line for Figures {
@@ -235,9 +236,9 @@ mod tests {
     #[test]
     fn each_is_counted_once_in_each_rank() {
         let (mut figures, mut seen) = ([0; 4], 0);
-        assert!(count_distinct(&mut figures, &mut seen, 1));
-        assert!(!count_distinct(&mut figures, &mut seen, 1));
-        assert!(count_distinct(&mut figures, &mut seen, 2));
+        for rank in [1, 1, 2, 1] {
+            count_new(&mut figures, mark(&mut seen, rank));
+        }
         assert_eq!(figures, [1, 0, 1, 1]);
     }
 }

@@ -203,9 +203,9 @@ fn channel(number: u64, random: &mut Random) -> (String, String) {
     }
 }
 
-/// The identity (from 0) of the youngest person before or at an event.
+/// The identity (from 0) of the youngest person before or at an event: each round begins with one.
 fn last_person(event: u64) -> u64 {
-    event / ROUND * PERSONS + (event % ROUND).min(PERSONS - 1)
+    event / ROUND
 }
 
 /// The identity (from 0) of the youngest auction before or at an event.
@@ -288,7 +288,7 @@ mod tests {
             _ => None,
         });
         let (hot, all) =
-            bids.fold((0, 0), |(hot, all), bid| (hot + u32::from(bid.auction % 100 == 0), all + 1));
+            bids.fold((0, 0), |(hot, all), bid| (hot + u32::from(bid.auction.is_multiple_of(100)), all + 1));
         assert!((0.48..0.56).contains(&(f64::from(hot) / f64::from(all))), "{hot} of {all}");
     }
 

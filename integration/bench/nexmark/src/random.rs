@@ -52,7 +52,7 @@ impl Random {
 
     fn letter(&mut self, spaces: bool) -> char {
         match self.below(13 * 26) {
-            n if spaces && n % 13 == 0 => ' ',
+            n if spaces && n.is_multiple_of(13) => ' ',
             n => (b'a' + (n % 26) as u8) as char,
         }
     }

@@ -44,7 +44,8 @@ pub fn hour(millis: i64) -> i64 {
 }
 
 fn ascii(bytes: &[u8]) -> CompactString {
-    CompactString::from_utf8_lossy(bytes)
+    // Digits and signs only: never the default.
+    CompactString::new(std::str::from_utf8(bytes).unwrap_or_default())
 }
 
 /// Epoch milliseconds of `yyyy-MM-ddTHH:mm[:ss[.fraction]]`, with an optional `Z`; `None` for anything else.

@@ -9,7 +9,7 @@ use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::span::Window;
 use super::trigger::{TimerChange, Trigger, TriggerContext, TriggerResult};
-use super::{NO_TIMESTAMP, WindowSettings, no_timestamp};
+use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::{Operator, Output};
@@ -43,6 +43,7 @@ struct Opened<K: Key, W: Window, V, S> {
     merging: Table<K, (), Vec<W>>,
     timers: Timers<K, W>,
     clock: Clock,
+    late: Late,
 }
 
 type OpenedFor<T, K, A, Tr, C> = Opened<
@@ -130,9 +131,8 @@ where
     fn late(&mut self, record: T, timestamp: i64, watermark: i64, out: &mut Output<M::Output>) {
         let is_late =
             self.is_event_time() && timestamp.saturating_add(self.settings.allowed_lateness) <= watermark;
-        if let (Some(tag), true) = (&self.settings.late_output, is_late) {
-            out.set_timestamp(Some(timestamp));
-            out.emit_to(tag, record);
+        if let (Some(opened), true) = (&self.opened, is_late) {
+            opened.late.take(record, timestamp, &self.settings, out);
         }
     }
 
@@ -388,7 +388,8 @@ where
         let merging = states.backend().memory_table(TableSpec::new("_merging_windows"))?;
         let timers = Timers::open(states.backend())?;
         self.emit.open(&mut FunctionContext::new(&mut states, context))?;
-        self.opened = Some(Opened { states, panes, merging, timers, clock: context.clock.clone() });
+        let (clock, late) = (context.clock.clone(), Late::open(context));
+        self.opened = Some(Opened { states, panes, merging, timers, clock, late });
         Ok(())
     }
 

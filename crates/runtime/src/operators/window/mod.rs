@@ -39,7 +39,10 @@ pub use trigger::{
 
 pub(crate) use crate::element::NO_TIMESTAMP;
 use crate::error::TaskError;
+use crate::metrics::Counter;
+use crate::operator::Output;
 use crate::side::OutputTag;
+use crate::task::TaskContext;
 
 /// What all window operators are told besides assigner, trigger and contents.
 pub struct WindowSettings<T> {
@@ -57,4 +60,34 @@ fn no_timestamp() -> TaskError {
         "a record without a timestamp reached an event-time window: call assign_timestamps_and_watermarks on the stream \
          before the window, or use processing-time windows",
     )
+}
+
+/// What becomes of records that come too late.
+pub(crate) struct Late {
+    dropped: Counter,
+}
+
+impl Late {
+    /// Counts what is dropped under Flink's name for it.
+    fn open(context: &TaskContext) -> Late {
+        Late { dropped: context.metric_group().counter("numLateRecordsDropped") }
+    }
+
+    /// Sends a record to the side output for late ones, or drops it.
+    #[cold]
+    fn take<T: Send + 'static, O>(
+        &self,
+        record: T,
+        timestamp: i64,
+        settings: &WindowSettings<T>,
+        out: &mut Output<O>,
+    ) {
+        match &settings.late_output {
+            Some(tag) => {
+                out.set_timestamp(Some(timestamp));
+                out.emit_to(tag, record);
+            }
+            None => self.dropped.inc(),
+        }
+    }
 }

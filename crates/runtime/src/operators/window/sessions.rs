@@ -8,7 +8,7 @@ use super::assigner::WindowAssigner;
 use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::span::{TimeWindow, Window};
-use super::{NO_TIMESTAMP, WindowSettings, no_timestamp};
+use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::{Operator, Output};
@@ -51,6 +51,7 @@ struct Opened<K: Key, V> {
     table: Table<K, (), Sessions<V>>,
     due: BinaryHeap<Due<K, ()>>,
     clock: Clock,
+    late: Late,
     watermark: i64,
 }
 
@@ -132,9 +133,8 @@ where
             }
             Change::Fire(index) => self.fire_again(key, index, out),
             Change::Late => {
-                if let (Some(record), Some(tag)) = (late, &self.settings.late_output) {
-                    out.set_timestamp(Some(timestamp));
-                    out.emit_to(tag, record);
+                if let Some(record) = late {
+                    opened.late.take(record, timestamp, &self.settings, out);
                 }
                 Ok(())
             }
@@ -325,7 +325,8 @@ where
         let table = states.backend().table(TableSpec::new("window-contents"))?;
         self.emit.open(&mut FunctionContext::new(&mut states, context))?;
         let (due, clock) = (BinaryHeap::new(), context.clock.clone());
-        let mut opened = Opened { states, table, due, clock, watermark: i64::MIN };
+        let late = Late::open(context);
+        let mut opened = Opened { states, table, due, clock, late, watermark: i64::MIN };
         opened.restore(self.lateness())?;
         self.opened = Some(opened);
         Ok(())

@@ -9,7 +9,7 @@ use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::progress::Progress;
 use super::span::Window;
-use super::{NO_TIMESTAMP, WindowSettings, no_timestamp};
+use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::{Operator, Output};
@@ -78,6 +78,7 @@ struct Opened<K: Key, V> {
     ends: BTreeSet<i64>,
     progress: Progress,
     clock: Clock,
+    late: Late,
     /// The slice of the last record.
     current: Slice,
 }
@@ -192,9 +193,8 @@ where
     #[cold]
     fn late(&mut self, record: T, timestamp: i64, reached: i64, out: &mut Output<M::Output>) {
         let is_late = timestamp.saturating_add(self.settings.allowed_lateness) <= reached;
-        if let (Some(tag), true) = (&self.settings.late_output, is_late) {
-            out.set_timestamp(Some(timestamp));
-            out.emit_to(tag, record);
+        if let (Some(opened), true) = (&self.opened, is_late) {
+            opened.late.take(record, timestamp, &self.settings, out);
         }
     }
 
@@ -372,7 +372,8 @@ where
         let (slices, ends) = (BTreeMap::new(), BTreeSet::new());
         let (progress, clock) = (Progress::open(context)?, context.clock.clone());
         let current = Slice { start: 0, end: 0, first_window: i64::MAX, last_window: i64::MIN };
-        let mut opened = Opened { states, table, slices, ends, progress, clock, current };
+        let late = Late::open(context);
+        let mut opened = Opened { states, table, slices, ends, progress, clock, late, current };
         opened.restore(&self.panes)?;
         self.opened = Some(opened);
         Ok(())

@@ -66,6 +66,16 @@ impl PartFile {
         }
     }
 
+    /// Takes the file over from whoever wrote it; what fails is met again when it is opened.
+    pub(super) fn settle(&self, systems: &FileSystems) {
+        let settled = self.located(systems).and_then(|(files, pending)| {
+            if files.exists(&pending.in_progress)? { files.settle(&pending.in_progress) } else { Ok(()) }
+        });
+        if let Err(error) = settled {
+            log::warn(&format!("the part {} is still somebody else's: {error}", self.target));
+        }
+    }
+
     /// Goes on with the part; `None` when it was finished later than the checkpoint that is being restored.
     ///
     /// # Errors

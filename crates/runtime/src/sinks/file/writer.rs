@@ -139,6 +139,7 @@ impl<E, B> FileSinkWriter<E, B> {
 
     /// Goes on with the parts of a checkpoint. Of two in one bucket (there were more subtasks) one is closed.
     fn resume(&mut self, restored: Vec<PartFile>, systems: &FileSystems) -> TaskResult {
+        settle_all(&restored, systems);
         for state in restored {
             let Some(file) = state.resume(systems)? else { continue };
             let now = Instant::now();
@@ -169,6 +170,21 @@ impl<E, B> FileSinkWriter<E, B> {
             }
         }
         Ok(())
+    }
+}
+
+/// How many files are taken over from their old writers at once.
+const SETTLED_AT_ONCE: usize = 16;
+
+/// Taking a file over from a writer that is gone may take seconds: for many files it is asked for together. Whoever then
+/// opens the file meets the failures.
+fn settle_all(parts: &[PartFile], systems: &FileSystems) {
+    for some in parts.chunks(SETTLED_AT_ONCE).filter(|_| parts.len() > 1) {
+        std::thread::scope(|scope| {
+            for part in some {
+                scope.spawn(|| part.settle(systems));
+            }
+        });
     }
 }
 

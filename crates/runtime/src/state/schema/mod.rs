@@ -1,7 +1,7 @@
 //! Schemas of state: what a type looked like when its values were written, so that a later program can read them.
 //!
 //! State is written with postcard, which holds no names; the schema beside it does. It is found by letting the type read
-//! itself from a [`trace`] of made-up values, kept as JSON in the head of a state file (`docs/state-format.md`), compared with
+//! itself from a `trace` of made-up values, kept as JSON in the head of a state file (`docs/state-format.md`), compared with
 //! the schema of the program that restores ([`Schema::migration_to`]), and where they differ in ways that can be bridged,
 //! values are read by the written schema ([`decode_with`]): fields are then found by name.
 //!
@@ -10,6 +10,7 @@
 mod compatible;
 mod input;
 mod reader;
+mod reader_access;
 mod shape;
 #[cfg(test)]
 mod tests;

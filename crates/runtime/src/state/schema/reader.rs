@@ -4,9 +4,9 @@
 
 use super::Schema;
 use super::input::{Input, ReadError};
-use super::shape::{Body, Definition, Field, Shape};
-use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
+use super::reader_access::{Choice, Fields, Parts, Repeated};
+use super::shape::{Body, Definition, Shape};
+use serde::de::{self, Deserializer, Visitor};
 
 /// Reads values from bytes that a schema describes. See [`Schema::reader`].
 pub struct Reader<'a, 'de> {
@@ -33,17 +33,17 @@ impl<'a, 'de> Reader<'a, 'de> {
 
 /// Reads one value of one shape.
 pub struct ValueReader<'a, 'de> {
-    schema: &'a Schema,
-    input: &'a mut Input<'de>,
-    shape: &'a Shape,
+    pub(super) schema: &'a Schema,
+    pub(super) input: &'a mut Input<'de>,
+    pub(super) shape: &'a Shape,
 }
 
 impl<'a, 'de> ValueReader<'a, 'de> {
-    fn of<'b>(&'b mut self, shape: &'b Shape) -> ValueReader<'b, 'de> {
+    pub(super) fn of<'b>(&'b mut self, shape: &'b Shape) -> ValueReader<'b, 'de> {
         ValueReader { schema: self.schema, input: self.input, shape }
     }
 
-    fn definition(&self) -> Result<Option<&'a Definition>, ReadError> {
+    pub(super) fn definition(&self) -> Result<Option<&'a Definition>, ReadError> {
         let Shape::Type(name) = self.shape else { return Ok(None) };
         let missing = || de::Error::custom(format!("the type {name} is not in the schema"));
         self.schema.types.get(name).map(Some).ok_or_else(missing)
@@ -58,7 +58,7 @@ impl<'a, 'de> ValueReader<'a, 'de> {
     }
 
     /// Reads past a value.
-    fn skip(&mut self) -> Result<(), ReadError> {
+    pub(super) fn skip(&mut self) -> Result<(), ReadError> {
         match self.shape {
             Shape::Option(inner) => {
                 if self.input.bool()? {
@@ -120,7 +120,7 @@ impl<'a, 'de> ValueReader<'a, 'de> {
         }
     }
 
-    fn body<V: Visitor<'de>>(
+    pub(super) fn body<V: Visitor<'de>>(
         mut self,
         body: &'a Body,
         known: &'static [&'static str],
@@ -165,12 +165,12 @@ impl<'a, 'de> ValueReader<'a, 'de> {
     }
 }
 
-fn no_variant(index: usize) -> ReadError {
+pub(super) fn no_variant(index: usize) -> ReadError {
     de::Error::custom(format!("there is no variant {index}"))
 }
 
 /// Of the names that a field had, the one that the reading type knows; the first where it knows none.
-fn choose<'a>(names: &'a [String], known: &[&str]) -> &'a str {
+pub(super) fn choose<'a>(names: &'a [String], known: &[&str]) -> &'a str {
     let found = names.iter().find(|name| known.contains(&name.as_str())).or(names.first());
     found.map_or("", String::as_str)
 }
@@ -250,167 +250,5 @@ impl<'de> Deserializer<'de> for ValueReader<'_, 'de> {
 
     fn is_human_readable(&self) -> bool {
         false
-    }
-}
-
-/// A fixed number of values without names.
-struct Parts<'r, 'a, 'de> {
-    reader: &'r mut ValueReader<'a, 'de>,
-    shapes: std::slice::Iter<'a, Shape>,
-    index: usize,
-}
-
-impl<'r, 'a, 'de> Parts<'r, 'a, 'de> {
-    fn new(reader: &'r mut ValueReader<'a, 'de>, shapes: &'a [Shape]) -> Parts<'r, 'a, 'de> {
-        Parts { reader, shapes: shapes.iter(), index: 0 }
-    }
-}
-
-impl<'de> de::SeqAccess<'de> for Parts<'_, '_, 'de> {
-    type Error = ReadError;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadError> {
-        let Some(shape) = self.shapes.next() else { return Ok(None) };
-        let value = seed.deserialize(self.reader.of(shape)).map_err(|e| e.within(&self.index.to_string()))?;
-        self.index += 1;
-        Ok(Some(value))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.shapes.len())
-    }
-}
-
-/// Values with names.
-struct Fields<'r, 'a, 'de> {
-    reader: &'r mut ValueReader<'a, 'de>,
-    fields: std::slice::Iter<'a, Field>,
-    known: &'static [&'static str],
-    value: Option<&'a Field>,
-}
-
-impl<'de> de::MapAccess<'de> for Fields<'_, '_, 'de> {
-    type Error = ReadError;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadError> {
-        self.value = self.fields.next();
-        let Some(field) = self.value else { return Ok(None) };
-        let name: StrDeserializer<'_, ReadError> = choose(&field.names, self.known).into_deserializer();
-        seed.deserialize(name).map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadError> {
-        let field = self.value.take().ok_or_else(|| no_variant(0))?;
-        seed.deserialize(self.reader.of(&field.shape)).map_err(|e| e.within(choose(&field.names, self.known)))
-    }
-}
-
-/// Any number of values, or of keys with values.
-struct Repeated<'r, 'a, 'de> {
-    reader: &'r mut ValueReader<'a, 'de>,
-    key: &'a Shape,
-    value: &'a Shape,
-    left: usize,
-}
-
-impl Repeated<'_, '_, '_> {
-    /// No more than could be there: a damaged length must not reserve memory.
-    fn hint(&self) -> usize {
-        self.left.min(self.reader.input.0.len())
-    }
-}
-
-impl<'de> de::SeqAccess<'de> for Repeated<'_, '_, 'de> {
-    type Error = ReadError;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadError> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        seed.deserialize(self.reader.of(self.value)).map(Some)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.hint())
-    }
-}
-
-impl<'de> de::MapAccess<'de> for Repeated<'_, '_, 'de> {
-    type Error = ReadError;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadError> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        seed.deserialize(self.reader.of(self.key)).map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadError> {
-        seed.deserialize(self.reader.of(self.value))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.hint())
-    }
-}
-
-/// One of several variants.
-struct Choice<'a, 'de> {
-    reader: ValueReader<'a, 'de>,
-    known: &'static [&'static str],
-}
-
-impl<'a, 'de> de::EnumAccess<'de> for Choice<'a, 'de> {
-    type Error = ReadError;
-    type Variant = Content<'a, 'de>;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(
-        self,
-        seed: S,
-    ) -> Result<(S::Value, Content<'a, 'de>), ReadError> {
-        let index = self.reader.input.unsigned(32)? as usize;
-        let variants = match self.reader.definition()? {
-            Some(Definition::Enum(variants)) => variants.as_slice(),
-            _ => &[],
-        };
-        let variant = variants.get(index).ok_or_else(|| no_variant(index))?;
-        let name: StrDeserializer<'_, ReadError> = choose(&variant.names, self.known).into_deserializer();
-        Ok((seed.deserialize(name)?, Content { reader: self.reader, body: &variant.body }))
-    }
-}
-
-/// The content of a variant.
-struct Content<'a, 'de> {
-    reader: ValueReader<'a, 'de>,
-    body: &'a Body,
-}
-
-impl<'de> de::VariantAccess<'de> for Content<'_, 'de> {
-    type Error = ReadError;
-
-    fn unit_variant(mut self) -> Result<(), ReadError> {
-        // It has lost its content since.
-        self.body.shapes().into_iter().try_for_each(|shape| self.reader.of(shape).skip())
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ReadError> {
-        let Body::Newtype(shape) = self.body else {
-            return Err(de::Error::custom("the variant does not hold exactly one value"));
-        };
-        seed.deserialize(ValueReader { schema: self.reader.schema, input: self.reader.input, shape })
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, ReadError> {
-        self.reader.body(self.body, &[], visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        known: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
-        self.reader.body(self.body, known, visitor)
     }
 }

@@ -212,7 +212,9 @@ impl StoreBackend {
         }
         let (base, uploads) = (snapshot.barrier().base, self.uploads.clone());
         let threads = self.opener.options.transfer_threads;
-        snapshot.add(Box::new(FilesPart { directory, key_groups, checkpoint, base, uploads, threads }));
+        let savepoint = snapshot.kind().is_savepoint();
+        let part = FilesPart { directory, key_groups, checkpoint, base, uploads, threads, savepoint };
+        snapshot.add(Box::new(part));
         Ok(())
     }
 

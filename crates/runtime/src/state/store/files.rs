@@ -1,7 +1,7 @@
 //! The files of a store as state: what is new goes up once, what an earlier checkpoint has is referred to.
 //!
 //! `*.sst` files never change once they are there: they go to the directory that checkpoints share. The few others (`CURRENT`,
-//! `MANIFEST-*`) are the checkpoint's own.
+//! `MANIFEST-*`) are the checkpoint's own. A savepoint has everything to itself, so that it can be moved.
 
 use super::directory::{LocalDirectory, failed};
 use crate::snapshot::{PartWriter, SnapshotPart, StateReader, WrittenPart};
@@ -54,27 +54,31 @@ pub(crate) struct FilesPart {
     pub base: Option<u64>,
     pub uploads: Uploads,
     pub threads: usize,
+    /// A savepoint refers to nothing outside of it.
+    pub savepoint: bool,
 }
 
-/// A file that goes to the shared directory.
+/// A file that is uploaded by itself.
 struct Upload {
     name: String,
     from: PathBuf,
     to: FsPath,
+    /// What refers to it.
+    file: StateFile,
 }
 
 impl SnapshotPart for FilesPart {
     fn write(self: Box<Self>, out: &mut PartWriter<'_>) -> Result<WrittenPart, StateError> {
-        let known = self.uploads.of(self.base);
+        let known = if self.savepoint { Files::new() } else { self.uploads.of(self.base) };
         let mut files = Files::new();
         let mut pending = Vec::new();
         for (name, path, size) in list(self.directory.path())? {
             match known.get(&name).filter(|handle| handle.bytes() == size) {
                 Some(handle) => drop(files.insert(name, handle.clone())),
-                None => match shared_path(out, &name)? {
-                    Some(to) => {
+                None => match self.place(out, &name)? {
+                    Some((to, file)) => {
                         out.wrote(to.clone(), size);
-                        pending.push(Upload { name, from: path, to });
+                        pending.push(Upload { name, from: path, to, file });
                     }
                     None => drop(files.insert(name, own(out, &path)?)),
                 },
@@ -83,7 +87,9 @@ impl SnapshotPart for FilesPart {
         let systems = Arc::clone(out.files());
         let uploaded = in_parallel(&pending, self.threads, |file| upload(&systems, file))?;
         files.extend(pending.into_iter().map(|file| file.name).zip(uploaded));
-        self.uploads.record(self.checkpoint, &files);
+        if !self.savepoint {
+            self.uploads.record(self.checkpoint, &files);
+        }
         let (kind, key_groups) = (FILES_KIND.to_string(), self.key_groups);
         Ok(WrittenPart::Keyed(KeyedState { kind, key_groups, data: KeyedData::Files { files } }))
     }
@@ -108,15 +114,20 @@ fn list(directory: &Path) -> Result<Vec<(String, PathBuf, u64)>, StateError> {
     Ok(found)
 }
 
-/// Where a file goes that checkpoints share; none where it is the checkpoint's own.
-fn shared_path(out: &PartWriter<'_>, name: &str) -> Result<Option<FsPath>, StateError> {
-    let SnapshotTarget::Directory { shared, .. } = out.target() else { return Ok(None) };
-    if !is_immutable(name) {
-        return Ok(None);
+impl FilesPart {
+    /// Where a file goes that is uploaded by itself; none where it becomes a part of the snapshot's own file.
+    fn place(&self, out: &PartWriter<'_>, name: &str) -> Result<Option<(FsPath, StateFile)>, StateError> {
+        let SnapshotTarget::Directory { shared, exclusive, .. } = out.target() else { return Ok(None) };
+        if !is_immutable(name) {
+            return Ok(None);
+        }
+        let directory = if self.savepoint { exclusive } else { shared };
+        let failed = |source| StateError::Write { path: directory.clone(), source };
+        let unique = format!("{}-{name}", out.unique_name());
+        let path = out.files().resolve(directory).map_err(failed)?.join(&unique);
+        let file = if self.savepoint { StateFile::Own(unique) } else { StateFile::Shared(path.to_string()) };
+        Ok(Some((path, file)))
     }
-    let failed = |source| StateError::Write { path: shared.clone(), source };
-    let unique = format!("{}-{name}", out.unique_name());
-    Ok(Some(out.files().resolve(shared).map_err(failed)?.join(&unique)))
 }
 
 /// Copies a file into the snapshot's own one.
@@ -151,8 +162,7 @@ fn upload(systems: &FileSystems, file: &Upload) -> Result<StateHandle, StateErro
         writer.write_all(&chunk[..count]).map_err(|error| other(&error))?;
     }
     writer.close().map_err(write_error)?;
-    let shared = StateFile::Shared(file.to.to_string());
-    Ok(StateHandle::File { file: shared, offset: 0, length, checksum: hash.digest() })
+    Ok(StateHandle::File { file: file.file.clone(), offset: 0, length, checksum: hash.digest() })
 }
 
 /// Fetches a store's files into a directory, and verifies them.

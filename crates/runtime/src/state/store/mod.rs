@@ -1,10 +1,10 @@
 //! State as bytes in a store on the local disk: keys and values of all tables of one operator in one subtask.
 //!
 //! [`ByteStore`] is what a store can do; [`plugin`] has the one that there is, behind a C interface. Tables turn keys and
-//! values into bytes ([`keys`], [`table`], [`map`]); [`backend`] holds the store of an operator, what of it was uploaded, and
+//! values into bytes (`keys`, `table`, `map`); `backend` holds the store of an operator, what of it was uploaded, and
 //! how it is restored.
 //!
-//! Reading order: this file → [`keys`] → [`table`] → [`backend`] → [`files`], [`canonical`] → [`plugin`].
+//! Reading order: this file → `keys` → `table` → `backend` → `files`, `canonical` → [`plugin`].
 
 pub mod abi;
 pub(crate) mod backend;

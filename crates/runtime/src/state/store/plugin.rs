@@ -42,6 +42,19 @@ fn candidates() -> Vec<PathBuf> {
     directories.into_iter().map(|directory| directory.join(ROCKSDB_PLUGIN)).collect()
 }
 
+/// The plugin that is part of the program (feature `rocksdb`).
+#[cfg(feature = "rocksdb")]
+fn linked() -> Option<StatePlugin> {
+    let functions = kvick_state_rocksdb::border::kvick_state_plugin();
+    // SAFETY: it points to a static of the very type: both crates are built from one `abi.rs`.
+    Some(StatePlugin { functions: unsafe { &*functions.cast() } })
+}
+
+#[cfg(not(feature = "rocksdb"))]
+fn linked() -> Option<StatePlugin> {
+    None
+}
+
 impl StatePlugin {
     /// The RocksDB plugin: linked in, loaded before, or found where plugins are.
     ///
@@ -50,6 +63,10 @@ impl StatePlugin {
     pub fn rocksdb() -> Result<StatePlugin, StateError> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plugin) = *loaded {
+            return Ok(plugin);
+        }
+        if let Some(plugin) = linked() {
+            *loaded = Some(plugin);
             return Ok(plugin);
         }
         let candidates = candidates();
@@ -88,23 +105,6 @@ impl StatePlugin {
         std::mem::forget(library);
         // SAFETY: see above; the version says that the structure is this one.
         Ok(StatePlugin { functions: unsafe { &*functions } })
-    }
-
-    /// Makes known a plugin that is linked into the program, so that none is looked for.
-    ///
-    /// # Errors
-    /// [`StateError::Plugin`]: it is of another version.
-    ///
-    /// # Safety
-    /// `entry` must answer with a pointer to a [`Plugin`] that is valid for ever.
-    pub unsafe fn link(entry: extern "C" fn() -> *const c_void) -> Result<(), StateError> {
-        // SAFETY: the caller promises it.
-        let functions: &'static Plugin = unsafe { &*entry().cast() };
-        if functions.version != abi::VERSION {
-            return Err(unusable("the plugin that is linked in is of another version of the engine"));
-        }
-        *LOADED.lock().unwrap_or_else(PoisonError::into_inner) = Some(StatePlugin { functions });
-        Ok(())
     }
 
     /// What it is, for messages.

@@ -1,10 +1,12 @@
 //! Queries that look at one bid at a time.
 
-use crate::io::Job;
+use crate::io::{Job, url};
 use kvick::RuntimeContext;
 use kvick::prelude::*;
+use kvick::sinks::FileSink;
 use nexmark::files::{SIDE_KEYS, for_each_line};
 use nexmark::functions;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// q0.
@@ -22,10 +24,21 @@ pub fn filter(env: &StreamExecutionEnvironment, job: &Job) {
     job.finish(&job.some_bids(env, functions::every_123rd));
 }
 
+/// A row of query 10.
+type Logged = (u64, u64, u64, i64, Str, Str, Str);
+
+/// Day and minute are in the directory's name.
+fn encode(row: &Logged, out: &mut Vec<u8>) -> Result<(), BoxError> {
+    let (auction, bidder, price, at, extra, ..) = row;
+    Ok(writeln!(out, "{auction},{bidder},{price},{at},{extra}")?)
+}
+
 /// q10.
 pub fn log(env: &StreamExecutionEnvironment, job: &Job) {
     let rows = job.bids(env, functions::logged);
-    job.finish(&rows);
+    let Some(directory) = job.files.as_ref().filter(|_| !job.is_checked()) else { return job.finish(&rows) };
+    let bucket = |row: &Logged| format!("dt={}/hm={}", row.5, row.6);
+    rows.sink_to_files(FileSink::for_row_format(url(directory), encode).with_bucket_assigner(bucket));
 }
 
 /// A bid without its texts: auction, bidder, price, time.

@@ -1,12 +1,13 @@
 //! Reading the tables, and writing or dropping results.
 
 use kvick::prelude::*;
-use kvick::{BoxError, Data};
+use kvick::{Batch, BoxError, Data, Sink, TaskResult};
 use nexmark::row::{Auction, Bid, Person};
 use nexmark::text::Line;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// What the command line says.
 pub struct Job {
@@ -98,7 +99,7 @@ impl Job {
     /// Ends a stream: its rows are written as lines, or dropped.
     pub fn finish<T: Data + Line>(&self, stream: &DataStream<T>) {
         match &self.output {
-            None => drop(stream.sink_to("discard", || Discard)),
+            None => drop(stream.sink_to("discard", || Forget)),
             Some(directory) => drop(stream.map(|row| row.line()).write_as_text(url(directory))),
         }
     }
@@ -163,12 +164,28 @@ where
     }
 }
 
-/// A sink that drops every record.
-struct Discard;
+/// When the last row was written, nanoseconds after [`begin`].
+static LAST_ROW: AtomicU64 = AtomicU64::new(0);
 
-impl<T: Data> kvick::Sink<T> for Discard {
-    fn write(&mut self, batch: &mut kvick::Batch<T>) -> kvick::TaskResult {
-        std::hint::black_box(&batch.records);
+/// When the first call of this was: the time at which the job is started.
+pub fn begin() -> Instant {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    *BEGIN.get_or_init(Instant::now)
+}
+
+/// How long after [`begin`] the last row was written. With checkpoints a job ends later than that: it waits for a last one,
+/// which commits what it wrote.
+pub fn last_row() -> Duration {
+    Duration::from_nanos(LAST_ROW.load(Ordering::Relaxed))
+}
+
+/// A sink that drops every row and remembers when the last one came.
+struct Forget;
+
+impl<T: Data> Sink<T> for Forget {
+    fn write(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        batch.clear();
+        LAST_ROW.fetch_max(begin().elapsed().as_nanos() as u64, Ordering::Relaxed);
         Ok(())
     }
 }

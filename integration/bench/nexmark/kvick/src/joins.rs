@@ -4,21 +4,15 @@
 
 use crate::io::Job;
 use kvick::prelude::*;
-use kvick::{Data, Key};
+use kvick::{Data, Key, KeyedCoProcessFunction};
 use nexmark::functions::{CATEGORY, is_near, passed};
 use nexmark::row::{OwnedAuction, OwnedBid};
 use nexmark::text::Line;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
 
-/// One side that exists once for a key, and the many of the other that wait for it or find it.
-#[derive(Clone, Serialize, Deserialize)]
-enum Side<A, B> {
-    One(A),
-    Many(B),
-}
-
-/// Joins the sides by a function that is called for each pair.
+/// Joins a side that exists once for a key with the many of another, which wait for it or find it; calls a function for each
+/// pair.
 #[derive(Clone)]
 struct Join<A, B, F> {
     one: ValueState<A>,
@@ -26,13 +20,7 @@ struct Join<A, B, F> {
     pair: F,
 }
 
-impl<A, B, F> Join<A, B, F> {
-    fn by(pair: F) -> Self {
-        Join { one: ValueState::default(), waiting: ListState::default(), pair }
-    }
-}
-
-impl<K, A, B, O, F> KeyedProcessFunction<K, Side<A, B>, O> for Join<A, B, F>
+impl<K, A, B, O, F> KeyedCoProcessFunction<K, A, B, O> for Join<A, B, F>
 where
     K: Key,
     A: Data,
@@ -46,25 +34,29 @@ where
         Ok(())
     }
 
-    fn process(
+    fn process1(
         &mut self,
-        side: Side<A, B>,
+        one: A,
         context: &mut KeyedContext<'_, K>,
         out: &mut Collector<O>,
     ) -> Result<(), BoxError> {
-        match side {
-            Side::One(one) => {
-                let waiting = self.waiting.get(context)?.to_vec();
-                if !waiting.is_empty() {
-                    self.waiting.clear(context)?;
-                    waiting.into_iter().for_each(|many| (self.pair)(&one, many, out));
-                }
-                self.one.update(context, one)?;
-            }
-            Side::Many(many) => match self.one.value(context)? {
-                Some(one) => (self.pair)(one, many, out),
-                None => self.waiting.add(context, many)?,
-            },
+        let waiting = self.waiting.get(context)?.to_vec();
+        if !waiting.is_empty() {
+            self.waiting.clear(context)?;
+            waiting.into_iter().for_each(|many| (self.pair)(&one, many, out));
+        }
+        Ok(self.one.update(context, one)?)
+    }
+
+    fn process2(
+        &mut self,
+        many: B,
+        context: &mut KeyedContext<'_, K>,
+        out: &mut Collector<O>,
+    ) -> Result<(), BoxError> {
+        match self.one.value(context)? {
+            Some(one) => (self.pair)(one, many, out),
+            None => self.waiting.add(context, many)?,
         }
         Ok(())
     }
@@ -78,12 +70,8 @@ fn join<K: Key, A: Data, B: Data, O: Data>(
     key_of_many: impl Fn(&B) -> K + Clone + Send + 'static,
     pair: impl FnMut(&A, B, &mut Collector<O>) + Clone + Send + 'static,
 ) -> DataStream<O> {
-    let (one, many) = (one.map(Side::<A, B>::One), many.map(Side::<A, B>::Many));
-    let key = move |side: &Side<A, B>| match side {
-        Side::One(one) => key_of_one(one),
-        Side::Many(many) => key_of_many(many),
-    };
-    one.union(&[&many]).key_by(key).process(Join::by(pair))
+    let join = Join { one: ValueState::default(), waiting: ListState::default(), pair };
+    one.connect(many).key_by(key_of_one, key_of_many).process(join)
 }
 
 /// q3.

@@ -19,7 +19,6 @@ mod windows;
 use io::Job;
 use kvick::BoxError;
 use kvick::prelude::*;
-use std::time::Instant;
 
 /// Builds a query's streams.
 type Build = fn(&StreamExecutionEnvironment, &Job);
@@ -69,9 +68,10 @@ fn main() -> Result<(), BoxError> {
     job.configure(&env);
     build(&env, &job);
     job.watch_checkpoints();
-    let begin = Instant::now();
+    let begin = io::begin();
     env.execute(query)?;
     println!("Job Runtime: {} ms", begin.elapsed().as_millis());
+    println!("Last row: {} ms", io::last_row().as_millis());
     job.tell_checkpoints();
     Ok(())
 }

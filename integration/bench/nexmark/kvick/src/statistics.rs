@@ -3,7 +3,7 @@
 use crate::io::Job;
 use kvick::Key;
 use kvick::prelude::*;
-use nexmark::functions::{Counted, Figures, Prices, TopTen, count_distinct, counted, rank};
+use nexmark::functions::{Counted, Figures, Prices, TopTen, count_new, counted, mark, rank};
 use nexmark::row::OwnedBid;
 use nexmark::time::date;
 
@@ -16,19 +16,19 @@ struct Statistics {
 }
 
 impl Statistics {
-    /// Counts an identity that may have been seen before.
-    fn distinct<K: Key>(
+    /// Notes an identity; answers in which figures it is new.
+    fn note<K: Key>(
         seen: &MapState<u64, u8>,
         id: u64,
-        figures: &mut [u64; 4],
         rank: usize,
         context: &mut KeyedContext<'_, K>,
-    ) -> Result<(), BoxError> {
-        let mut ranks = seen.get(context, &id)?.copied().unwrap_or_default();
-        if count_distinct(figures, &mut ranks, rank) {
-            seen.put(context, id, ranks)?;
+    ) -> Result<u8, BoxError> {
+        let mut known = seen.get(context, &id)?.copied().unwrap_or_default();
+        let new = mark(&mut known, rank);
+        if new != 0 {
+            seen.put(context, id, known)?;
         }
-        Ok(())
+        Ok(new)
     }
 }
 
@@ -49,15 +49,19 @@ impl<K: Key> KeyedProcessFunction<K, Counted, Row<K>> for Statistics {
         context: &mut KeyedContext<'_, K>,
         out: &mut Collector<Row<K>>,
     ) -> Result<(), BoxError> {
-        let (mut minute, mut figures) = self.figures.value(context)?.cloned().unwrap_or_default();
         let rank = rank(bid.price);
-        figures.count(rank);
-        Statistics::distinct(&self.bidders, bid.bidder, &mut figures.bidders, rank, context)?;
-        Statistics::distinct(&self.auctions, bid.auction, &mut figures.auctions, rank, context)?;
-        if bid.minute > minute {
-            minute = bid.minute;
-        }
-        self.figures.update(context, (minute.clone(), figures))?;
+        let new_bidder = Statistics::note(&self.bidders, bid.bidder, rank, context)?;
+        let new_auction = Statistics::note(&self.auctions, bid.auction, rank, context)?;
+        let (minute, figures) = self.figures.modify(context, |kept| {
+            let (minute, figures) = kept.get_or_insert_default();
+            figures.count(rank);
+            count_new(&mut figures.bidders, new_bidder);
+            count_new(&mut figures.auctions, new_auction);
+            if bid.minute > *minute {
+                *minute = bid.minute;
+            }
+            (minute.clone(), *figures)
+        })?;
         out.push((context.current_key().clone(), minute, figures));
         Ok(())
     }
@@ -87,10 +91,40 @@ pub fn by_auction(env: &StreamExecutionEnvironment, job: &Job) {
     job.finish(&prices);
 }
 
+/// Lets a key's bids pass that are not older than all before.
+#[derive(Clone, Default)]
+struct Latest {
+    last: ValueState<i64>,
+}
+
+impl KeyedProcessFunction<(u64, u64), OwnedBid, OwnedBid> for Latest {
+    fn open(&mut self, context: &mut FunctionContext<'_, (u64, u64)>) -> Result<(), BoxError> {
+        self.last = context.value_state(ValueStateDescriptor::new("last"))?;
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        bid: OwnedBid,
+        context: &mut KeyedContext<'_, (u64, u64)>,
+        out: &mut Collector<OwnedBid>,
+    ) -> Result<(), BoxError> {
+        let is_older = self.last.modify(context, |last| {
+            let is_older = last.is_some_and(|last| bid.at < last);
+            *last = (*last).max(Some(bid.at));
+            is_older
+        })?;
+        if !is_older {
+            out.push(bid);
+        }
+        Ok(())
+    }
+}
+
 /// q18: of bids made at the same time the one that comes later.
 pub fn last_bids(env: &StreamExecutionEnvironment, job: &Job) {
-    let last = job.bids(env, |b| b.to_owned()).key_by(|bid| (bid.bidder, bid.auction));
-    job.finish(&last.reduce(|known, new| if new.at >= known.at { new } else { known }));
+    let bids = job.bids(env, |b| b.to_owned()).key_by(|bid| (bid.bidder, bid.auction));
+    job.finish(&bids.process(Latest::default()));
 }
 
 /// Keeps the ten highest bids of a key, and emits those whose place has changed.

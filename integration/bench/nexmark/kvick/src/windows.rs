@@ -7,7 +7,6 @@ use kvick::window::{
     EventTimeSessionWindows, SlidingEventTimeWindows, TumblingEventTimeWindows, TumblingProcessingTimeWindows,
 };
 use nexmark::functions::{SLIDE, WINDOW};
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How much later than others a row may come.
@@ -124,67 +123,18 @@ pub fn highest_bids(env: &StreamExecutionEnvironment, job: &Job) {
     job.finish(&highest);
 }
 
-/// Someone who registered, or opened an auction.
-#[derive(Clone, Serialize, Deserialize)]
-enum Person {
-    New(u64, Str, i64),
-    Seller(u64, i64),
-}
-
-impl Person {
-    fn id(&self) -> u64 {
-        match self {
-            Person::New(id, ..) | Person::Seller(id, _) => *id,
-        }
-    }
-
-    fn at(&self) -> i64 {
-        match self {
-            Person::New(_, _, at) | Person::Seller(_, at) => *at,
-        }
-    }
-}
-
-/// The name, if someone has registered and has opened an auction.
-#[derive(Clone)]
-struct NewSeller;
-
-impl AggregateFunction<Person> for NewSeller {
-    type Accumulator = (Option<Str>, bool);
-    type Output = Option<Str>;
-
-    fn create_accumulator(&mut self) -> (Option<Str>, bool) {
-        (None, false)
-    }
-
-    fn add(&mut self, person: Person, known: &mut (Option<Str>, bool)) {
-        match person {
-            Person::New(_, name, _) => known.0 = Some(name),
-            Person::Seller(..) => known.1 = true,
-        }
-    }
-
-    fn get_result(&mut self, known: &(Option<Str>, bool)) -> Option<Str> {
-        known.0.clone().filter(|_| known.1)
-    }
-
-    fn merge(&mut self, known: &mut (Option<Str>, bool), other: (Option<Str>, bool)) {
-        known.0 = known.0.take().or(other.0);
-        known.1 |= other.1;
-    }
-}
-
-/// q8.
+/// q8: each new person who has opened an auction in the window, once.
 pub fn new_sellers(env: &StreamExecutionEnvironment, job: &Job) {
-    let new = job.people(env, |p| Some(Person::New(p.id, p.name.into(), p.at)));
-    let sellers = job.auctions(env, |a| Some(Person::Seller(a.seller, a.at)));
-    let rows = timed(&new, Person::at)
-        .union(&[&timed(&sellers, Person::at)])
-        .key_by(Person::id)
+    let people = job.people(env, |p| Some((p.id, Str::from(p.name), p.at)));
+    let auctions = job.auctions(env, |a| Some((a.seller, a.at)));
+    let rows = timed(&people, |person| person.2)
+        .co_group(&timed(&auctions, |auction| auction.1))
+        .where_(|person| person.0)
+        .equal_to(|auction| auction.0)
         .window(TumblingEventTimeWindows::of(millis(WINDOW)))
-        .aggregate_with(NewSeller, |id, window, name, out| {
-            if let Some(name) = name {
-                out.push((*id, name, window.start));
+        .apply(|people, auctions, out| {
+            for (id, name, at) in people.iter().filter(|_| !auctions.is_empty()) {
+                out.push((*id, name.clone(), at - at.rem_euclid(WINDOW)));
             }
         });
     job.finish(&rows);

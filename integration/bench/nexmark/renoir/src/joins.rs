@@ -102,8 +102,7 @@ pub fn side_input(env: &StreamContext, job: &Job) {
     let bids = of_each(env, job, |b| (b.auction, b.bidder, b.price, b.at));
     let joined =
         bids.join_with(side, |b| b.0 % SIDE_KEYS, |s| s.0).ship_broadcast_right().local_hash().inner();
-    let row = |(_, (bid, (_, value))): (u64, ((u64, u64, u64, i64), (u64, Text)))| (bid, value);
-    job.finish(joined.map(row));
+    job.finish(joined.map(|(_, (bid, (_, value)))| (bid, value)));
 }
 
 /// q20.

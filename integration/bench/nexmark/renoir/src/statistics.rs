@@ -2,7 +2,7 @@
 
 use crate::bids::of_each;
 use crate::io::Job;
-use nexmark::functions::{Counted, Figures, Prices, Text, TopTen, count_distinct, counted, rank};
+use nexmark::functions::{Counted, Figures, Prices, Text, TopTen, count_new, counted, mark, rank};
 use nexmark::time::date;
 use renoir::prelude::*;
 use std::collections::HashMap;
@@ -20,8 +20,10 @@ impl Kept {
     fn add(&mut self, bid: Counted) -> (Text, Figures) {
         let rank = rank(bid.price);
         self.figures.count(rank);
-        count_distinct(&mut self.figures.bidders, self.bidders.entry(bid.bidder).or_default(), rank);
-        count_distinct(&mut self.figures.auctions, self.auctions.entry(bid.auction).or_default(), rank);
+        let new_bidder = mark(self.bidders.entry(bid.bidder).or_default(), rank);
+        count_new(&mut self.figures.bidders, new_bidder);
+        let new_auction = mark(self.auctions.entry(bid.auction).or_default(), rank);
+        count_new(&mut self.figures.auctions, new_auction);
         if bid.minute > self.minute {
             self.minute = bid.minute;
         }

@@ -21,7 +21,7 @@ pub fn currency(tables: &Tables) -> Vec<String> {
 
 /// q2: bids on every 123rd auction.
 pub fn filter(tables: &Tables) -> Vec<String> {
-    each(tables, |b| (b.auction % 123 == 0).then(|| format!("{},{}", b.auction, b.price)))
+    each(tables, |b| b.auction.is_multiple_of(123).then(|| format!("{},{}", b.auction, b.price)))
 }
 
 /// q10: every bid with the day and the minute.

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Longer than starting has ever taken.
-const START_LIMIT: Duration = Duration::from_secs(120);
+/// Longer than starting has ever taken, on a machine that was busy with much else.
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// What the SQL scripts are begun with.
 const SETTINGS: &str = "SET 'execution.runtime-mode' = 'streaming';

@@ -4,6 +4,7 @@
 //! A type that is met within itself is kept short there (options empty, sequences empty, a variant that is known to end), so
 //! that recursive types come to an end.
 
+mod access;
 mod choice;
 mod probe;
 mod record;

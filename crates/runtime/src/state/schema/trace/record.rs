@@ -131,7 +131,7 @@ impl Record {
     ) -> Result<V::Value, TraceError> {
         let mut shapes = Vec::new();
         let value =
-            visitor.visit_seq(super::probe::Parts { types, shapes: &mut shapes, left: self.list.len() })?;
+            visitor.visit_seq(super::access::Parts { types, shapes: &mut shapes, left: self.list.len() })?;
         for (name, shape) in self.names.iter_mut().zip(shapes) {
             merge(name.shape.get_or_insert(Shape::Unknown), shape);
             name.default = Some(false);

@@ -1,0 +1,127 @@
+//! Checkpoints and savepoints on the real cluster: what a job counted is neither lost nor counted twice, whatever happens to
+//! it and however it goes on.
+
+use kvick_integration::cluster::{KilledAtEnd, application, processes, rest};
+use kvick_integration::command::{Ran, flink, fs, required, yarn_session};
+use kvick_integration::hdfs::HdfsDir;
+use kvick_integration::http::json;
+use kvick_integration::wait::until;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn jobs() -> String {
+    required("KVICK_TEST_JOBS")
+}
+
+/// The finished part files of a directory: what is hidden is nobody's result.
+fn committed(dir: &str) -> Vec<String> {
+    let listed = fs(&["ls", dir]);
+    let files = listed.out.lines().filter_map(|line| line.rsplit(' ').next());
+    let finished = files.filter(|path| !path.rsplit('/').next().unwrap_or_default().starts_with('.'));
+    finished.flat_map(|path| fs(&["cat", path]).ok().out.lines().map(str::to_string).collect::<Vec<_>>()).collect()
+}
+
+/// Every count of every digit is there, once.
+#[track_caller]
+fn exact(dir: &str, count: u64) {
+    let lines = committed(dir);
+    let distinct: BTreeSet<&String> = lines.iter().collect();
+    assert_eq!(lines.len(), distinct.len(), "something was written twice");
+    let expected: BTreeSet<String> =
+        (0..10).flat_map(|digit| (1..=count / 10).map(move |n| format!("({digit},{n})"))).collect();
+    let missing = expected.iter().find(|line| !distinct.contains(line));
+    assert_eq!(missing, None, "of {} lines {} are there", expected.len(), distinct.len());
+    assert_eq!(lines.len(), expected.len());
+}
+
+/// Submits the counting job to a session.
+fn submit(session: &str, dir: &HdfsDir, count: u64, more: &[&str]) -> Ran {
+    let (own, output) = (format!("-Dexecution.checkpointing.dir={}", dir.path("checkpoints")), dir.path("out"));
+    let (jar, count) = (jobs(), count.to_string());
+    let savepoints = format!("-Dexecution.checkpointing.savepoint-dir={}", dir.path("savepoints"));
+    let mut line = vec!["run", "-d", "-yid", session, "-c", "counts", "-Dexecution.checkpointing.interval=1s"];
+    line.extend([own.as_str(), savepoints.as_str(), "-Drestart-strategy.type=fixed-delay"]);
+    line.extend(["-Drestart-strategy.fixed-delay.attempts=20", "-Drestart-strategy.fixed-delay.delay=100ms"]);
+    line.extend(more);
+    line.extend([jar.as_str(), "--count", &count, "--rate", "2000", "--output", &output]);
+    flink(line).ok()
+}
+
+/// The checkpoints of a job as REST shows them.
+fn checkpoints(session: &str, job: &str) -> Value {
+    json(&format!("{}/jobs/{job}/checkpoints", rest(session)))
+}
+
+/// Waits until a job has completed so many checkpoints.
+#[track_caller]
+fn completed(session: &str, job: &str, count: u64) {
+    let enough = || (checkpoints(session, job)["counts"]["completed"].as_u64() >= Some(count)).then_some(());
+    until("completed checkpoints", LIMIT, enough);
+}
+
+#[track_caller]
+fn in_state(session: &str, job: &str, state: &str) {
+    let url = format!("{}/jobs/{job}", rest(session));
+    until(&format!("the job {state}"), LIMIT, || (json(&url)["state"] == state).then_some(()));
+}
+
+/// Worker processes of an application: the children of its task executors that are neither master nor executor.
+fn workers(session: &str) -> Vec<u32> {
+    let name = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    processes(session).into_iter().filter(|pid| name(pid).trim() == "counts").collect()
+}
+
+#[test]
+fn a_killed_worker_costs_no_count_and_doubles_none() {
+    let session = yarn_session(["-d", "-s", "2", "-jm", "1024", "-tm", "1024"]).ok().application();
+    let _end = KilledAtEnd(session.clone());
+    assert_eq!(application(&session)["state"], "RUNNING");
+    let dir = HdfsDir::new("killed-worker");
+    let job = submit(&session, &dir, 40_000, &["-p", "2"]).job();
+    for round in 1..=3 {
+        completed(&session, &job, 3 * round);
+        let worker = until("a worker", LIMIT, || workers(&session).first().copied());
+        let killed = std::process::Command::new("kill").args(["-9", &worker.to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+        let restored = || (checkpoints(&session, &job)["counts"]["restored"].as_u64() >= Some(round)).then_some(());
+        until("the restore", LIMIT, restored);
+    }
+    in_state(&session, &job, "FINISHED");
+    exact(&dir.path("out"), 40_000);
+    // A finished job leaves no checkpoint behind.
+    let left = fs(&["ls", &dir.path(&format!("checkpoints/{job}"))]);
+    assert!(!left.out.contains("chk-"), "{}", left.out);
+}
+
+#[test]
+fn a_job_is_stopped_and_goes_on_at_another_parallelism_and_is_modified_while_it_runs() {
+    let session = yarn_session(["-d", "-s", "2", "-jm", "1024", "-tm", "1024"]).ok().application();
+    let _end = KilledAtEnd(session.clone());
+    let dir = HdfsDir::new("stopped");
+    let first = submit(&session, &dir, 60_000, &["-p", "1"]).job();
+    completed(&session, &first, 2);
+    let saved = flink(["savepoint", "-yid", &session, &first, &dir.path("elsewhere")]).ok();
+    saved.says(&format!("Triggering savepoint for job {first}.")).says("You can resume your program");
+    let stopped = flink(["stop", "-yid", &session, &first]).ok();
+    let path = stopped.out.split("Savepoint completed. Path: ").nth(1).expect("a path").trim().to_string();
+    assert!(path.starts_with(&dir.path(&format!("savepoints/savepoint-{}-", &first[..6]))), "{path}");
+    in_state(&session, &first, "FINISHED");
+
+    let second = submit(&session, &dir, 60_000, &["-p", "2", "-s", &path]).job();
+    completed(&session, &second, 2);
+    assert_eq!(checkpoints(&session, &second)["latest"]["restored"]["external_path"], path);
+    let modified = flink(["modify", "-yid", &session, &second, "-p", "3"]).ok();
+    modified.says(&format!("Rescaled job {second}. Its new parallelism is 3."));
+    let shown = json(&format!("{}/jobs/{second}", rest(&session)));
+    assert_eq!(shown["vertices"][0]["parallelism"], 3, "{shown:#}");
+    in_state(&session, &second, "FINISHED");
+    exact(&dir.path("out"), 60_000);
+
+    let taken = flink(["savepoint", "-yid", &session, "-d", &path]).ok();
+    taken.says(&format!("Savepoint '{path}' disposed."));
+    let gone = flink(["run", "-yid", &session, "-s", &path, "-c", "counts", &jobs(), "--count", "1", "--rate", "1"]);
+    assert_eq!(gone.code, 1, "{}", gone.out);
+}

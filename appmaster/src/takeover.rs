@@ -7,6 +7,7 @@ use crate::handle::ClusterHandle;
 use crate::{clock, filesystems};
 use anyhow::{Context, Result};
 use kvick_core::checkpoint::{CompletedCheckpoint, RestoreSource};
+use kvick_core::config::options;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ha::{Change, Contents, HaKind, Leader, StoredCheckpoint, StoredJob};
 use kvick_core::ids::{ExecutorId, JobId};
@@ -27,6 +28,10 @@ pub async fn lead(handle: &ClusterHandle, port: u16) -> Result<Option<(HaService
     }
     let store = ha::open(settings)?;
     let leader = Leader { epoch: settings.epoch, address: format!("{}:{port}", settings.host) };
+    // A cluster id of one's own may have been another application's before.
+    if settings.epoch <= 1 && !settings.config.is_set(&options::HA_CLUSTER_ID) {
+        return Ok(Some((HaServices::begin(store, leader), Contents::default())));
+    }
     let taken = HaServices::take_over(store, &leader).await;
     taken.map(Some).context("taking over what survives an application master")
 }

@@ -35,10 +35,30 @@ impl HaServices {
         leader: &Leader,
     ) -> Result<(HaServices, Contents), HaError> {
         let contents = store.take_over(leader).await?;
+        Ok((HaServices::start(store, None), contents))
+    }
+
+    /// Does the same for a first attempt, which nobody can have left anything to: it is not waited for. Should it fail, this
+    /// attempt is told as when it is [`HaServices::lost`].
+    pub fn begin(store: Arc<dyn HaStore>, leader: Leader) -> HaServices {
+        HaServices::start(store, Some(leader))
+    }
+
+    fn start(store: Arc<dyn HaStore>, leader: Option<Leader>) -> HaServices {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (tell, lost) = watch::channel(None);
-        tokio::spawn(write_all(store.clone(), inbox, tell));
-        Ok((HaServices { store, orders, lost }, contents))
+        let writing = store.clone();
+        tokio::spawn(async move {
+            let led = match &leader {
+                Some(leader) => writing.take_over(leader).await.map(drop),
+                None => Ok(()),
+            };
+            match led {
+                Ok(()) => write_all(writing, inbox, tell).await,
+                Err(error) => drop(tell.send_replace(Some(error.to_string()))),
+            }
+        });
+        HaServices { store, orders, lost }
     }
 
     /// Asks for changes; the answer comes once they are durable, or never can be. What is asked for first is written first,

@@ -6,7 +6,8 @@ use kvick_core::ha::Contents;
 use kvick_filesystem::{Context, FileSystems, FsPath};
 use std::path::{Path, PathBuf};
 
-fn store(dir: &Path) -> FileStore {
+/// The store of an application below a directory.
+pub fn store(dir: &Path) -> FileStore {
     let path = FsPath::local(&dir.join("application")).unwrap();
     let (fs, root) = FileSystems::new(Context::default()).locate(&path.to_string()).unwrap();
     FileStore::new(fs, root)

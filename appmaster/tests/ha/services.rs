@@ -59,6 +59,19 @@ async fn changes_that_wait_are_written_together_and_in_order() {
 }
 
 #[tokio::test]
+async fn a_first_attempt_writes_as_soon_as_it_leads_and_ends_if_it_may_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = || Arc::new(crate::files::store(dir.path()));
+    let first = HaServices::begin(store(), leader(1));
+    first.write(vec![completed(4)]).await.unwrap();
+    let (_second, contents) = HaServices::take_over(store(), &leader(2)).await.unwrap();
+    assert_eq!(crate::checkpoints(&contents), [4]);
+    let late = HaServices::begin(store(), leader(1));
+    assert!(late.lost().await.contains("attempt 2"));
+    assert!(late.write(vec![completed(5)]).await.is_err());
+}
+
+#[tokio::test]
 async fn a_write_that_fails_is_repeated_but_not_against_a_successor() {
     let fenced = HaError::Fenced { by: 2, own: 1 };
     let (gate, services) = gate(vec![fenced, HaError::Lost("the disk is full".into())]).await;

@@ -2,7 +2,7 @@
 //!
 //! Owns the format of keyed and operator state in files. Knows nothing of barriers' ways or of who asked for a snapshot.
 //!
-//! Reading order: this file → `part` → [`format`] → [`writer`] → [`writers`] → [`reader`].
+//! Reading order: this file → `part` → [`mod@format`] → [`writer`] → [`writers`] → [`reader`].
 
 mod copy;
 pub mod format;

@@ -87,7 +87,7 @@ super::options! {
     /// Attempts at ZooKeeper.
     HA_ZK_ATTEMPTS: u32 = "high-availability.zookeeper.client.max-retry-attempts", "3", Used;
     /// ZooKeeper's access rights: `open` or `creator`.
-    HA_ZK_ACL: String = "high-availability.zookeeper.client.acl", "open", NotYet;
+    HA_ZK_ACL: String = "high-availability.zookeeper.client.acl", "open", Used;
     /// Whether a suspended connection to ZooKeeper is borne.
     HA_ZK_SUSPENDED: bool = "high-availability.zookeeper.client.tolerate-suspended-connections", "false", NoMeaning;
     /// Directory of results of jobs.

@@ -86,10 +86,13 @@ const LANES: u64 = 1000;
 /// Each lane has so many events at a time: three or four clients one after the other, each from its beginning to its end.
 const BLOCK: u64 = 12;
 
+/// So many events, from a multiple of this number on, are whole clients.
+pub const ROUND: u64 = LANES * BLOCK;
+
 /// The event of a number. The same number always gives the same event, so nothing need be remembered to go on after a
 /// failure. Of all events about `error_rate` are not allowed where they come.
 pub fn event(number: u64, error_rate: f64) -> Event {
-    let (round, within) = (number / (LANES * BLOCK), number % (LANES * BLOCK));
+    let (round, within) = (number / ROUND, number % ROUND);
     let (lane, step) = (within % LANES, (within / LANES) as usize);
     script(round * LANES + lane, error_rate)[step]
 }

@@ -8,7 +8,7 @@
 use kvick::prelude::*;
 use kvick::sinks::{FileSink, RollingPolicy, TextEncoder};
 use kvick::sources::DataGeneratorSource;
-use kvick_examples::state_machine::{Alert, Event, State, event};
+use kvick_examples::state_machine::{Alert, Event, ROUND, State, event};
 use std::time::Duration;
 
 const USAGE: &str = "Usage with built-in data generator: StateMachineExample [--error-rate <probability-of-invalid-transition>] \
@@ -79,7 +79,8 @@ fn source(
         None => 1000.0 / sleep,
     };
     println!("Using standalone source with error rate {error_rate:.6} and {rate:.1} records per second\n");
-    let source = DataGeneratorSource::new(move |n| event(n, error_rate), params.get_or("count", u64::MAX)?);
+    let count = params.get_or("count", u64::MAX)?;
+    let source = DataGeneratorSource::new(move |n| event(n, error_rate), count).in_blocks_of(ROUND);
     Ok(if rate.is_finite() { source.rate_limited(rate) } else { source })
 }
 

@@ -20,19 +20,27 @@ pub struct DataGeneratorSource<F> {
     generate: F,
     count: u64,
     records_per_second: Option<f64>,
+    block: u64,
     parallelism: u32,
 }
 
 impl<F> DataGeneratorSource<F> {
     /// `count` records; `u64::MAX` of them never end.
     pub fn new(generate: F, count: u64) -> Self {
-        DataGeneratorSource { generate, count, records_per_second: None, parallelism: 1 }
+        DataGeneratorSource { generate, count, records_per_second: None, block: 1, parallelism: 1 }
     }
 
     /// At most so many records a second, all subtasks together.
     #[must_use]
     pub fn rate_limited(mut self, records_per_second: f64) -> Self {
         self.records_per_second = Some(records_per_second);
+        self
+    }
+
+    /// Ranges of subtasks begin at multiples of `records`: for records that only make sense together.
+    #[must_use]
+    pub fn in_blocks_of(mut self, records: u64) -> Self {
+        self.block = records.max(1);
         self
     }
 
@@ -72,8 +80,8 @@ impl<T: Data, F: FnMut(u64) -> T + Clone + Send + 'static> SplitSource for DataG
     }
 
     fn splits(&mut self) -> TaskResult<Vec<(u64, u64)>> {
-        let (count, parts) = (u128::from(self.count), u128::from(self.parallelism));
-        let cut = |part: u128| (count * part / parts) as u64;
+        let (blocks, parts) = (u128::from(self.count / self.block), u128::from(self.parallelism));
+        let cut = |part| if part == parts { self.count } else { (blocks * part / parts) as u64 * self.block };
         Ok((0..parts).map(|part| (cut(part), cut(part + 1))).collect())
     }
 

@@ -308,6 +308,15 @@ fn delimiters_quotes_and_comments_are_as_told_and_tuples_need_no_header() {
 }
 
 #[test]
+fn ranges_of_a_generator_begin_at_whole_blocks() {
+    let source = DataGeneratorSource::new(|n| n, 1000).in_blocks_of(300);
+    let mut second = Subtask::open(source, &[], 1, 2).unwrap();
+    while second.poll().unwrap() != Poll::End {}
+    let kept = lock(&second.kept);
+    assert_eq!((kept.first(), kept.len()), (Some(&300), 700));
+}
+
+#[test]
 fn a_rate_limited_generator_takes_its_time() {
     let source = DataGeneratorSource::new(|n| n, 30).rate_limited(1000.0);
     let begun = std::time::Instant::now();

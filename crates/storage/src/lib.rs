@@ -2,7 +2,7 @@
 //!
 //! [`CheckpointStorage`] makes the directories of savepoints, writes and reads `_metadata`, and removes checkpoints that are
 //! not needed any more. [`Performer`] does so beside whoever drives the coordinator: in a thread of its own, the effects of
-//! one job in order. [`restore`] finds the checkpoint or savepoint that a job is to start from.
+//! one job in order. [`CheckpointStorage::restore_source`] finds what a job is to start from.
 //!
 //! It must not know tasks, containers or HTTP, and never looks into state: that is the runtime's.
 
@@ -10,7 +10,7 @@
 
 mod error;
 mod performer;
-pub mod restore;
+mod restore;
 mod storage;
 
 pub use error::StorageError;

@@ -3,8 +3,7 @@
 use super::Event;
 use crate::task::JobInfo;
 use kvick_core::checkpoint::metadata::METADATA_FILE;
-use kvick_core::checkpoint::{CheckpointEffect, CheckpointMetadata, ClaimMode, RestoreSource};
-use kvick_core::config::options;
+use kvick_core::checkpoint::{CheckpointEffect, CheckpointMetadata, RestoreSource, RestoreWish};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::JobId;
 use kvick_filesystem::blocking::FileSystems;
@@ -133,17 +132,9 @@ impl Performer {
 /// The checkpoint or savepoint that the configuration says the job starts from.
 pub(super) fn restore_source(job: &JobInfo) -> Result<Option<RestoreSource>, Failure> {
     let failed = |error: &(dyn std::error::Error + 'static)| crate::error::failure_of(error);
-    let Some(path) = job.config.get(&options::RESTORE_PATH).map_err(|e| failed(&e))? else { return Ok(None) };
-    let claim = job.config.get(&options::RESTORE_CLAIM).map_err(|e| failed(&e))?;
-    let allow_non_restored = job.config.get(&options::RESTORE_IGNORE).map_err(|e| failed(&e))?;
-    let claim = ClaimMode::parse(&claim).ok_or_else(|| {
-        let key = options::RESTORE_CLAIM.key();
-        Failure::new(
-            FailureKind::Error,
-            format!("{key}: \"{claim}\" is not one of NO_CLAIM, CLAIM or LEGACY"),
-        )
-    })?;
-    let (metadata, directory) = read_metadata(&job.files, path.trim()).map_err(|failure| {
+    let Some(wish) = RestoreWish::from_config(&job.config).map_err(|e| failed(&e))? else { return Ok(None) };
+    let RestoreWish { path, claim, allow_non_restored } = wish;
+    let (metadata, directory) = read_metadata(&job.files, &path).map_err(|failure| {
         let text = format!("cannot start from the checkpoint or savepoint {path}");
         failure.wrapped(FailureKind::Error, text)
     })?;

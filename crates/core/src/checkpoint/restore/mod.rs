@@ -6,6 +6,9 @@ mod assign;
 mod check;
 #[cfg(test)]
 mod tests;
+mod wish;
+
+pub use wish::RestoreWish;
 
 use super::metadata::CheckpointMetadata;
 use super::state::SubtaskState;

@@ -377,8 +377,8 @@ impl<T> Stage<T> for Scoped<T> {
     }
 }
 
-/// The earlier of two deadlines.
-pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+/// The earlier of two deadlines, of whatever clock.
+pub(crate) fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (one, other) => one.or(other),

@@ -1,6 +1,7 @@
 //! Triggers that go by time: at a window's end, and at intervals.
 
 use super::{Trigger, TriggerContext, TriggerResult};
+use crate::operator::earlier;
 use crate::operators::window::Window;
 use std::time::Duration;
 
@@ -112,13 +113,6 @@ fn next_multiple(time: i64, interval: i64) -> i64 {
 
 fn interval_of(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX).max(1)
-}
-
-fn earlier(one: Option<i64>, other: Option<i64>) -> Option<i64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
 }
 
 /// Fires at regular intervals of event time while the window is open, and at its end.

@@ -29,9 +29,6 @@ impl<T: Clone, F: FnMut(T, T) -> T + Clone + Send + 'static> Reducer<T> for Redu
     }
 }
 
-/// Marks an aggregation that emits every update.
-pub struct StreamingEmit;
-
 /// The name of the state with the aggregates.
 const AGGREGATES: &str = "aggregates";
 

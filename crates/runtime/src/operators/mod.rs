@@ -13,7 +13,7 @@ mod timestamps;
 mod transform;
 pub mod window;
 
-pub use aggregate::{Combine, KeyedAggregate, Reduce, Reducer, StreamingEmit};
+pub use aggregate::{Combine, KeyedAggregate, Reduce, Reducer};
 pub use broadcast::{
     BroadcastOperator, BroadcastProcessFunction, BroadcastState, KeyedBroadcastOperator,
     KeyedBroadcastProcessFunction,

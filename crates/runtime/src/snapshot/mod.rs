@@ -10,6 +10,7 @@ mod groups;
 mod list;
 mod part;
 pub mod reader;
+mod restore;
 mod table;
 pub mod writer;
 pub mod writers;
@@ -18,7 +19,8 @@ pub(crate) use copy::copy_part;
 pub use list::restore_list;
 pub use part::{SnapshotPart, WrittenPart};
 pub use reader::StateReader;
-pub(crate) use table::{EntryReader, restore_map_table, restore_table};
+pub(crate) use restore::{restore_map_table, restore_table};
+pub(crate) use table::EntryReader;
 pub use writer::PartWriter;
 pub use writers::{GiveUp, SnapshotJob, SnapshotWriters};
 

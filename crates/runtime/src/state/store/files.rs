@@ -4,6 +4,7 @@
 //! `MANIFEST-*`) are the checkpoint's own. A savepoint has everything to itself, so that it can be moved.
 
 use super::directory::{LocalDirectory, failed};
+use crate::parallel::in_parallel;
 use crate::snapshot::{PartWriter, SnapshotPart, StateReader, WrittenPart};
 use crate::state::StateError;
 use crate::task::lock;
@@ -14,7 +15,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -193,37 +193,4 @@ fn fetch(reader: &StateReader, handle: &StateHandle, to: &Path) -> Result<(), St
             count => file.write_all(&chunk[..count]).map_err(|error| failed("write", to, error))?,
         }
     }
-}
-
-/// Does the same with all items, some at once; results are in their order. The first failure ends it.
-fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    threads: usize,
-    act: impl Fn(&T) -> Result<R, StateError> + Sync,
-) -> Result<Vec<R>, StateError> {
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<(usize, Result<R, StateError>)>> = Mutex::new(Vec::new());
-    let work = || {
-        while let Some((index, item)) = next_of(items, &next) {
-            let result = act(item);
-            if result.is_err() {
-                next.store(items.len(), Ordering::Relaxed);
-            }
-            lock(&results).push((index, result));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.clamp(1, items.len().max(1)) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
-}
-
-fn next_of<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    items.get(index).map(|item| (index, item))
 }

@@ -8,6 +8,7 @@ mod copy;
 pub mod format;
 mod groups;
 mod list;
+pub mod local;
 mod part;
 pub mod reader;
 mod restore;
@@ -17,6 +18,7 @@ pub mod writers;
 
 pub(crate) use copy::copy_part;
 pub use list::restore_list;
+pub use local::LocalState;
 pub use part::{SnapshotPart, WrittenPart};
 pub use reader::StateReader;
 pub(crate) use restore::{restore_map_table, restore_table};

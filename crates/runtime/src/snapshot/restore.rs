@@ -218,10 +218,7 @@ fn visit_groups<E: DeserializeOwned + 'static>(
     Ok(())
 }
 
-fn each_entry(
-    mut group: &[u8],
-    mut visit: impl FnMut(&[u8]) -> Result<(), StateError>,
-) -> Result<(), Stop> {
+fn each_entry(mut group: &[u8], mut visit: impl FnMut(&[u8]) -> Result<(), StateError>) -> Result<(), Stop> {
     while let Some(entry) = format::take_entry(&mut group).map_err(Stop::Broken)? {
         visit(entry)?;
     }

@@ -110,9 +110,8 @@ impl<K: Key, N: Namespace, V: Clone> Shared<K, N, V> {
     }
 
     fn for_each(&self, mut visit: impl FnMut(&K, &N, &V)) {
-        let changed = |e: &Entry<K, N, V>| {
-            self.changed.find(e.hash, |c| is(c, e.hash, &e.key, &e.namespace)).is_some()
-        };
+        let changed =
+            |e: &Entry<K, N, V>| self.changed.find(e.hash, |c| is(c, e.hash, &e.key, &e.namespace)).is_some();
         for e in self.base.iter().filter(|e| !changed(e)).chain(self.changed.iter()) {
             if let Some(value) = &e.value {
                 visit(&e.key, &e.namespace, value);

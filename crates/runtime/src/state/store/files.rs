@@ -5,6 +5,7 @@
 
 use super::directory::{LocalDirectory, failed};
 use crate::parallel::in_parallel;
+use crate::snapshot::local::link_or_copy;
 use crate::snapshot::{PartWriter, SnapshotPart, StateReader, WrittenPart};
 use crate::state::StateError;
 use crate::task::lock;
@@ -74,10 +75,15 @@ impl SnapshotPart for FilesPart {
         let mut pending = Vec::new();
         for (name, path, size) in list(self.directory.path())? {
             match known.get(&name).filter(|handle| handle.bytes() == size) {
-                Some(handle) => drop(files.insert(name, handle.clone())),
+                Some(handle) => {
+                    let shared = handle.shared_file().and_then(|shared| shared.rsplit('/').next());
+                    out.keep_local(shared.unwrap_or_default(), &path);
+                    files.insert(name, handle.clone());
+                }
                 None => match self.place(out, &name)? {
                     Some((to, file)) => {
                         out.wrote(to.clone(), size);
+                        out.keep_local(to.name(), &path);
                         pending.push(Upload { name, from: path, to, file });
                     }
                     None => drop(files.insert(name, own(out, &path)?)),
@@ -165,6 +171,12 @@ fn upload(systems: &FileSystems, file: &Upload) -> Result<StateHandle, StateErro
     Ok(StateHandle::File { file: file.file.clone(), offset: 0, length, checksum: hash.digest() })
 }
 
+/// Whether a piece of state is all of a local file.
+fn is_whole(handle: &StateHandle, copy: &Path) -> bool {
+    let all = copy.metadata().is_ok_and(|metadata| metadata.len() == handle.bytes());
+    all && matches!(handle, StateHandle::File { offset: 0, .. })
+}
+
 /// Fetches a store's files into a directory, and verifies them.
 pub(crate) fn download(
     files: &Files,
@@ -184,6 +196,10 @@ pub(crate) fn download(
 }
 
 fn fetch(reader: &StateReader, handle: &StateHandle, to: &Path) -> Result<(), StateError> {
+    // A store never writes into a file that is there: it may be the very file.
+    if let Some(copy) = reader.local_copy(handle).filter(|copy| is_whole(handle, copy)) {
+        return link_or_copy(&copy, to).map_err(|error| failed("make", to, error));
+    }
     let mut source = reader.open(handle)?;
     let mut file = File::create(to).map_err(|error| failed("make", to, error))?;
     let mut chunk = vec![0; CHUNK];

@@ -13,11 +13,6 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-/// How the C library's allocator is set up, and for workers: records are made in one thread and dropped in another, which a
-/// larger cache of free pieces for each thread makes a good deal cheaper. Other C libraries do not look at it.
-const MALLOC_ENV: &str = "GLIBC_TUNABLES";
-const MALLOC: &str = "glibc.malloc.tcache_count=4096";
-
 /// How many of the last lines on standard error are kept for the report of a worker's end.
 const KEPT_LINES: usize = 20;
 
@@ -62,9 +57,6 @@ impl Worker {
     ) -> Result<Worker, HostError> {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::piped());
-        if std::env::var_os(MALLOC_ENV).is_none() {
-            command.env(MALLOC_ENV, MALLOC);
-        }
         if let Some(plugins) = plugins() {
             command.env(PLUGINS_DIR_ENV, plugins);
         }

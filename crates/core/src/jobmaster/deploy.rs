@@ -19,7 +19,6 @@ impl JobMaster {
         if self.rescale_stops(now, fx) {
             return;
         }
-        let whole = self.whole_results();
         for region in self.pending_regions.clone() {
             if let Phase::Restarting(at) = self.regions[region].phase
                 && at <= now
@@ -27,6 +26,10 @@ impl JobMaster {
             {
                 self.restart_region(now, region, fx);
             }
+        }
+        // Only now: what a region had kept is gone when it starts again.
+        let whole = self.whole_results();
+        for region in self.pending_regions.clone() {
             if self.regions[region].phase == Phase::Waiting && self.can_read(region, &whole) {
                 self.try_deploy(now, region, fx);
             }

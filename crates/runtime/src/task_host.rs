@@ -8,7 +8,9 @@ use crate::exchange::writer::{BufferTimeout, OutputPort};
 use crate::options;
 use crate::program::Program;
 use crate::snapshot::SnapshotWriters;
+use crate::spill::memory::share;
 use crate::state::BackendKind;
+use crate::state::store::options::{DEFAULT_MANAGED, managed_per_slot};
 use crate::task::{
     self, AccumulatorRegistry, JobInfo, OperatorIdentity, Reporter, TaskContext, TaskControl, TaskCounters,
     TaskThread,
@@ -17,7 +19,7 @@ use crate::time::Clock;
 use kvick_core::accumulator::Accumulators;
 use kvick_core::checkpoint::CheckpointCommand;
 use kvick_core::failure::{Failure, FailureKind};
-use kvick_core::graph::{JobVertex, OperatorInfo};
+use kvick_core::graph::{JobVertex, OperatorInfo, RuntimeMode};
 use kvick_core::ids::ExecutionId;
 use kvick_core::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use std::collections::BTreeMap;
@@ -99,7 +101,7 @@ impl TaskHost {
             operator: head_of(vertex),
             restore: deployment.restore.clone().map(Arc::new),
             clock: Clock::system(),
-            backend: BackendKind::of(&self.job.config),
+            backend: self.backend(),
             job: Arc::clone(&self.job),
             execution: deployment.execution,
             vertex_name: vertex.name.clone(),
@@ -110,8 +112,23 @@ impl TaskHost {
             accumulators: Arc::new(AccumulatorRegistry::default()),
             reports: self.reports.clone(),
             writers: Arc::clone(&self.writers),
+            batch_memory: self.batch_memory(vertex),
             waits_at_end: self.waits_at_end,
         }
+    }
+
+    /// In batch mode there is state for one key at a time: no store is worth its while.
+    fn backend(&self) -> BackendKind {
+        match self.program.graph.mode {
+            RuntimeMode::Streaming => BackendKind::of(&self.job.config),
+            RuntimeMode::Batch => BackendKind::HashMap,
+        }
+    }
+
+    /// Whoever has sized the process has checked the option; what cannot be read counts as not set.
+    fn batch_memory(&self, vertex: &JobVertex) -> u64 {
+        let managed = managed_per_slot(&self.job.config).unwrap_or(DEFAULT_MANAGED);
+        share(&self.program.graph, vertex, managed)
     }
 
     fn ports(&self, context: &TaskContext, deployment: &TaskDeployment) -> Vec<OutputPort> {

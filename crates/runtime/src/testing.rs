@@ -322,6 +322,7 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         accumulators: Arc::new(AccumulatorRegistry::default()),
         reports: Reporter::to(channel::<TaskEvent>().0),
         writers: Arc::clone(WRITERS.get_or_init(SnapshotWriters::start)),
+        batch_memory: u64::MAX,
         waits_at_end: false,
     }
 }

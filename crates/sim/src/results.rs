@@ -48,8 +48,9 @@ impl World {
             self.storage.broken.get_or_insert(text);
         }
         let id = task.execution;
-        let earlier =
-            |kept: &ExecutionId| kept.vertex == id.vertex && kept.subtask == id.subtask && kept.attempt < id.attempt;
+        let earlier = |kept: &ExecutionId| {
+            kept.vertex == id.vertex && kept.subtask == id.subtask && kept.attempt < id.attempt
+        };
         self.outcome.results_made_again +=
             u32::from(self.store.kept.iter().any(|(of, kept)| *of == job && earlier(kept)));
         let kept = |producer: &ExecutionId| {
@@ -63,7 +64,8 @@ impl World {
     pub(crate) fn miss_result(&mut self, executor: ExecutorId, job: JobId, serial: u64, task: ExecutionId) {
         // The connection breaks while the producer's worker lives; or it says that it has no such result.
         let kind = if self.random.chance(50) { FailureKind::Error } else { FailureKind::ResultLost };
-        let failure = Failure::new(kind, "a result is not there").wrapped(FailureKind::Error, "the task failed");
+        let failure =
+            Failure::new(kind, "a result is not there").wrapped(FailureKind::Error, "the task failed");
         self.soon(200, Happening::Unreadable(executor, job, serial, task, failure));
     }
 }

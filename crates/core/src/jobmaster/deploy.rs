@@ -72,7 +72,10 @@ impl JobMaster {
         let mut by_executor: BTreeMap<ExecutorId, Vec<TaskDeployment>> = BTreeMap::new();
         for task in tasks {
             if let Some(executor) = self.pool.executor(self.execution(*task).slot).cloned() {
-                by_executor.entry(executor.clone()).or_default().push(self.deployment(*task, restore.as_ref()));
+                by_executor
+                    .entry(executor.clone())
+                    .or_default()
+                    .push(self.deployment(*task, restore.as_ref()));
                 let result = self.has_blocking_output(*task).then(|| executor.clone());
                 let execution = self.execution_mut(*task);
                 execution.result = result;

@@ -88,8 +88,11 @@ impl JobMaster {
         failure: Failure,
         fx: &mut Vec<JobEffect>,
     ) {
-        let fresh: BTreeSet<usize> =
-            self.with_neighbours(regions).into_iter().filter(|r| !matches!(self.regions[*r].phase, Phase::Restarting(_))).collect();
+        let fresh: BTreeSet<usize> = self
+            .with_neighbours(regions)
+            .into_iter()
+            .filter(|r| !matches!(self.regions[*r].phase, Phase::Restarting(_)))
+            .collect();
         if fresh.is_empty() || self.ending() {
             return self.advance(now, fx);
         }

@@ -6,6 +6,6 @@ mod node;
 
 pub(crate) use generator::{Defaults, generate};
 pub(crate) use node::{
-    Chaining, Edge, EdgeWriter, FanOut, Node, NodeKind, SideEdge, StreamGraph, boxed, fan_out, scope,
+    Chaining, Edge, EdgeWriter, Erased, FanOut, Node, NodeKind, SideEdge, StreamGraph, boxed, fan_out, scope,
     side_fan_out, unboxed,
 };

@@ -1,4 +1,4 @@
-//! Keyed aggregation: each update in streaming mode; in batch mode first per producer, then once per key at the end.
+//! Keyed aggregation: each update in streaming mode; in batch mode first per producer, and then as `grouped` does it.
 
 use super::transform::for_each;
 use crate::element::{Batch, Data, Key};
@@ -36,14 +36,13 @@ const AGGREGATES: &str = "aggregates";
 pub struct KeyedAggregate<K, T, F, R> {
     key: F,
     reducer: R,
-    every_update: bool,
     state: Option<(KeyedBackend<K>, Table<K, (), T>)>,
 }
 
 impl<K: Key, T, F, R> KeyedAggregate<K, T, F, R> {
-    /// An aggregation by `key`; emits every update, or each key once at the end.
-    pub fn new(key: F, reducer: R, every_update: bool) -> Self {
-        KeyedAggregate { key, reducer, every_update, state: None }
+    /// An aggregation by `key` that emits every update.
+    pub fn new(key: F, reducer: R) -> Self {
+        KeyedAggregate { key, reducer, state: None }
     }
 }
 
@@ -67,19 +66,6 @@ where
     fn process(&mut self, batch: &mut Batch<T>, out: &mut Output<T>) -> TaskResult {
         let (backend, table) = self.state.as_mut().ok_or(StateError::NotOpened)?;
         let reducer = &mut self.reducer;
-        if !self.every_update {
-            for record in batch.records.drain(..) {
-                let key = backend.keyed((self.key)(&record));
-                table.upsert(
-                    key,
-                    (),
-                    record,
-                    |known, record| reducer.reduce(known, record),
-                    |record| record,
-                )?;
-            }
-            return Ok(());
-        }
         for_each(batch, out, |record, out| {
             let key = backend.keyed((self.key)(&record));
             let reduce = |known: &mut T, record| reducer.reduce(known, record);
@@ -92,15 +78,6 @@ where
         let (backend, table) = self.state.as_mut().ok_or(StateError::NotOpened)?;
         snapshot.table(table)?;
         Ok(snapshot.backend(backend)?)
-    }
-
-    fn end(&mut self, out: &mut Output<T>) -> TaskResult {
-        if !self.every_update {
-            let (_, table) = self.state.as_mut().ok_or(StateError::NotOpened)?;
-            out.set_timestamp(None);
-            table.drain(|_, (), value| out.push(value))?;
-        }
-        Ok(())
     }
 }
 

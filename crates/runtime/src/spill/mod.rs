@@ -59,7 +59,7 @@ pub enum SpillError {
 }
 
 impl SpillError {
-    fn record<T>(source: postcard::Error) -> SpillError {
+    pub(crate) fn record<T>(source: postcard::Error) -> SpillError {
         SpillError::Record { type_name: std::any::type_name::<T>(), source }
     }
 }

@@ -77,7 +77,9 @@ impl Channel {
         match &*lock(&self.link) {
             Link::Local(gate, _) => gate.fail(failure),
             // A connection that is gone has already failed the consumer.
-            Link::Remote { stream, frames, .. } => drop(frames.send(Frame::Failed { stream: *stream, failure })),
+            Link::Remote { stream, frames, .. } => {
+                drop(frames.send(Frame::Failed { stream: *stream, failure }))
+            }
             Link::Waiting | Link::Closed(_) => {}
         }
     }

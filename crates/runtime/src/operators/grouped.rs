@@ -1,6 +1,6 @@
 //! Aggregation by key in batch mode: in a hash table as long as memory lasts, then in sorted runs on disk that are merged.
 
-use super::aggregate::Reducer;
+use super::aggregate::{PLACE, Reducer};
 use crate::element::{Batch, Data, Key};
 use crate::error::{TaskError, TaskResult};
 use crate::metrics::Counter;
@@ -100,8 +100,7 @@ where
     fn process(&mut self, batch: &mut Batch<T>, _out: &mut Output<T>) -> TaskResult {
         let opened = self.opened.as_mut().ok_or_else(ended)?;
         let (reducer, estimate) = (&mut self.reducer, &mut opened.estimate);
-        // One place of the table, and the part of it that is kept free.
-        let place = 3 * size_of::<(u64, K, T)>() / 2;
+        let place = PLACE * size_of::<(u64, K, T)>();
         for record in batch.records.drain(..) {
             let key = (self.key)(&record);
             opened.table.upsert(

@@ -2,16 +2,19 @@
 //!
 //! So there is state for one key at a time, however many keys there are: all records of a key in order of their event times,
 //! then the key's timers, then its state is dropped. Records that do not fit in memory are sorted on disk. Records without a
-//! key (those of a broadcast stream) are given to the operator when they come, before all others.
+//! key (those of a broadcast stream) are given to the operator when they come, before all others. A job may ask for its input
+//! as it comes (`execution.sorted-inputs.enabled: false`), where the state of all keys fits in memory.
 
 use crate::element::{BATCH_SIZE, Batch, Data, Event, Key, NO_TIMESTAMP};
 use crate::error::{TaskError, TaskResult};
 use crate::hash::stable_hash;
 use crate::metrics::Counter;
 use crate::operator::{KeyedOperator, Operator, Output};
+use crate::options;
 use crate::spill::{Entry, Sorter, SpillSettings};
 use crate::task::{TaskContext, TaskControl};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What is there once the operator is opened.
 struct Opened<T> {
@@ -24,6 +27,8 @@ struct Opened<T> {
 pub struct OneKeyAtATime<O: Operator, F> {
     operator: O,
     key: F,
+    /// Whether the operator gets its input as it comes.
+    unsorted: bool,
     opened: Option<Opened<O::In>>,
 }
 
@@ -36,7 +41,7 @@ where
 {
     /// Lets an operator have one key at a time; `key` tells a record's, none for a record that has none.
     pub fn new(operator: O, key: F) -> Self {
-        OneKeyAtATime { operator, key, opened: None }
+        OneKeyAtATime { operator, key, unsorted: false, opened: None }
     }
 
     /// The input has ended: all keys, once.
@@ -130,6 +135,7 @@ where
 
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
         self.operator.open(context)?;
+        self.unsorted = !options::sorts_inputs(&context.job.config);
         self.opened = Some(Opened {
             sorter: Sorter::new(SpillSettings::of(context)),
             control: Arc::clone(&context.control),
@@ -139,6 +145,9 @@ where
     }
 
     fn process(&mut self, batch: &mut Batch<O::In>, out: &mut Output<O::Out>) -> TaskResult {
+        if self.unsorted {
+            return self.operator.process(batch, out);
+        }
         let Some(opened) = &mut self.opened else { return Err(ended()) };
         let stamps = batch.timestamps.take();
         let mut stamps = stamps.iter().flatten().copied();
@@ -157,12 +166,19 @@ where
     }
 
     fn watermark(&mut self, watermark: i64, out: &mut Output<O::Out>) -> TaskResult {
+        if self.unsorted {
+            return self.operator.watermark(watermark, out);
+        }
         // There is one watermark in batch mode, the last; what an earlier one would say, it says too.
         if watermark < i64::MAX {
             return Ok(());
         }
         self.all_keys(out)?;
         out.event(Event::Watermark(watermark))
+    }
+
+    fn timer(&mut self, now: Instant, out: &mut Output<O::Out>) -> TaskResult<Option<Instant>> {
+        if self.unsorted { self.operator.timer(now, out) } else { Ok(None) }
     }
 
     fn end(&mut self, out: &mut Output<O::Out>) -> TaskResult {

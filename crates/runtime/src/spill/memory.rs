@@ -1,19 +1,20 @@
 //! How much memory operators may use in batch mode, and how much records take.
 //!
-//! The memory is the slot's managed memory, divided among the operators in it that group by key.
+//! The memory is the slot's managed memory, divided among the vertices in it that group by key.
 
 use kvick_core::graph::{JobGraph, JobVertex, Partitioning, RuntimeMode};
 use serde::Serialize;
 
-/// The share of one keyed vertex: its slot's managed memory, divided by the number of keyed vertices that share the slot.
+/// The share of one vertex: its slot's managed memory, divided by the number of vertices in the slot that group by key, or
+/// aggregate before they send.
 pub fn share(graph: &JobGraph, vertex: &JobVertex, managed: u64) -> u64 {
     if graph.mode != RuntimeMode::Batch {
         return managed;
     }
     let group = &vertex.slot_sharing_group;
     let keyed = graph.vertices.iter().filter(|other| {
-        let mut inputs = graph.inputs(other.id);
-        other.slot_sharing_group == *group && inputs.any(|edge| edge.partitioning == Partitioning::Hash)
+        let mut edges = graph.inputs(other.id).chain(graph.outputs(other.id));
+        other.slot_sharing_group == *group && edges.any(|edge| edge.partitioning == Partitioning::Hash)
     });
     managed / (keyed.count().max(1) as u64)
 }

@@ -56,7 +56,8 @@ impl Servers {
             Err(_) if queue.threads > 0 => {}
             Err(error) => {
                 queue.requests.retain(|request| request.key != key);
-                let text = format!("cannot start a thread that reads the result of {}: {error}", key.producer);
+                let text =
+                    format!("cannot start a thread that reads the result of {}: {error}", key.producer);
                 channel.fail(Failure::new(FailureKind::Error, text));
             }
         }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// What is gathered before it is written, in bytes.
-const BUFFER: usize = 8 * 1024 * 1024;
+const BUFFER: usize = 4 * 1024 * 1024;
 /// The kind of a body that is a batch.
 pub(super) const DATA: u8 = 0;
 /// The kind of a body that is an event.

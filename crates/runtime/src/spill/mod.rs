@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub enum SpillError {
     /// No directory for temporary files.
     #[error("there is no place for what does not fit in memory (io.tmp.dirs): {0}")]
-    Directory(#[from] StateError),
+    Directory(#[source] Box<StateError>),
     /// The file cannot be written: among others a full disk.
     #[error("cannot write {path}, which takes what does not fit in memory (io.tmp.dirs): {source}")]
     Write {
@@ -103,7 +103,7 @@ impl SpillSettings {
     pub(crate) fn directory(&self, number: usize) -> Result<LocalDirectory, SpillError> {
         let index = self.first.wrapping_add(number) % self.directories.len().max(1);
         let parent = self.directories.get(index).cloned().unwrap_or_else(std::env::temp_dir);
-        Ok(LocalDirectory::make(&parent, &self.name)?)
+        LocalDirectory::make(&parent, &self.name).map_err(|error| SpillError::Directory(Box::new(error)))
     }
 }
 

@@ -272,12 +272,16 @@ fn embedded_job(program: &Program, config: &Configuration) -> Result<JobInfo, Jo
     let mut effective = config.clone();
     effective.overlay(&program.graph.config);
     let hadoop = effective.below(HADOOP_PREFIX).map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let tmp_dirs = match effective.raw("io.tmp.dirs") {
+        Some(dirs) => dirs.split([',', ':']).map(|dir| dir.trim().to_string()).collect(),
+        None => vec![std::env::temp_dir().display().to_string()],
+    };
     Ok(JobInfo {
         job_id: random_job_id(),
         name: program.graph.name.clone(),
         files: kvick_runtime::task::file_systems(&hadoop, "", &effective),
         config: Arc::new(effective),
-        tmp_dirs: vec![std::env::temp_dir().display().to_string()],
+        tmp_dirs,
         stdout: StandardOutput::current()?,
     })
 }

@@ -92,3 +92,10 @@ pub fn warn_of_alignment(graph: &JobGraph, config: &Configuration) {
 pub fn is_batch(config: &Configuration) -> bool {
     config.raw("execution.runtime-mode").is_some_and(|mode| mode.trim().eq_ignore_ascii_case("BATCH"))
 }
+
+/// `execution.sorted-inputs.enabled`: whether keyed operators are given one key after the other in batch mode; they are.
+pub fn sorts_inputs(config: &Configuration) -> bool {
+    !config
+        .raw("execution.sorted-inputs.enabled")
+        .is_some_and(|text| text.trim().eq_ignore_ascii_case("false"))
+}

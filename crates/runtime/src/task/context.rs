@@ -97,6 +97,8 @@ pub struct TaskContext {
     pub reports: Reporter,
     /// Who writes its snapshots.
     pub writers: Arc<SnapshotWriters>,
+    /// Bytes that an operator of it may use in batch mode to sort and to group.
+    pub batch_memory: u64,
     /// Whether at the end of its data it waits for a checkpoint that contains it.
     pub waits_at_end: bool,
 }

@@ -1,10 +1,13 @@
 //! How records get from a producing to a consuming subtask, in the same worker or in another.
 //!
-//! Reading order: [`gate`] (what a consumer reads from) → [`channel`] (what a producer writes to) → [`writer`] (which
-//! channel a record goes to) → [`wire`] and [`network`] (between workers).
+//! Reading order: [`gate`] (what a consumer reads from) → [`channel`] (what a producer writes to) → `lane` (what waits for a
+//! channel) → [`writer`] (which channel a record goes to) → [`wire`] and [`network`] (between workers) → [`in_flight`] (what
+//! barriers have overtaken, as state).
 
 pub mod channel;
 pub mod gate;
+pub mod in_flight;
+mod lane;
 pub mod network;
 pub mod wire;
 pub mod writer;

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 /// The first bytes of a connection.
 pub const MAGIC: [u8; 4] = *b"KVDX";
 /// The version of this protocol.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// The handshake was accepted.
 pub const ACCEPTED: u8 = 1;
 /// The handshake was refused.
@@ -47,6 +47,13 @@ pub enum Frame {
     },
     /// Producer: a batch.
     Data {
+        /// The stream's number.
+        stream: u32,
+        /// As [`crate::codec`] wrote it.
+        bytes: Vec<u8>,
+    },
+    /// Producer: a batch beyond the credit, which a barrier that overtakes pushes in front of it.
+    Ahead {
         /// The stream's number.
         stream: u32,
         /// As [`crate::codec`] wrote it.
@@ -112,6 +119,7 @@ impl Frame {
                 put(writer, 5, *stream, &body)
             }
             Frame::End { stream } => put(writer, 6, *stream, &[]),
+            Frame::Ahead { stream, bytes } => put(writer, 7, *stream, bytes),
         }
     }
 
@@ -160,6 +168,7 @@ fn parse(kind: u8, stream: u32, body: Vec<u8>) -> Option<Frame> {
         4 => Frame::Data { stream, bytes: body },
         5 => Frame::Event { stream, event: postcard::from_bytes(&body).ok()? },
         6 => Frame::End { stream },
+        7 => Frame::Ahead { stream, bytes: body },
         _ => return None,
     })
 }

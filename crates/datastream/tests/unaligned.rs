@@ -2,16 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
-use kvick::JobClient;
 use kvick::prelude::*;
+use kvick::{JobClient, Sink};
 use kvick_core::checkpoint::{CheckpointMetadata, Redistribution};
+use kvick_runtime::element::Batch;
 use kvick_runtime::error::TaskResult;
 use kvick_runtime::operator::Output;
 use kvick_runtime::snapshot::OperatorSnapshot;
 use kvick_runtime::task::{Poll, Source, TaskContext};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The numbers below `end`, each once: a subtask begins with those that have its remainder.
@@ -146,16 +148,106 @@ fn expected(end: i64) -> Vec<(i64, i64)> {
     (0..KEYS).map(|key| (key, (end - key + KEYS - 1) / KEYS)).collect()
 }
 
-fn largest(records: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
-    let mut largest = std::collections::BTreeMap::new();
-    for (key, count) in records {
-        let known = largest.entry(key).or_insert(count);
-        *known = count.max(*known);
+/// What has reached the end of a job.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<(i64, i64)>>>);
+
+impl Sink<(i64, i64)> for Seen {
+    fn write(&mut self, batch: &mut Batch<(i64, i64)>) -> TaskResult {
+        self.0.lock().unwrap().append(&mut batch.records);
+        Ok(())
     }
-    largest.into_iter().collect()
 }
 
-fn start(env: &StreamExecutionEnvironment, end: i64, brake: &Brake) -> (JobClient, CollectedRecords) {
-    let collected = collect(&job(env, end, brake));
-    (env.execute_async("unaligned").unwrap(), collected)
+impl Seen {
+    /// The largest count of each key.
+    fn largest(&self) -> Vec<(i64, i64)> {
+        let mut largest = BTreeMap::new();
+        for (key, count) in self.0.lock().unwrap().iter() {
+            let known = largest.entry(*key).or_insert(*count);
+            *known = (*known).max(*count);
+        }
+        largest.into_iter().collect()
+    }
+}
+
+fn start(env: &StreamExecutionEnvironment, end: i64, brake: &Brake, seen: &Seen) -> JobClient {
+    let sink = seen.clone();
+    job(env, end, brake).sink_to("seen", move || sink.clone());
+    env.execute_async("unaligned").unwrap()
+}
+
+fn unaligned(env: &StreamExecutionEnvironment, timeout: &str) {
+    env.set_option("execution.checkpointing.interval", "50 ms");
+    env.set_option("execution.checkpointing.unaligned.enabled", "true");
+    env.set_option("execution.checkpointing.aligned-checkpoint-timeout", timeout);
+}
+
+/// With this much time for each record the records between two tasks take far longer than any test waits.
+const SLOW: u64 = 20_000;
+const SOON: Duration = Duration::from_secs(8);
+
+/// Waits for a checkpoint with records in flight.
+fn overtaken(directory: &Path) -> (PathBuf, CheckpointMetadata) {
+    let mut found = None;
+    wait_for("an unaligned checkpoint", SOON, || {
+        found = newest(directory).filter(|(_, metadata)| in_flight(metadata) > 0);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+#[test]
+fn a_slow_consumer_holds_up_aligned_checkpoints_and_not_unaligned_ones() {
+    let (aligned, overtaking) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (brake, end) = (Brake::slow(SLOW), 300_000);
+    let waiting = environment(2, aligned.path());
+    waiting.set_option("execution.checkpointing.interval", "50 ms");
+    let waits = start(&waiting, end, &brake, &Seen::default());
+    for timeout in ["0", "200 ms"] {
+        let seen = Seen::default();
+        let env = environment(2, overtaking.path());
+        unaligned(&env, timeout);
+        let quick = start(&env, end, &brake, &seen);
+        overtaken(overtaking.path());
+        brake.fails.store(true, Ordering::SeqCst);
+        wait_for("the failure", SOON, || !brake.fails.load(Ordering::SeqCst));
+        let before = brake.seen.load(Ordering::SeqCst);
+        wait_for("the restart", SOON, || brake.seen.load(Ordering::SeqCst) > before + 20);
+        brake.release();
+        quick.wait().unwrap();
+        assert_eq!(seen.largest(), expected(end), "time to align: {timeout}");
+        brake.micros.store(SLOW, Ordering::SeqCst);
+        if timeout == "0" {
+            assert!(newest(aligned.path()).is_none(), "an aligned checkpoint waited for nothing");
+            waits.cancel().unwrap();
+        }
+        std::fs::remove_dir_all(overtaking.path()).unwrap();
+    }
+}
+
+#[test]
+fn records_in_flight_are_restored_at_any_parallelism() {
+    let end = 200_000;
+    for (from, to) in [(2, 2), (2, 3), (3, 1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let (brake, seen) = (Brake::slow(SLOW), Seen::default());
+        let env = environment(from, directory.path());
+        unaligned(&env, "0");
+        let client = start(&env, end, &brake, &seen);
+        overtaken(directory.path());
+        client.cancel().unwrap();
+        let _ = client.wait();
+        let (path, metadata) = overtaken(directory.path());
+        assert!(in_flight(&metadata) > 0);
+        let env = environment(to, directory.path());
+        // Those that were in flight are restored by a job without unaligned checkpoints, too.
+        if to != 3 {
+            unaligned(&env, "0");
+        }
+        env.set_option("execution.state-recovery.path", path.to_str().unwrap());
+        brake.release();
+        start(&env, end, &brake, &seen).wait().unwrap();
+        assert_eq!(seen.largest(), expected(end), "{from} to {to}");
+    }
 }

@@ -34,7 +34,11 @@ enum Link {
     Waiting,
     Local(Arc<Gate>, usize),
     /// Credit may be below 0: barriers push batches in front of them beyond it.
-    Remote { stream: u32, frames: Sender<Frame>, credit: i64 },
+    Remote {
+        stream: u32,
+        frames: Sender<Frame>,
+        credit: i64,
+    },
     Closed(&'static str),
 }
 

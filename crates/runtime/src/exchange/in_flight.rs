@@ -27,7 +27,8 @@ pub(crate) fn record<T: Data>(packet: &Packet, log: &mut Vec<u8>) -> TaskResult 
     };
     match packet {
         Packet::Batch(batch, _) | Packet::Rest(batch, _) => {
-            let batch = batch.downcast_ref::<Batch<T>>().ok_or_else(|| failed(&"they are of another type"))?;
+            let batch =
+                batch.downcast_ref::<Batch<T>>().ok_or_else(|| failed(&"they are of another type"))?;
             codec::encode_shared(batch, |bytes, _| put::<T>(log, BATCH, &bytes)).map_err(|e| failed(&e))
         }
         Packet::Encoded(bytes) => {
@@ -120,7 +121,10 @@ fn head<T>(bytes: &[u8]) -> Result<&[u8], StateError> {
         return Err(unreadable("they do not begin with their signature".to_string()));
     }
     if fixed[4] > VERSION {
-        return Err(unreadable(format!("they are of version {}, newer than this engine's {VERSION}", fixed[4])));
+        return Err(unreadable(format!(
+            "they are of version {}, newer than this engine's {VERSION}",
+            fixed[4]
+        )));
     }
     let length = u32::from_be_bytes([fixed[5], fixed[6], fixed[7], fixed[8]]) as usize;
     let (name, rest) = rest.split_at_checked(length).ok_or_else(cut_off)?;

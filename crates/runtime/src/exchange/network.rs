@@ -285,7 +285,9 @@ fn deliver(frame: Frame, streams: &Mutex<Streams>) -> Result<(), Failure> {
         _ => lock(streams).open.get(&stream).cloned(),
     };
     match target {
-        Some((gate, index)) => gate.receive(index, packet, room).map_err(|error| crate::error::failure_of(&error)),
+        Some((gate, index)) => {
+            gate.receive(index, packet, room).map_err(|error| crate::error::failure_of(&error))
+        }
         None => Ok(()),
     }
 }

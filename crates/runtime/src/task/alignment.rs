@@ -295,8 +295,8 @@ fn remember(all: &mut BTreeSet<u64>, id: u64) {
 }
 
 #[cfg(test)]
-#[path = "alignment_tests.rs"]
-mod tests;
-#[cfg(test)]
 #[path = "overtaking_tests.rs"]
 mod overtaking_tests;
+#[cfg(test)]
+#[path = "alignment_tests.rs"]
+mod tests;

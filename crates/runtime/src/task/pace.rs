@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Longer than this nobody should wait for a batch.
 const TOO_LONG: Duration = Duration::from_millis(50);
+/// How many are taken before anything is known.
+const FIRST: usize = 16;
 /// What a part of a batch should take.
 const AIM: Duration = Duration::from_millis(20);
 
@@ -14,9 +16,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// No limit so far.
+    /// Nothing is known so far.
     pub fn new() -> Pace {
-        Pace { limit: usize::MAX }
+        Pace { limit: FIRST }
     }
 
     /// How many records may be taken.
@@ -42,8 +44,10 @@ mod tests {
     #[test]
     fn a_slow_task_takes_less_at_a_time_and_more_again_when_it_is_quick() {
         let mut pace = Pace::new();
+        (0..10).for_each(|_| pace.took(pace.limit(), Duration::from_micros(40)));
+        assert!(pace.limit() > 10_000);
         pace.took(512, Duration::from_millis(40));
-        assert_eq!(pace.limit(), usize::MAX);
+        assert!(pace.limit() > 10_000);
         pace.took(500, Duration::from_secs(5));
         assert_eq!(pace.limit(), 2);
         pace.took(2, Duration::from_secs(1));

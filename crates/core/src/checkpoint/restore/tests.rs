@@ -242,7 +242,10 @@ fn sent_again(producers: u32, consumers: u32) -> Vec<(bool, Vec<(u32, StateHandl
     let graph = graph(vec![vertex(1, producers, 64, &[1]), vertex(2, consumers, 64, &[OPERATOR.0])]);
     let plan = fit(&graph, vec![sender, receiver], false).unwrap();
     let task = |vertex, subtask| plan.task(&graph, TaskRef { vertex, subtask });
-    assert!((0..consumers).all(|c| task(1, c).operators.is_empty()), "consumers read them from their channels");
+    assert!(
+        (0..consumers).all(|c| task(1, c).operators.is_empty()),
+        "consumers read them from their channels"
+    );
     let of = |subtask| {
         let [only] = <[InFlight; 1]>::try_from(task(0, subtask).in_flight).unwrap();
         (only.repartitioned, only.logs.into_iter().map(|log| (log.consumer, log.handle)).collect())

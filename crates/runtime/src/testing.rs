@@ -319,7 +319,7 @@ fn restore(states: &[SubtaskState], subtask: u32, parallelism: u32) -> TaskResto
         own.operator.extend(state.operator.iter().filter(|named| wanted(named.redistribution)).cloned());
     }
     let operators = BTreeMap::from([(VERTEX, own)]);
-    TaskRestore { checkpoint: 1, directory: None, finished: false, operators }
+    TaskRestore { checkpoint: 1, directory: None, finished: false, operators, in_flight: Vec::new() }
 }
 
 /// The context of a task without a job around it.
@@ -351,5 +351,6 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         writers: Arc::clone(WRITERS.get_or_init(SnapshotWriters::start)),
         batch_memory: u64::MAX,
         waits_at_end: false,
+        may_overtake: false,
     }
 }

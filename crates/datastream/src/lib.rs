@@ -76,7 +76,7 @@ pub mod state {
     pub use kvick_runtime::state::{
         AggregatingState, AggregatingStateDescriptor, ListState, ListStateDescriptor, MapState,
         MapStateDescriptor, ReducingState, ReducingStateDescriptor, StateAccess, StateError, StateTtlConfig,
-        StateVisibility, TtlUpdate, ValueState, ValueStateDescriptor,
+        StateVisibility, TtlUpdate, ValueState, ValueStateDescriptor, WindowState, WindowStateAccess,
     };
 }
 

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod triggers;
+
 use kvick_core::checkpoint::SubtaskState;
 use kvick_runtime::error::TaskResult;
 use kvick_runtime::operator::{Operator, Output};

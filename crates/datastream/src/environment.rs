@@ -1,7 +1,9 @@
 //! The entry to everything: where streams begin, and where a job is executed.
 
-use crate::execute::{self, JobClient, JobError};
+use crate::execute::{self, JobError};
 use crate::graph::{Chaining, Defaults, Node, NodeKind, StreamGraph, fan_out, generate, scope, unboxed};
+use crate::job_client::JobClient;
+use crate::job_client::remote::Target;
 use crate::session::{self, session};
 use crate::stream::DataStream;
 use kvick_core::config::Configuration;
@@ -19,6 +21,7 @@ use kvick_runtime::task::{OneInput, Source, SourceTask, Task};
 use kvick_runtime::time::{SplitTurn, TimestampAssigner, WatermarkGenerator, WatermarkStrategy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the program has said so far.
@@ -32,6 +35,8 @@ pub(crate) struct State {
     pub chaining_disabled: bool,
     /// Whether jobs run in this process, wherever the program runs.
     pub local: bool,
+    /// The cluster to which a program that nobody hosts submits its jobs itself.
+    pub remote: Option<Target>,
 }
 
 /// The state behind all clones of an environment and the streams made from it.
@@ -77,6 +82,29 @@ impl StreamExecutionEnvironment {
         env
     }
 
+    /// An environment whose jobs run on a cluster that is there already, such as a YARN session: `host` and `port` are those
+    /// of its REST API, `jar` is the jar with this very program (`cargo kvick jar` makes it), which is uploaded with each
+    /// job. What `execute()` prints, returns and fails with is what it does everywhere.
+    ///
+    /// Where the `flink` command or a cluster runs the program, jobs go where that sends them.
+    ///
+    /// ```no_run
+    /// # use kvick::prelude::*;
+    /// let env = StreamExecutionEnvironment::create_remote_environment("node1", 8081, "target/my-job.jar");
+    /// env.from_sequence(1, 10).print(); // on the cluster: in taskmanager.out
+    /// env.execute("numbers")?;
+    /// # Ok::<(), JobError>(())
+    /// ```
+    pub fn create_remote_environment(
+        host: &str,
+        port: u16,
+        jar: impl Into<PathBuf>,
+    ) -> StreamExecutionEnvironment {
+        let env = StreamExecutionEnvironment::get_execution_environment();
+        env.shared.state().remote = Some(Target::new(host, port, jar.into()));
+        env
+    }
+
     /// The number of subtasks of operators that do not say otherwise; stronger than `-p` and `parallelism.default`.
     pub fn set_parallelism(&self, parallelism: u32) -> &Self {
         self.shared.state().parallelism = Some(parallelism);
@@ -85,8 +113,10 @@ impl StreamExecutionEnvironment {
 
     /// The number of subtasks of operators that do not say otherwise.
     pub fn parallelism(&self) -> u32 {
-        let own = self.shared.state().parallelism;
-        own.unwrap_or_else(|| default_parallelism(&session()))
+        let state = self.shared.state();
+        let (own, is_remote) = (state.parallelism, state.remote.is_some());
+        drop(state);
+        own.unwrap_or_else(|| default_parallelism(&session(), is_remote))
     }
 
     /// The number of key groups of operators that do not say otherwise.
@@ -303,12 +333,11 @@ impl StreamExecutionEnvironment {
     /// The job failed, was cancelled or rejected; the message holds the root cause.
     pub fn execute(&self, name: &str) -> Result<JobResult, JobError> {
         let program = self.take_program(name)?;
-        let local = self.shared.state().local;
-        if local {
-            execute::execute_here(program, &self.config())
-        } else {
-            execute::execute(program, &self.config())
+        if self.shared.state().local {
+            return execute::execute_here(program, &self.config());
         }
+        let remote = self.shared.state().remote.clone();
+        execute::execute(program, &self.config(), remote.as_ref())
     }
 
     /// Runs what was built as a job, and does not wait for it.
@@ -317,12 +346,11 @@ impl StreamExecutionEnvironment {
     /// The job was rejected.
     pub fn execute_async(&self, name: &str) -> Result<JobClient, JobError> {
         let program = self.take_program(name)?;
-        let local = self.shared.state().local;
-        if local {
-            execute::start_here(program, &self.config())
-        } else {
-            execute::execute_async(program, &self.config())
+        if self.shared.state().local {
+            return execute::start_here(program, &self.config());
         }
+        let remote = self.shared.state().remote.clone();
+        execute::execute_async(program, &self.config(), remote.as_ref())
     }
 
     pub(crate) fn take_program(&self, name: &str) -> Result<Program, JobError> {
@@ -366,10 +394,12 @@ fn configured_mode(text: Option<&str>) -> Result<Option<RuntimeMode>, JobError> 
 }
 
 /// `parallelism.default`; without one, an embedded job uses the machine's cores.
-fn default_parallelism(session: &session::Session) -> u32 {
+fn default_parallelism(session: &session::Session, is_remote: bool) -> u32 {
     let configured = session.config.raw("parallelism.default").and_then(|text| text.trim().parse().ok());
     configured.unwrap_or_else(|| match session.link {
-        session::Link::Embedded => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        session::Link::Embedded if !is_remote => {
+            std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
+        }
         _ => 1,
     })
 }

@@ -25,6 +25,7 @@ mod connected;
 mod environment;
 mod execute;
 mod graph;
+mod job_client;
 mod joined;
 mod keyed;
 mod params;
@@ -41,7 +42,8 @@ pub use connected::{
     KeyedConnectedStreams,
 };
 pub use environment::StreamExecutionEnvironment;
-pub use execute::{JobClient, JobError};
+pub use execute::JobError;
+pub use job_client::{JobClient, RestError};
 pub use joined::{
     CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, IntervalJoined, JoinEqualTo, JoinWhere,
     JoinWindow, JoinedStreams,

@@ -108,6 +108,8 @@ impl Model {
                     fired
                 }
                 Step::Watermark(to) => self.advance(*to),
+                // The last watermark comes once more; a timer that was set behind it is due then.
+                Step::Restore if self.watermark > i64::MIN => self.advance(self.watermark),
                 Step::Restore => Vec::new(),
             };
             told.fired.push(fired);

@@ -216,7 +216,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(kvick_runtime::testing::cases(256)))]
 
     #[test]
     fn windows_with_any_trigger_and_evictor_fire_as_the_model_does(

@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What the program has said so far.
 #[derive(Default)]
@@ -134,6 +135,13 @@ impl StreamExecutionEnvironment {
     /// How long records may wait for a buffer to fill, in milliseconds; 0: not at all, -1: for ever.
     pub fn set_buffer_timeout(&self, millis: i64) -> &Self {
         self.set_option("execution.buffer-timeout.interval", &millis.to_string())
+    }
+
+    /// Takes a checkpoint at this interval: short for `execution.checkpointing.interval`. What else is to be said of
+    /// checkpoints (`execution.checkpointing.dir`, …) goes through [`StreamExecutionEnvironment::set_option`] or the
+    /// configuration.
+    pub fn enable_checkpointing(&self, interval: Duration) -> &Self {
+        self.set_option("execution.checkpointing.interval", &format!("{} ms", interval.as_millis()))
     }
 
     /// Lets every operator be a task of its own.

@@ -224,6 +224,13 @@ fn a_split_that_is_behind_does_not_make_its_records_late() {
     assert_eq!(sorted(counts.execute_and_collect("shifts").unwrap()), expected);
 }
 
+#[test]
+fn windows_over_the_last_records_of_the_whole_stream_slide_by_their_number() {
+    let env = environment(1, RuntimeMode::Streaming);
+    let sums = env.from_collection([1_u64, 2, 3, 4, 5]).count_window_all_sliding(3, 2).reduce(|a, b| a + b);
+    assert_eq!(sums.execute_and_collect("last").unwrap(), [3, 9]);
+}
+
 /// By how much a window's sum has grown since it fired last: `(start, growth)`.
 #[derive(Clone, Default)]
 struct Growth {
@@ -282,7 +289,7 @@ fn a_window_function_keeps_state_by_window_from_one_firing_to_the_next_until_the
     let mut expected = BTreeMap::<i64, u64>::new();
     readings.iter().for_each(|((start, _), count)| *expected.entry(*start).or_default() += count / 10 * 10);
     assert_eq!(told, expected);
-    assert_eq!(KNOWN_AT_THE_END.load(Ordering::SeqCst), expected.values().sum());
+    assert_eq!(KNOWN_AT_THE_END.load(Ordering::SeqCst), expected.values().sum::<u64>());
 }
 
 /// Opens state by window and does not say so.

@@ -56,14 +56,11 @@ impl Target {
         config: Configuration,
         place: Place,
     ) -> Result<Remote, JobError> {
+        let (jar, entry) = self.upload()?;
         let submission = JobSubmission {
             job_id,
             ordinal: place.ordinal,
-            program: ProgramSpec {
-                jar: self.upload()?,
-                entry: None,
-                args: std::env::args().skip(1).collect(),
-            },
+            program: ProgramSpec { jar, entry, args: std::env::args().skip(1).collect() },
             graph: program.graph,
             config,
             once: place.once,
@@ -75,8 +72,9 @@ impl Target {
         Ok(Remote { rest: self.rest.clone() })
     }
 
-    /// Gives the jar to the cluster, which finds it by what is returned.
-    fn upload(&self) -> Result<Artifact, JobError> {
+    /// Gives the jar to the cluster, which finds it by what is returned; and the entry point in it that is named as this
+    /// program is, if there is one.
+    fn upload(&self) -> Result<(Artifact, Option<String>), JobError> {
         let failed = |source| JobError::Jar { path: self.jar.display().to_string(), source };
         let bytes = std::fs::read(&self.jar).map_err(failed)?;
         let name = self.jar.file_name().map_or_else(|| "job.jar".into(), |name| name.to_string_lossy());
@@ -84,7 +82,20 @@ impl Target {
         let id = stored["filename"].as_str().and_then(|path| path.rsplit('/').next());
         let id = id.ok_or_else(|| self.foreign("POST /jars/upload", "it names no file"))?;
         // The cluster computes the rest itself.
-        Ok(Artifact { name: name.to_string(), uri: format!("jar://{id}"), sha256: String::new(), size: 0 })
+        let (name, uri) = (name.to_string(), format!("jar://{id}"));
+        Ok((Artifact { name, uri, sha256: String::new(), size: 0 }, self.entry_of(id)?))
+    }
+
+    fn entry_of(&self, id: &str) -> Result<Option<String>, JobError> {
+        let jars = self.rest.call("GET", "jars", &Body::Nothing)?;
+        let of_jar = jars["files"].as_array().and_then(|all| all.iter().find(|jar| jar["id"] == id));
+        let entries = of_jar.and_then(|jar| jar["entry"].as_array()).into_iter().flatten();
+        let program = std::env::current_exe().ok();
+        let own = program.as_deref().and_then(|path| path.file_name()?.to_str());
+        Ok(entries
+            .filter_map(|entry| entry["name"].as_str())
+            .find(|name| Some(*name) == own)
+            .map(str::to_string))
     }
 
     fn foreign(&self, what: &str, why: &str) -> JobError {

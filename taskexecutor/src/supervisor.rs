@@ -308,7 +308,10 @@ impl Supervisor {
             FromProgram::Metrics { tasks, accumulators } => {
                 self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
             }
-            FromProgram::Hello { .. } | FromProgram::Execute { .. } | FromProgram::CancelJob { .. } => {
+            FromProgram::Hello { .. }
+            | FromProgram::Execute { .. }
+            | FromProgram::CancelJob { .. }
+            | FromProgram::AskJob { .. } => {
                 warn!(%job, "a worker said what only a client says");
             }
         }

@@ -24,6 +24,12 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
+/// How many random cases a property test runs: as many as `PROPTEST_CASES` says (the long form), else `short`.
+pub fn cases(short: u32) -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(short)
+}
+
 /// The number of key groups in a harness.
 pub const MAX_PARALLELISM: u32 = 128;
 

@@ -1,7 +1,7 @@
 //! The faults: what each is called, and how it is done to the job or to the cluster under it.
 
 use super::Options;
-use super::daemons::{active_resource_manager, cluster};
+use super::daemons::{active_resource_manager, script};
 use super::monitor::now;
 use super::random::Random;
 use super::target::Target;
@@ -333,9 +333,9 @@ impl Scene<'_> {
             || self.target.record().and_then(|app| app["amContainerLogs"].as_str().map(str::to_string));
         let before = attempts();
         let at = now();
-        cluster(&["kill", &node])?;
+        script(&["kill", &node])?;
         let outcome = self.wake_beside_successor(&master, before.as_deref());
-        cluster(&["restart", &node])?;
+        script(&["restart", &node])?;
         outcome?;
         Ok(Blow { at, over: now() })
     }
@@ -369,7 +369,7 @@ impl Scene<'_> {
     fn lose_node(&mut self) -> Result<Blow> {
         let node = self.one(Role::Executor)?.node;
         let at = now();
-        cluster(&["kill", &format!("nodemanager{node}")])?;
+        script(&["kill", &format!("nodemanager{node}")])?;
         for process in crate::process::of(&self.target.application) {
             if process.node == node {
                 process.signal("KILL");
@@ -378,15 +378,15 @@ impl Scene<'_> {
         let over = now();
         // It stays away for longer than YARN believes in it.
         sleep(self.options.pause);
-        cluster(&["restart", &format!("nodemanager{node}")])?;
+        script(&["restart", &format!("nodemanager{node}")])?;
         Ok(Blow { at, over })
     }
 
     fn safe_mode(&mut self) -> Result<Blow> {
         let at = now();
-        cluster(&["hdfs", "dfsadmin", "-safemode", "enter"])?;
+        script(&["hdfs", "dfsadmin", "-safemode", "enter"])?;
         sleep(Duration::from_millis(2000 + self.random.below(6000)));
-        cluster(&["hdfs", "dfsadmin", "-safemode", "leave"])?;
+        script(&["hdfs", "dfsadmin", "-safemode", "leave"])?;
         Ok(Blow { at, over: now() })
     }
 
@@ -448,17 +448,17 @@ pub fn within(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
 /// Kills a daemon, and starts it again after a while.
 fn restart(role: &str, away: Duration) -> Result<Blow> {
     let at = now();
-    cluster(&["kill", role])?;
+    script(&["kill", role])?;
     sleep(away);
-    cluster(&["restart", role])?;
+    script(&["restart", role])?;
     Ok(Blow { at, over: now() })
 }
 
 fn restart_resource_manager() -> Result<Blow> {
     let role = active_resource_manager().context("no ResourceManager is active")?;
     let at = now();
-    cluster(&["kill", role])?;
-    cluster(&["restart", role])?;
+    script(&["kill", role])?;
+    script(&["restart", role])?;
     Ok(Blow { at, over: now() })
 }
 
@@ -467,14 +467,14 @@ fn fail_over() -> Result<Blow> {
     let killed = active_resource_manager().context("no ResourceManager is active")?;
     let other = if killed == "resourcemanager" { "rm2" } else { "rm1" };
     let at = now();
-    cluster(&["kill", killed])?;
+    script(&["kill", killed])?;
     if std::env::var_os("KVICK_ZOOKEEPER_QUORUM").is_none() {
-        cluster(&["yarn", "rmadmin", "-transitionToActive", other])?;
+        script(&["yarn", "rmadmin", "-transitionToActive", "--forceactive", other])?;
     }
     if !within(SOON, || active_resource_manager().is_some_and(|role| role != killed)) {
         bail!("no other ResourceManager became active");
     }
     let over = now();
-    cluster(&["restart", killed])?;
+    script(&["restart", killed])?;
     Ok(Blow { at, over })
 }

@@ -48,7 +48,7 @@ pub fn file_systems(
     user: &str,
     config: &Configuration,
 ) -> Arc<FileSystems> {
-    let mut context = kvick_filesystem::Context::new(hadoop.clone());
+    let mut context = kvick_filesystem::Context::new(hadoop.clone()).in_background();
     if !user.is_empty() {
         context = context.with_user(user);
     }

@@ -47,7 +47,13 @@ where
         if !states.is_empty() {
             let own = deal(states, subtask as usize, parallelism as usize);
             let operators = BTreeMap::from([(context.operator.id, own)]);
-            let restore = TaskRestore { checkpoint: 1, directory: None, finished: false, operators };
+            let restore = TaskRestore {
+                checkpoint: 1,
+                directory: None,
+                finished: false,
+                operators,
+                in_flight: Vec::new(),
+            };
             context.restore = Some(Arc::new(restore));
         }
         let kept: Arc<Mutex<Vec<S::Out>>> = Arc::default();

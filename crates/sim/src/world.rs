@@ -373,7 +373,7 @@ impl World {
         let id = ExecutorId(format!("container_{:04}", self.sequence));
         self.wanted -= 1;
         self.executors.insert(id.clone(), ModelExecutor::default());
-        self.decide(|m, now, fx| m.container_starting(now, id.clone(), fx));
+        self.decide(|m, now, fx| m.container_starting(now, id.clone(), "host", fx));
         if self.fault(10) {
             self.soon(1_000, Happening::ContainerEnds(id));
         } else {

@@ -81,8 +81,8 @@ impl JobMaster {
         counts
     }
 
-    /// Slots held and slots needed. More are held than needed while a change of parallelism is being prepared.
+    /// Slots held and slots needed. More are held than needed while a change of parallelism or a move is being prepared.
     pub fn slots(&self) -> (usize, usize) {
-        (self.pool.filled() + self.spare_slots(), self.pool.len())
+        (self.pool.filled() + self.spare_slots() + self.slots_for_vacate(), self.pool.len())
     }
 }

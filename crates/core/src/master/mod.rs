@@ -9,6 +9,7 @@ mod effect;
 mod inputs;
 mod lifecycle;
 mod recovery;
+mod yarn;
 
 pub use effect::{Effect, FinalStatus};
 pub use lifecycle::{Lifecycle, MasterMode};
@@ -208,6 +209,9 @@ impl Master {
             JobEffect::ReturnSlots(slots) => {
                 self.with_resources(now, fx, |r, e| r.returned(now, id, &slots, e))
             }
+            JobEffect::LeaveSlots(slots) => {
+                self.with_resources(now, fx, |r, e| r.vacated(now, id, &slots, e))
+            }
             JobEffect::StartWorker(executor) => fx.extend(self.start_worker(id, executor)),
             JobEffect::StopWorker(executor) => {
                 if let Some(jobs) = self.workers.get_mut(&executor) {
@@ -246,6 +250,17 @@ impl Master {
             ResourceEffect::Grant { job, slots } => {
                 self.tell_job(job, |j, e| j.slots_granted(now, slots, e));
             }
+            ResourceEffect::Vacate { executor, jobs, patience } => {
+                for job in jobs {
+                    self.tell_job(job, |j, e| j.vacate(now, &executor, patience, e));
+                }
+            }
+            ResourceEffect::Stay { executor, jobs } => {
+                for job in jobs {
+                    self.tell_job(job, |j, e| j.stay(&executor, e));
+                }
+            }
+            ResourceEffect::ExcludeNodes(hosts) => fx.push(Effect::ExcludeNodes(hosts)),
             ResourceEffect::Lost { executor, jobs, failure } => {
                 self.workers.remove(&executor);
                 self.gone_while_recovering(now, &executor, fx);

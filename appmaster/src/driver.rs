@@ -259,4 +259,5 @@ fn job_ended(cluster: &mut Cluster, result: JobResult) {
         let _ = waiter.send(result.clone());
     }
     cluster.results.insert(job, result);
+    durable::job_ended(cluster, job);
 }

@@ -180,7 +180,7 @@ impl Supervisor {
     fn prepare(&mut self, program: ProgramSpec, spec: Box<WorkerSpec>) {
         let job = spec.job_id;
         if matches!(self.workers.get(&job), Some(Place::Preparing(..) | Place::Running(_))) {
-            return;
+            return self.say_again_that_it_is_ready(job);
         }
         info!(%job, jar = %program.jar.name, "preparing a worker");
         self.started += 1;
@@ -193,6 +193,16 @@ impl Supervisor {
             let path = store.prepare(&program).await;
             let _ = sender.send(Prepared { id, program: path, args: program.args, spec });
         });
+    }
+
+    /// Whoever asks for a worker that there is waits to hear that it is ready: the word of an earlier one's end may have crossed
+    /// with that of this one's beginning.
+    fn say_again_that_it_is_ready(&mut self, job: JobId) {
+        if let Some(worker) = self.holdings.worker(job)
+            && let (Some(address), pid) = (worker.address.clone(), worker.pid)
+        {
+            self.say(FromExecutor::WorkerReady { job_id: job, address, pid });
+        }
     }
 
     fn start_prepared(&mut self, prepared: Prepared) {

@@ -28,6 +28,7 @@ impl Happening {
         matches!(
             self,
             Happening::Grant
+                | Happening::Durable
                 | Happening::Reconnects(_)
                 | Happening::Checkpoint(Event::Prepared(..) | Event::Stored(..))
         )
@@ -43,6 +44,7 @@ impl World {
         self.outcome.takeovers += 1;
         self.alive = false;
         self.queue.retain(|_, happening| !happening.dies_with_master());
+        self.gate_dies();
         for executor in self.executors.values_mut() {
             executor.connected = false;
         }
@@ -50,6 +52,7 @@ impl World {
             // Those who waited for an answer have lost their connection instead.
             record.callers.values_mut().filter(|answers| **answers == 0).for_each(|answers| *answers = 1);
         }
+        self.outcome.moves += self.master.jobs().map(|(_, job)| job.moves()).sum::<u32>();
         self.settle_storing();
         let pause = self.random.between(500, 15_000);
         self.at(self.now() + pause, Happening::MasterStarts);
@@ -83,6 +86,8 @@ impl World {
             let refused = m.recover(now, legacy, fx);
             assert!(refused.is_empty(), "{refused:?}");
         });
+        self.yarn.excluded.clear();
+        self.tell_of_nodes();
         for id in self.executors.keys().cloned().collect::<Vec<ExecutorId>>() {
             let longest = if self.fault(5) { 20_000 } else { 3_000 };
             self.soon(longest, Happening::Reconnects(id));

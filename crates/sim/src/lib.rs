@@ -7,12 +7,14 @@
 mod checkpoints;
 mod executor;
 mod failover;
+mod gate;
 mod invariant;
 mod job;
 mod outcome;
 mod random;
 mod storage;
 mod world;
+mod yarn;
 
 pub use outcome::{Outcome, Violation};
 pub use world::run;

@@ -36,6 +36,14 @@ pub struct Outcome {
     pub rescaled: u32,
     /// Application masters that died.
     pub takeovers: u32,
+    /// Containers that YARN wanted back.
+    pub wanted_back: u32,
+    /// Containers that were given back before YARN took them.
+    pub gone_in_time: u32,
+    /// How often tasks moved away from where they had to go.
+    pub moves: u32,
+    /// Nodes on which no more containers were taken.
+    pub excluded: u32,
     /// Events handled.
     pub steps: usize,
 }
@@ -53,6 +61,10 @@ impl std::ops::AddAssign for Outcome {
         self.fallbacks += more.fallbacks;
         self.rescaled += more.rescaled;
         self.takeovers += more.takeovers;
+        self.wanted_back += more.wanted_back;
+        self.gone_in_time += more.gone_in_time;
+        self.moves += more.moves;
+        self.excluded += more.excluded;
         self.steps += more.steps;
     }
 }

@@ -7,8 +7,10 @@ use crate::invariant;
 use crate::job::random_job;
 use crate::outcome::{Outcome, Violation};
 use crate::random::Random;
+use crate::gate::Gate;
 use crate::storage::ModelStorage;
-use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor, WorkerStatus};
+use crate::yarn::{ClusterEvent, ModelYarn};
+use kvick_core::executor::{FromExecutor, ToExecutor, WorkerStatus};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
 use kvick_core::job::JobState;
@@ -33,6 +35,8 @@ pub(crate) enum Happening {
     Grant,
     Register(ExecutorId),
     ContainerEnds(ExecutorId),
+    Cluster(ClusterEvent),
+    Durable,
     Breaks(ExecutorId),
     Reconnects(ExecutorId),
     WorkerReady(ExecutorId, JobId, u64),
@@ -61,6 +65,8 @@ pub(crate) struct World {
     pub(crate) executors: BTreeMap<ExecutorId, ModelExecutor>,
     wanted: u32,
     granting: u32,
+    pub(crate) yarn: ModelYarn,
+    pub(crate) gate: Gate,
     pub(crate) outcome: Outcome,
     trace: bool,
 }
@@ -90,7 +96,8 @@ pub fn run(seed: u64, trace: bool) -> Result<Outcome, Violation> {
             world.decide(|master, now, fx| master.tick(now, fx));
         }
         let broken = world.storage.broken.take().map_or(Ok(()), Err);
-        let master = world.alive.then_some(&world.master);
+        // What is held back is decided, but not done.
+        let master = world.alive.then_some(&world.master).filter(|_| !world.gate.is_closed());
         let holds = broken.and_then(|()| invariant::check(master, &world.executors, &mut world.storage));
         holds.map_err(|what| violation(world.now, what))?;
     }
@@ -118,7 +125,11 @@ impl World {
             job_expiration: Millis(u64::MAX),
             result_wait: Millis(1_000),
         };
+        let nodes = random.between(1, 6);
+        let bad = random.chance(25).then(|| random.between(0, nodes - 1));
         let mut world = World {
+            yarn: ModelYarn::new(nodes, bad),
+            gate: Gate::default(),
             master: Master::new(Millis(0), settings),
             alive: true,
             epoch: 1,
@@ -144,6 +155,7 @@ impl World {
             }
         }
         world.at(1_000, Happening::Chaos);
+        world.tell_of_nodes();
         world
     }
 
@@ -157,7 +169,7 @@ impl World {
         self.at(at, happening);
     }
 
-    fn faults(&self) -> bool {
+    pub(crate) fn faults(&self) -> bool {
         self.now < FAULTS_END
     }
 
@@ -173,11 +185,21 @@ impl World {
         }
         let mut effects = Vec::new();
         input(&mut self.master, Millis(self.now), &mut effects);
+        let admitted = self.admit(effects);
+        self.perform_all(admitted);
+    }
+
+    /// Performs effects in order, unless the application master dies in the midst of it.
+    pub(crate) fn perform_all(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             if self.trace {
                 eprintln!("{:>8}   effect {effect:?}", self.now);
             }
             self.perform(effect);
+            if self.faults() && self.random.between(0, 4_999) == 0 {
+                self.outcome.faults += 1;
+                return self.master_dies();
+            }
         }
     }
 
@@ -191,21 +213,18 @@ impl World {
                 }
             }
             Effect::ReleaseContainer { executor, .. } => {
+                self.given_back(&executor);
                 self.executors.remove(&executor);
                 self.soon(2_000, Happening::ContainerEnds(executor));
             }
+            Effect::ExcludeNodes(hosts) => {
+                self.outcome.excluded += hosts.difference(&self.yarn.excluded).count() as u32;
+                let third = hosts.len() as u64 * 3 <= self.yarn.nodes;
+                self.storage.expect(third, || format!("more than a third of the nodes is excluded: {hosts:?}"));
+                self.yarn.excluded = hosts;
+            }
             Effect::Send { executor, message } => self.deliver(executor, *message),
             Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
-            Effect::JobGraphChanged { job } => {
-                let now = self.master.job(job).map(|job| job.submission().clone());
-                if let (Some(now), Some((kept, _))) = (now, self.store.jobs.get_mut(&job)) {
-                    *kept = now;
-                }
-            }
-            Effect::JobEnded { result } => {
-                self.store.jobs.remove(&result.job_id);
-                self.store.results.insert(result.job_id, *result);
-            }
             _ => {}
         }
     }
@@ -249,8 +268,9 @@ impl World {
         self.sequence += 1;
         let serial = self.sequence;
         if let Some(model) = self.executors.get_mut(&executor) {
-            if model.workers.contains_key(&job) {
-                return;
+            if let Some(there) = model.workers.get(&job) {
+                let serial = there.serial;
+                return if there.ready { self.soon(10, Happening::WorkerReady(executor, job, serial)) };
             }
             model.workers.insert(job, ModelWorker { serial, ..ModelWorker::default() });
             model.holdings.lost.retain(|(lost, _)| *lost != job);
@@ -312,7 +332,12 @@ impl World {
             }),
             Happening::Grant => self.grant(),
             Happening::Register(id) => self.register(id),
-            Happening::ContainerEnds(id) => self.container_ends(id),
+            Happening::ContainerEnds(id) => {
+                let failure = Failure::new(FailureKind::ExecutorLost, "the container ended");
+                self.container_ends(id, failure);
+            }
+            Happening::Cluster(event) => self.cluster_event(event),
+            Happening::Durable => self.durable(),
             Happening::Breaks(id) => {
                 if let Some(model) = self.executors.get_mut(&id) {
                     model.connected = false;
@@ -371,10 +396,17 @@ impl World {
         }
         self.sequence += 1;
         let id = ExecutorId(format!("container_{:04}", self.sequence));
+        let Some(host) = self.place() else {
+            // No node takes containers now.
+            self.granting += 1;
+            return self.at(self.now + 1_000, Happening::Grant);
+        };
         self.wanted -= 1;
         self.executors.insert(id.clone(), ModelExecutor::default());
-        self.decide(|m, now, fx| m.container_starting(now, id.clone(), "host", fx));
-        if self.fault(10) {
+        self.yarn.hosts.insert(id.clone(), host.clone());
+        self.decide(|m, now, fx| m.container_starting(now, id.clone(), &host, fx));
+        let bad = self.faults() && self.yarn.bad.as_ref() == Some(&host);
+        if bad || self.fault(10) {
             self.soon(1_000, Happening::ContainerEnds(id));
         } else {
             self.soon(1_000, Happening::Register(id));
@@ -385,31 +417,18 @@ impl World {
         let Some(model) = self.executors.get_mut(&id).filter(|_| self.alive) else { return };
         let first = !std::mem::replace(&mut model.registered, true);
         model.connected = true;
-        let holdings = model.holdings.clone();
-        let slots = self.slots();
-        let info = ExecutorInfo {
-            id: id.clone(),
-            host: "host".into(),
-            slots,
-            pid: 1,
-            cpu_cores: 1,
-            physical_memory: 1,
-            log_dir: String::new(),
-            config: Default::default(),
-        };
-        self.say(&id, FromExecutor::Register { info: Box::new(info), holdings });
+        let word = self.first_word(&id);
+        self.say(&id, word);
         if first {
             self.at(self.now + 10_000, Happening::Heartbeat(id));
         }
     }
 
-    fn slots(&self) -> u32 {
-        self.master.settings().resources.slots_per_executor
-    }
-
-    fn container_ends(&mut self, id: ExecutorId) {
+    pub(crate) fn container_ends(&mut self, id: ExecutorId, failure: Failure) {
         self.executors.remove(&id);
-        let failure = Failure::new(FailureKind::ExecutorLost, "the container ended");
+        if !self.alive {
+            return self.at(self.now + 1_000, Happening::ContainerEnds(id));
+        }
         self.decide(|m, now, fx| m.container_ended(now, &id, failure, fx));
     }
 
@@ -474,6 +493,12 @@ impl World {
         if self.random.chance(15) {
             self.at(self.now, Happening::MasterDies);
         }
+        if self.random.chance(10) {
+            self.at(self.now, Happening::Cluster(ClusterEvent::Preempt));
+        }
+        if self.random.chance(7) {
+            self.at(self.now, Happening::Cluster(ClusterEvent::Decommission));
+        }
         let ids: Vec<ExecutorId> = self.executors.keys().cloned().collect();
         if !ids.is_empty() {
             let id = ids[self.random.between(0, ids.len() as u64 - 1) as usize].clone();
@@ -508,6 +533,7 @@ impl World {
         let ended = self.store.results.values();
         let all = self.store.results.len() as u32;
         let finished = ended.filter(|result| result.state == JobState::Finished).count() as u32;
-        Outcome { finished, ended_otherwise: all - finished, ..self.outcome }
+        let moves = self.outcome.moves + self.master.jobs().map(|(_, job)| job.moves()).sum::<u32>();
+        Outcome { finished, ended_otherwise: all - finished, moves, ..self.outcome }
     }
 }

@@ -121,6 +121,7 @@ pub struct JobMaster {
     slots_deadline: Option<Millis>,
     cancel_deadline: Option<Millis>,
     restarts: u32,
+    moves: u32,
     failure: Option<Failure>,
     exceptions: Vec<ExceptionEntry>,
 }
@@ -147,6 +148,7 @@ impl JobMaster {
             slots_deadline: None,
             cancel_deadline: None,
             restarts: 0,
+            moves: 0,
             failure: None,
             exceptions: Vec::new(),
             submission,

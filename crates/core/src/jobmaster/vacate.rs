@@ -180,6 +180,7 @@ impl JobMaster {
             return self.set_vacate_step(Step::Pause(now.plus(RETRY)));
         }
         self.set_vacate_step(Step::Stopping);
+        self.moves += 1;
         self.enter(now, JobState::Restarting, fx);
         let mut tasks = Vec::new();
         for region in concerned {
@@ -223,7 +224,7 @@ impl JobMaster {
 
     /// When there is something to do for a move.
     pub(super) fn vacate_deadline(&self) -> Option<Millis> {
-        let moves = self.rescale.is_none() && self.checkpoints.is_some();
+        let moves = self.rescale.is_none() && self.checkpoints.is_some() && !self.ending();
         match self.vacate.as_ref().filter(|_| moves)?.step {
             Step::Slots(until) | Step::Pause(until) => Some(until),
             Step::Snapshot | Step::Stopping => None,

@@ -39,9 +39,20 @@ impl JobMaster {
         self.restarts
     }
 
+    /// How often tasks moved away from containers that had to be given back. These are no restarts.
+    pub fn moves(&self) -> u32 {
+        self.moves
+    }
+
     /// Why the job failed.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
+    }
+
+    /// Where the checkpoint is that stays, though the job has ended.
+    pub fn kept_checkpoint(&self) -> Option<&str> {
+        let kept = self.checkpoints.as_ref().filter(|_| self.state.is_terminal())?.restore_point()?;
+        kept.directory.is_some().then_some(kept.external_path.as_str())
     }
 
     /// The latest failures, newest first.

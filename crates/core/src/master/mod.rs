@@ -9,6 +9,8 @@ mod effect;
 mod inputs;
 mod lifecycle;
 mod recovery;
+#[cfg(test)]
+mod tests;
 mod yarn;
 
 pub use effect::{Effect, FinalStatus};
@@ -233,7 +235,8 @@ impl Master {
             JobEffect::StateChanged(state) => fx.push(Effect::JobStateChanged { job: id, state }),
             JobEffect::Ended(result) => {
                 self.client_leases.remove(&id);
-                self.lifecycle.job_ended(now, &result, self.settings.result_wait);
+                let kept = self.jobs.get(&id).and_then(JobMaster::kept_checkpoint);
+                self.lifecycle.job_ended(now, &result, kept, self.settings.result_wait);
                 fx.push(Effect::JobEnded { result });
                 self.maybe_finish(now, fx);
             }

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn never_more_than_a_third_of_the_nodes_is_excluded() {
         let mut nodes = Nodes::default();
-        let mut fail = |nodes: &mut Nodes, host| {
+        let fail = |nodes: &mut Nodes, host| {
             nodes.failed(Millis(0), host, &settings());
             nodes.failed(Millis(0), host, &settings());
         };
@@ -101,7 +101,7 @@ mod tests {
         fail(&mut nodes, "a");
         assert!(nodes.excluded().is_empty());
         nodes.set_total(6);
-        ["a", "b", "c"].map(|host| fail(&mut nodes, host));
+        ["a", "b", "c"].iter().for_each(|host| fail(&mut nodes, host));
         assert_eq!(nodes.excluded(), BTreeSet::from(["a".to_string(), "b".to_string()]));
         assert!(nodes.set_total(5));
         assert_eq!(nodes.excluded().len(), 1);

@@ -1,6 +1,7 @@
 //! The application master dies and YARN starts the next attempt: what is durable survives, task executors live on.
 
 use crate::checkpoints::Event;
+use crate::network::NetworkEvent;
 use crate::world::{Happening, World};
 use kvick_core::checkpoint::CompletedCheckpoint;
 use kvick_core::ids::{ExecutorId, JobId};
@@ -29,7 +30,6 @@ impl Happening {
             self,
             Happening::Grant
                 | Happening::Durable
-                | Happening::Reconnects(_)
                 | Happening::Checkpoint(Event::Prepared(..) | Event::Stored(..))
         )
     }
@@ -45,9 +45,7 @@ impl World {
         self.alive = false;
         self.queue.retain(|_, happening| !happening.dies_with_master());
         self.gate_dies();
-        for executor in self.executors.values_mut() {
-            executor.connected = false;
-        }
+        self.disconnect_all();
         for record in self.storage.jobs.values_mut() {
             // Those who waited for an answer have lost their connection instead.
             record.callers.values_mut().filter(|answers| **answers == 0).for_each(|answers| *answers = 1);
@@ -90,7 +88,7 @@ impl World {
         self.tell_of_nodes();
         for id in self.executors.keys().cloned().collect::<Vec<ExecutorId>>() {
             let longest = if self.fault(5) { 20_000 } else { 3_000 };
-            self.soon(longest, Happening::Reconnects(id));
+            self.network_soon(longest, NetworkEvent::Reconnects(id));
         }
     }
 

@@ -10,6 +10,7 @@ mod failover;
 mod gate;
 mod invariant;
 mod job;
+mod network;
 mod outcome;
 mod random;
 mod storage;

@@ -42,6 +42,10 @@ pub struct Outcome {
     pub gone_in_time: u32,
     /// How often tasks moved away from where they had to go.
     pub moves: u32,
+    /// Task executors that were cut off.
+    pub cut_off: u32,
+    /// Task executors that ended themselves because nobody answered.
+    pub gave_up: u32,
     /// Nodes on which no more containers were taken.
     pub excluded: u32,
     /// Events handled.
@@ -64,6 +68,8 @@ impl std::ops::AddAssign for Outcome {
         self.wanted_back += more.wanted_back;
         self.gone_in_time += more.gone_in_time;
         self.moves += more.moves;
+        self.cut_off += more.cut_off;
+        self.gave_up += more.gave_up;
         self.excluded += more.excluded;
         self.steps += more.steps;
     }

@@ -8,6 +8,7 @@ use crate::job::random_job;
 use crate::outcome::{Outcome, Violation};
 use crate::random::Random;
 use crate::gate::Gate;
+use crate::network::NetworkEvent;
 use crate::storage::ModelStorage;
 use crate::yarn::{ClusterEvent, ModelYarn};
 use kvick_core::executor::{FromExecutor, ToExecutor, WorkerStatus};
@@ -37,13 +38,11 @@ pub(crate) enum Happening {
     ContainerEnds(ExecutorId),
     Cluster(ClusterEvent),
     Durable,
-    Breaks(ExecutorId),
-    Reconnects(ExecutorId),
+    Network(NetworkEvent),
     WorkerReady(ExecutorId, JobId, u64),
     WorkerDies(ExecutorId, JobId, u64),
     Task(ExecutorId, JobId, u64, ExecutionId, TaskState),
     Damaged(ExecutorId, JobId, u64, ExecutionId),
-    Heartbeat(ExecutorId),
     Checkpoint(checkpoints::Event),
     MasterDies,
     MasterStarts,
@@ -63,6 +62,10 @@ pub(crate) struct World {
     pub(crate) store: ModelStore,
     pub(crate) storage: ModelStorage,
     pub(crate) executors: BTreeMap<ExecutorId, ModelExecutor>,
+    /// The application master's ends of connections.
+    pub(crate) links: BTreeMap<ExecutorId, u64>,
+    /// Connections before this one were to an application master that has died.
+    pub(crate) first_serial: u64,
     wanted: u32,
     granting: u32,
     pub(crate) yarn: ModelYarn,
@@ -140,6 +143,8 @@ impl World {
             sequence: 0,
             storage: ModelStorage::default(),
             executors: BTreeMap::new(),
+            links: BTreeMap::new(),
+            first_serial: 0,
             wanted: 0,
             granting: 0,
             outcome: Outcome::default(),
@@ -212,9 +217,10 @@ impl World {
                     self.soon(3_000, Happening::Grant);
                 }
             }
-            Effect::ReleaseContainer { executor, .. } => {
+            Effect::ReleaseContainer { executor, reason } => {
                 self.given_back(&executor);
-                self.executors.remove(&executor);
+                self.check_silence(&executor, &reason);
+                self.links.remove(&executor);
                 self.soon(2_000, Happening::ContainerEnds(executor));
             }
             Effect::ExcludeNodes(hosts) => {
@@ -223,16 +229,14 @@ impl World {
                 self.storage.expect(third, || format!("more than a third of the nodes is excluded: {hosts:?}"));
                 self.yarn.excluded = hosts;
             }
-            Effect::Send { executor, message } => self.deliver(executor, *message),
+            Effect::Send { executor, message } => self.send(executor, *message),
             Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
             _ => {}
         }
     }
 
-    fn deliver(&mut self, executor: ExecutorId, message: ToExecutor) {
-        if self.executors.get(&executor).is_none_or(|model| !model.connected) {
-            return;
-        }
+    /// A task executor does what it is told.
+    pub(crate) fn obey(&mut self, executor: ExecutorId, message: ToExecutor) {
         match message {
             ToExecutor::Refused { .. } => {
                 self.executors.remove(&executor);
@@ -291,7 +295,6 @@ impl World {
         worker.live.extend(tasks.iter().map(|t| (t.execution, restored_task(t.restore.as_ref()))));
         for task in tasks {
             self.outcome.restored += u32::from(task.restore.is_some());
-            self.storage.check_restore(job, task.execution, task.restore.as_ref());
             let was_finished = task.restore.as_ref().is_some_and(|r| r.finished);
             let (id, place) = (task.execution, executor.clone());
             if task.restore.is_some() && self.fault(3) {
@@ -323,7 +326,7 @@ impl World {
                 self.decide(|m, now, fx| m.submit(now, job, fx).unwrap_or_else(|error| panic!("{error}")));
             }
             // Whoever asks an application master that is not there asks again; so does YARN.
-            Happening::Submit(_) | Happening::Register(_) | Happening::ContainerEnds(_) if !self.alive => {
+            Happening::Submit(_) | Happening::Register(_) if !self.alive => {
                 self.at(self.now + 1_000, happening);
             }
             Happening::Submit(_) => {}
@@ -331,21 +334,14 @@ impl World {
                 m.cancel(now, id, fx);
             }),
             Happening::Grant => self.grant(),
-            Happening::Register(id) => self.register(id),
+            Happening::Register(id) => self.connect(id),
             Happening::ContainerEnds(id) => {
                 let failure = Failure::new(FailureKind::ExecutorLost, "the container ended");
                 self.container_ends(id, failure);
             }
             Happening::Cluster(event) => self.cluster_event(event),
             Happening::Durable => self.durable(),
-            Happening::Breaks(id) => {
-                if let Some(model) = self.executors.get_mut(&id) {
-                    model.connected = false;
-                }
-                self.decide(|m, now, _| m.executor_disconnected(now, &id));
-                self.soon(4_000, Happening::Reconnects(id));
-            }
-            Happening::Reconnects(id) => self.register(id),
+            Happening::Network(event) => self.network_event(event),
             Happening::WorkerReady(id, job, serial) => self.worker_ready(id, job, serial),
             Happening::WorkerDies(id, job, serial) => self.worker_dies(id, job, serial),
             Happening::Task(id, job, serial, task, state) => self.task(id, job, serial, task, state, None),
@@ -353,13 +349,6 @@ impl World {
                 let failure = Failure::new(FailureKind::StateDamaged, "a checksum does not match");
                 let failure = failure.wrapped(FailureKind::Error, "the task cannot begin");
                 self.task(id, job, serial, task, TaskState::Failed, Some(failure));
-            }
-            Happening::Heartbeat(id) => {
-                if self.executors.contains_key(&id) {
-                    let beat = FromExecutor::Heartbeat { metrics: Default::default() };
-                    self.say(&id, beat);
-                    self.at(self.now + 10_000, Happening::Heartbeat(id));
-                }
             }
             Happening::Checkpoint(event) => self.checkpoint_event(event),
             Happening::MasterDies => self.master_dies(),
@@ -376,16 +365,6 @@ impl World {
     /// What was asked of YARN was asked by the attempt that has died.
     pub(crate) fn forget_wishes(&mut self) {
         (self.wanted, self.granting) = (0, 0);
-    }
-
-    /// A task executor says something, and remembers it for its next registration.
-    pub(crate) fn say(&mut self, executor: &ExecutorId, message: FromExecutor) {
-        let Some(model) = self.executors.get_mut(executor) else { return };
-        model.holdings.note(&message);
-        if !model.connected {
-            return;
-        }
-        self.decide(|m, now, fx| m.from_executor(now, executor, message, fx));
     }
 
     /// YARN grants a container: mostly because it is still wanted, sometimes though it is not any more.
@@ -410,17 +389,6 @@ impl World {
             self.soon(1_000, Happening::ContainerEnds(id));
         } else {
             self.soon(1_000, Happening::Register(id));
-        }
-    }
-
-    fn register(&mut self, id: ExecutorId) {
-        let Some(model) = self.executors.get_mut(&id).filter(|_| self.alive) else { return };
-        let first = !std::mem::replace(&mut model.registered, true);
-        model.connected = true;
-        let word = self.first_word(&id);
-        self.say(&id, word);
-        if first {
-            self.at(self.now + 10_000, Happening::Heartbeat(id));
         }
     }
 
@@ -503,9 +471,14 @@ impl World {
         if !ids.is_empty() {
             let id = ids[self.random.between(0, ids.len() as u64 - 1) as usize].clone();
             self.outcome.faults += 1;
-            match self.random.between(0, 2) {
+            match self.random.between(0, 3) {
                 0 => self.crash(id),
-                1 => self.at(self.now, Happening::Breaks(id)),
+                1 => self.at(self.now, Happening::Network(NetworkEvent::Breaks(id))),
+                2 => {
+                    let span = if self.random.chance(30) { 90_000 } else { 5_000 };
+                    let span = self.random.between(1, span);
+                    self.at(self.now, Happening::Network(NetworkEvent::CutOff(id, span)));
+                }
                 _ => self.kill_a_worker(id),
             }
         }
@@ -516,8 +489,10 @@ impl World {
     /// The executor's process dies at once; that its container ended is told later.
     fn crash(&mut self, id: ExecutorId) {
         self.executors.remove(&id);
-        if self.random.chance(50) {
-            self.decide(|m, now, _| m.executor_disconnected(now, &id));
+        if self.random.chance(50)
+            && let Some(serial) = self.links.get(&id).copied()
+        {
+            self.network_soon(100, NetworkEvent::Noticed(id.clone(), serial));
         }
         self.soon(5_000, Happening::ContainerEnds(id));
     }

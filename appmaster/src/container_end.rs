@@ -92,14 +92,18 @@ mod tests {
     fn the_end_of_a_container_names_the_signal_the_words_of_yarn_and_where_its_logs_are() {
         let killed = ended(137);
         assert!(killed.message.contains("Exit code: 137 (SIGKILL"), "{killed}");
-        assert!(killed.detail.starts_with("[2026-11-21] Killed by external signal\nMore: yarn logs "), "{killed}");
+        assert!(
+            killed.detail.starts_with("[2026-11-21] Killed by external signal\nMore: yarn logs "),
+            "{killed}"
+        );
         let command = "-applicationId application_1700000000001_0007 -containerId container_1700000000001_0007_01_000003";
         assert!(killed.detail.ends_with(command), "{killed}");
     }
 
     #[test]
     fn what_the_cluster_did_is_not_the_containers_failure_but_bad_disks_count_against_their_node() {
-        let withdrawn = [exit_status::PREEMPTED, exit_status::ABORTED, exit_status::KILLED_BY_RESOURCE_MANAGER];
+        let withdrawn =
+            [exit_status::PREEMPTED, exit_status::ABORTED, exit_status::KILLED_BY_RESOURCE_MANAGER];
         assert!(withdrawn.iter().all(|status| ended(*status).kind == FailureKind::Withdrawn));
         let failed = [1, 137, exit_status::DISKS_FAILED, exit_status::EXCEEDED_MEMORY];
         assert!(failed.iter().all(|status| ended(*status).kind == FailureKind::ExecutorLost));

@@ -43,7 +43,9 @@ fn give_up(cluster: &ClusterHandle, executor: ExecutorId, why: String) {
         if !cluster.master.resources().starting().any(|id| *id == executor) {
             return;
         }
-        let text = format!("container {executor} of an earlier attempt is gone: its node says nothing of it ({why})");
+        let text = format!(
+            "container {executor} of an earlier attempt is gone: its node says nothing of it ({why})"
+        );
         let failure = Failure::new(FailureKind::Withdrawn, text.clone());
         cluster.effects.push(Effect::ReleaseContainer { executor: executor.clone(), reason: text });
         cluster.with_master(|master, fx| master.container_ended(now, &executor, failure, fx));

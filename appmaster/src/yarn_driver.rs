@@ -342,7 +342,8 @@ impl Keeper {
                     self.master(move |master, now, fx| master.node_stays(now, &host, fx));
                 }
                 NodeState::Decommissioning => {
-                    let within = node.decommissioning_timeout.map_or(DECOMMISSIONING, |s| s.saturating_mul(1_000));
+                    let within =
+                        node.decommissioning_timeout.map_or(DECOMMISSIONING, |s| s.saturating_mul(1_000));
                     info!("node {host} is being taken out of the cluster, within {within} ms: leaving it");
                     let within = Millis(u64::from(within));
                     self.master(move |master, now, fx| master.node_leaves(now, &host, within, fx));

@@ -58,7 +58,12 @@ impl Link {
     pub fn new(settings: &Settings, give_up: Duration) -> Link {
         let first = Leader { epoch: settings.epoch, address: settings.master.clone() };
         let leaders = Leaders::new(settings.filesystems(), settings.ha_dir.clone(), first);
-        Link { leaders, secret: settings.secret.clone(), lease: Lease::new(Instant::now(), give_up), kept: Vec::new() }
+        Link {
+            leaders,
+            secret: settings.secret.clone(),
+            lease: Lease::new(Instant::now(), give_up),
+            kept: Vec::new(),
+        }
     }
 
     /// Carries messages both ways until `outgoing` is closed.

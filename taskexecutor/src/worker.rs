@@ -76,7 +76,8 @@ impl Worker {
                 // The pipe ends with the process, unless a grandchild holds it: then its lines are not worth the wait.
                 let _ = tokio::time::timeout(std::time::Duration::from_secs(1), reading).await;
             }
-            let _ = events.send(WorkerEvent::Ended(id, end_of(&process, exit, peak.load(Ordering::Relaxed), &lines)));
+            let _ = events
+                .send(WorkerEvent::Ended(id, end_of(&process, exit, peak.load(Ordering::Relaxed), &lines)));
         });
         Ok(worker)
     }

@@ -13,6 +13,7 @@ mod job;
 mod network;
 mod outcome;
 mod random;
+pub mod scale;
 mod storage;
 mod world;
 mod yarn;

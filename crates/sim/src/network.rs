@@ -129,14 +129,18 @@ impl World {
         self.note_order(&message);
         let (now, delay) = (self.now(), self.delay());
         let Some(serial) = self.links.get(&id).copied() else { return };
-        let Some(model) = self.executors.get_mut(&id).filter(|m| m.connection == Some(serial)) else { return };
+        let Some(model) = self.executors.get_mut(&id).filter(|m| m.connection == Some(serial)) else {
+            return;
+        };
         let at = (now + delay).max(model.to_executor_at).max(model.cut_off_until);
         model.to_executor_at = at;
         self.network_at(at, NetworkEvent::ToExecutor(id, serial, Box::new(message)));
     }
 
     fn at_executor(&mut self, id: ExecutorId, serial: u64, message: ToExecutor) {
-        let Some(model) = self.executors.get_mut(&id).filter(|m| m.connection == Some(serial)) else { return };
+        let Some(model) = self.executors.get_mut(&id).filter(|m| m.connection == Some(serial)) else {
+            return;
+        };
         if matches!(message, ToExecutor::Heartbeat | ToExecutor::Registered { .. })
             && let Some(asked) = model.asked.pop_front()
         {
@@ -184,7 +188,8 @@ impl World {
     /// A container is given back because its task executor is silent: that one has ended itself by now.
     pub(crate) fn check_silence(&mut self, id: &ExecutorId, reason: &str) {
         let now = self.now();
-        let lives = self.executors.get(id).is_some_and(|model| model.registered && model.lease_from + LEASE > now);
+        let lives =
+            self.executors.get(id).is_some_and(|model| model.registered && model.lease_from + LEASE > now);
         self.storage.expect(!(lives && reason.starts_with("no heartbeat")), || {
             format!("{id} is replaced for its silence while it still works")
         });

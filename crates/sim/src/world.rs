@@ -3,12 +3,12 @@
 use crate::checkpoints::{self, restored_task};
 use crate::executor::{ModelExecutor, ModelWorker};
 use crate::failover::ModelStore;
+use crate::gate::Gate;
 use crate::invariant;
 use crate::job::random_job;
+use crate::network::NetworkEvent;
 use crate::outcome::{Outcome, Violation};
 use crate::random::Random;
-use crate::gate::Gate;
-use crate::network::NetworkEvent;
 use crate::storage::ModelStorage;
 use crate::yarn::{ClusterEvent, ModelYarn};
 use kvick_core::executor::{FromExecutor, ToExecutor, WorkerStatus};
@@ -226,7 +226,8 @@ impl World {
             Effect::ExcludeNodes(hosts) => {
                 self.outcome.excluded += hosts.difference(&self.yarn.excluded).count() as u32;
                 let third = hosts.len() as u64 * 3 <= self.yarn.nodes;
-                self.storage.expect(third, || format!("more than a third of the nodes is excluded: {hosts:?}"));
+                self.storage
+                    .expect(third, || format!("more than a third of the nodes is excluded: {hosts:?}"));
                 self.yarn.excluded = hosts;
             }
             Effect::Send { executor, message } => self.send(executor, *message),
@@ -274,7 +275,9 @@ impl World {
         if let Some(model) = self.executors.get_mut(&executor) {
             if let Some(there) = model.workers.get(&job) {
                 let serial = there.serial;
-                return if there.ready { self.soon(10, Happening::WorkerReady(executor, job, serial)) };
+                return if there.ready {
+                    self.soon(10, Happening::WorkerReady(executor, job, serial))
+                };
             }
             model.workers.insert(job, ModelWorker { serial, ..ModelWorker::default() });
             model.holdings.lost.retain(|(lost, _)| *lost != job);

@@ -92,7 +92,12 @@ pub struct StoredCheckpoint {
 
 impl StoredCheckpoint {
     /// The record of a checkpoint of an ended job that is being removed.
-    pub fn going(job_id: JobId, checkpoint: u64, directory: Option<String>, files: Vec<String>) -> StoredCheckpoint {
+    pub fn going(
+        job_id: JobId,
+        checkpoint: u64,
+        directory: Option<String>,
+        files: Vec<String>,
+    ) -> StoredCheckpoint {
         StoredCheckpoint {
             job_id,
             checkpoint,

@@ -312,7 +312,10 @@ impl JobMaster {
     pub fn next_deadline(&self) -> Option<Millis> {
         let restarts = self.pending_regions.iter().filter_map(|&r| match self.regions[r].phase {
             Phase::Restarting(at)
-                if !self.ending() && !self.waits_for_all_to_stop() && self.region_stopped(r) && !self.waits_to_vacate(r) =>
+                if !self.ending()
+                    && !self.waits_for_all_to_stop()
+                    && self.region_stopped(r)
+                    && !self.waits_to_vacate(r) =>
             {
                 Some(at)
             }

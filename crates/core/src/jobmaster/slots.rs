@@ -101,7 +101,8 @@ impl SlotPool {
 
     /// How many shared slots are on these executors.
     pub fn filled_on(&self, executors: &BTreeSet<ExecutorId>) -> usize {
-        let there = |shared: &&SharedSlot| shared.slot.as_ref().is_some_and(|s| executors.contains(&s.executor));
+        let there =
+            |shared: &&SharedSlot| shared.slot.as_ref().is_some_and(|s| executors.contains(&s.executor));
         self.shared.iter().filter(there).count()
     }
 

@@ -143,7 +143,8 @@ impl JobMaster {
         let there = |task: &TaskRef| {
             self.pool.executor(self.execution(*task).slot).is_some_and(|e| executors.contains(e))
         };
-        let finished = |index: usize| self.regions[index].phase == Phase::Deployed && self.region_stopped(index);
+        let finished =
+            |index: usize| self.regions[index].phase == Phase::Deployed && self.region_stopped(index);
         let on = |index: &usize| self.regions[*index].tasks.iter().any(there) && !finished(*index);
         (0..self.regions.len()).filter(on).collect()
     }
@@ -188,7 +189,8 @@ impl JobMaster {
             self.pending_regions.insert(region);
             tasks.extend(self.regions[region].tasks.iter().copied());
         }
-        let why = Failure::new(FailureKind::Withdrawn, "the tasks move, for their container has to be given back");
+        let why =
+            Failure::new(FailureKind::Withdrawn, "the tasks move, for their container has to be given back");
         self.with_checkpoints(now, fx, |c, e| c.tasks_lost(now, &tasks, &why, e));
         self.stop(now, &tasks, fx);
         self.advance(now, fx);

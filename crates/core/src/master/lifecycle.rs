@@ -128,7 +128,9 @@ fn outcome_of(result: &JobResult, kept: Option<&str>) -> (FinalStatus, String) {
     match result.state {
         JobState::Failed => {
             let root = result.failure.as_ref().map_or_else(String::new, |f| f.root().to_string());
-            let kept = kept.map(|path| format!("\nIts last checkpoint is kept; to go on from it: flink run -s {path} …"));
+            let kept = kept.map(|path| {
+                format!("\nIts last checkpoint is kept; to go on from it: flink run -s {path} …")
+            });
             let kept = kept.unwrap_or_default();
             (FinalStatus::Failed, format!("Job {} failed: {root}{kept}", result.job_id))
         }

@@ -34,7 +34,8 @@ fn submission() -> JobSubmission {
     config.set("restart-strategy.type", "fixed-delay");
     config.set("restart-strategy.fixed-delay.attempts", "0");
     config.set("execution.checkpointing.interval", "1 h");
-    let jar = Artifact { name: "job.jar".into(), uri: "file:/job.jar".into(), sha256: "0".repeat(64), size: 1 };
+    let jar =
+        Artifact { name: "job.jar".into(), uri: "file:/job.jar".into(), sha256: "0".repeat(64), size: 1 };
     JobSubmission {
         job_id: JOB,
         ordinal: 0,
@@ -129,7 +130,9 @@ impl World {
 fn triggered(fx: &[Effect]) -> Option<u64> {
     fx.iter().find_map(|effect| match effect {
         Effect::Send { message, .. } => match &**message {
-            ToExecutor::Checkpoint { command: CheckpointCommand::Trigger(order), .. } => Some(order.checkpoint),
+            ToExecutor::Checkpoint { command: CheckpointCommand::Trigger(order), .. } => {
+                Some(order.checkpoint)
+            }
             _ => None,
         },
         _ => None,

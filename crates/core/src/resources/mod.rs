@@ -239,7 +239,8 @@ impl ResourceManager {
         failure: Failure,
         fx: &mut Vec<ResourceEffect>,
     ) {
-        let failed = !failure.has_kind(FailureKind::Withdrawn) && !self.leaving.executors.contains_key(executor);
+        let failed =
+            !failure.has_kind(FailureKind::Withdrawn) && !self.leaving.executors.contains_key(executor);
         if failed {
             self.node_failed(now, executor, fx);
         }

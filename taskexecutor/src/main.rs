@@ -8,6 +8,7 @@ mod leader;
 mod lease;
 mod link;
 mod logs;
+mod memory_guard;
 mod settings;
 mod supervisor;
 mod worker;

@@ -1,11 +1,14 @@
 //! The entry to everything: where streams begin, and where a job is executed.
 
 use crate::execute::{self, JobClient, JobError};
-use crate::graph::{Chaining, Defaults, Node, NodeKind, StreamGraph, fan_out, generate, scope, unboxed};
+use crate::graph::{
+    Chaining, Defaults, Node, NodeKind, SHUFFLE_MODE, StreamGraph, batch_exchange, fan_out, generate, scope,
+    unboxed,
+};
 use crate::session::{self, session};
 use crate::stream::DataStream;
 use kvick_core::config::Configuration;
-use kvick_core::graph::RuntimeMode;
+use kvick_core::graph::{Exchange, RuntimeMode};
 use kvick_core::job::JobResult;
 use kvick_runtime::element::Data;
 use kvick_runtime::operator::{BoxStage, Chained};
@@ -334,7 +337,15 @@ impl StreamExecutionEnvironment {
     fn defaults(&self) -> Result<Defaults, JobError> {
         let config = self.config();
         let parallelism = self.parallelism();
+        // Where a lost process takes the whole job with it, nothing is gained by keeping results.
+        let embedded = matches!(session().link, session::Link::Embedded);
         let state = self.shared.state();
+        let embedded = embedded || state.local;
+        let batch_exchange = match config.raw(SHUFFLE_MODE) {
+            Some(text) => batch_exchange(text)?,
+            None if embedded => Exchange::PipelinedBounded,
+            None => Exchange::Blocking,
+        };
         let mode = match state.mode {
             Some(mode) => Some(mode),
             None => configured_mode(config.raw("execution.runtime-mode"))?,
@@ -346,6 +357,7 @@ impl StreamExecutionEnvironment {
             max_parallelism: state.max_parallelism.or(max_parallelism.filter(|max| *max > 0)),
             mode,
             chaining: chaining && !state.chaining_disabled,
+            batch_exchange,
             config: state.config.clone(),
         })
     }

@@ -2,13 +2,17 @@
 
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::Exchanges;
+use crate::exchange::blocking::{ResultLane, ResultWriter};
 use crate::exchange::channel::{ChannelKey, ChannelSender};
 use crate::exchange::gate::Gate;
 use crate::exchange::writer::{BufferTimeout, OutputPort};
 use crate::options;
 use crate::program::Program;
 use crate::snapshot::SnapshotWriters;
+use crate::spill::SpillSettings;
+use crate::spill::memory::share;
 use crate::state::BackendKind;
+use crate::state::store::options::{DEFAULT_MANAGED, managed_per_slot};
 use crate::task::{
     self, AccumulatorRegistry, JobInfo, OperatorIdentity, Reporter, TaskContext, TaskControl, TaskCounters,
     TaskThread,
@@ -17,7 +21,7 @@ use crate::time::Clock;
 use kvick_core::accumulator::Accumulators;
 use kvick_core::checkpoint::CheckpointCommand;
 use kvick_core::failure::{Failure, FailureKind};
-use kvick_core::graph::{JobVertex, OperatorInfo};
+use kvick_core::graph::{JobEdge, JobVertex, OperatorInfo, RuntimeMode};
 use kvick_core::ids::ExecutionId;
 use kvick_core::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use std::collections::BTreeMap;
@@ -39,6 +43,7 @@ impl TaskHost {
     pub fn new(job: JobInfo, program: Program, exchanges: Exchanges, reports: Reporter) -> TaskHost {
         let waits_at_end = options::waits_at_end(&program.graph, &job.config);
         options::warn_of_alignment(&program.graph, &job.config);
+        exchanges.table().results().expect(&program.graph);
         let (job, exchanges) = (Arc::new(job), Arc::new(exchanges));
         let (writers, running) = (SnapshotWriters::start(), BTreeMap::new());
         TaskHost { job, program, exchanges, reports, writers, waits_at_end, running }
@@ -46,6 +51,9 @@ impl TaskHost {
 
     /// Hands an order to tasks. Those that are not here any more need not hear it.
     pub fn order(&self, executions: &[ExecutionId], command: &CheckpointCommand) {
+        if let (CheckpointCommand::Complete { checkpoint }, Some(local)) = (command, &self.job.local) {
+            local.completed(*checkpoint);
+        }
         for thread in executions.iter().filter_map(|execution| self.running.get(execution)) {
             thread.control.order(command.clone());
         }
@@ -99,7 +107,7 @@ impl TaskHost {
             operator: head_of(vertex),
             restore: deployment.restore.clone().map(Arc::new),
             clock: Clock::system(),
-            backend: BackendKind::of(&self.job.config),
+            backend: self.backend(),
             job: Arc::clone(&self.job),
             execution: deployment.execution,
             vertex_name: vertex.name.clone(),
@@ -110,8 +118,23 @@ impl TaskHost {
             accumulators: Arc::new(AccumulatorRegistry::default()),
             reports: self.reports.clone(),
             writers: Arc::clone(&self.writers),
+            batch_memory: self.batch_memory(vertex),
             waits_at_end: self.waits_at_end,
         }
+    }
+
+    /// In batch mode there is state for one key at a time: no store is worth its while.
+    fn backend(&self) -> BackendKind {
+        match self.program.graph.mode {
+            RuntimeMode::Streaming => BackendKind::of(&self.job.config),
+            RuntimeMode::Batch => BackendKind::HashMap,
+        }
+    }
+
+    /// Whoever has sized the process has checked the option; what cannot be read counts as not set.
+    fn batch_memory(&self, vertex: &JobVertex) -> u64 {
+        let managed = managed_per_slot(&self.job.config).unwrap_or(DEFAULT_MANAGED);
+        share(&self.program.graph, vertex, managed)
     }
 
     fn ports(&self, context: &TaskContext, deployment: &TaskDeployment) -> Vec<OutputPort> {
@@ -124,6 +147,7 @@ impl TaskHost {
         let port = |output: &kvick_core::task::OutputDeployment| {
             let consumer = self.consumer(deployment.execution, output.output);
             OutputPort {
+                kept: self.kept(context, deployment.execution, output),
                 channels: output.consumers.iter().map(|c| sender(output.output, c)).collect(),
                 timeout,
                 subtask: deployment.execution.subtask,
@@ -133,6 +157,23 @@ impl TaskHost {
             }
         };
         deployment.outputs.iter().map(port).collect()
+    }
+
+    /// Where an output is written that is kept until it is whole; empty for one that is sent.
+    fn kept(
+        &self,
+        context: &TaskContext,
+        producer: ExecutionId,
+        output: &kvick_core::task::OutputDeployment,
+    ) -> Vec<ResultLane> {
+        let edge = self.program.graph.outputs(producer.vertex).find(|edge| edge.output == output.output);
+        if !edge.is_some_and(JobEdge::is_blocking) {
+            return Vec::new();
+        }
+        let consumers = output.consumers.iter().map(|consumer| consumer.subtask).collect();
+        let (settings, results) = (SpillSettings::of(context), self.exchanges.table().results());
+        let writer = ResultWriter::new(producer, output.output, consumers, settings, results);
+        writer.lanes(&context.counters)
     }
 
     fn consumer(&self, producer: ExecutionId, output: u32) -> Option<&JobVertex> {
@@ -154,11 +195,12 @@ impl TaskHost {
         Some(gate)
     }
 
-    /// Asks tasks to stop. One that is not here any more has already reported how it ended.
+    /// Asks tasks to stop. One that is not here any more has already reported how it ended: what it has kept is let go of.
     pub fn cancel(&self, executions: &[ExecutionId]) {
         for execution in executions {
-            if let Some(thread) = self.running.get(execution) {
-                thread.control.cancel();
+            match self.running.get(execution) {
+                Some(thread) => thread.control.cancel(),
+                None => self.exchanges.table().results().release(*execution),
             }
         }
     }
@@ -176,6 +218,13 @@ impl TaskHost {
         self.exchanges.table().forget(execution);
     }
 
+    /// The job is over: removes what was kept on the local disk for it.
+    pub fn remove_local_state(&self) {
+        if let Some(local) = &self.job.local {
+            local.remove();
+        }
+    }
+
     /// Whether no task is running.
     pub fn is_empty(&self) -> bool {
         self.running.is_empty()
@@ -190,6 +239,13 @@ impl TaskHost {
     pub fn accumulators(&self) -> Vec<(ExecutionId, Accumulators)> {
         let values = self.running.iter().map(|(id, thread)| (*id, thread.accumulators.snapshot()));
         values.filter(|(_, accumulators)| !accumulators.is_empty()).collect()
+    }
+}
+
+impl Drop for TaskHost {
+    /// Connections may outlive the host, until the process ends; temporary files must not.
+    fn drop(&mut self) {
+        self.exchanges.table().results().clear();
     }
 }
 

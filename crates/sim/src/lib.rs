@@ -13,6 +13,7 @@ mod job;
 mod network;
 mod outcome;
 mod random;
+mod results;
 pub mod scale;
 mod storage;
 mod world;

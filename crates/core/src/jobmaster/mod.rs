@@ -18,6 +18,7 @@ mod reconnect;
 mod recovery;
 mod rescale;
 mod restart;
+mod results;
 mod settings;
 mod slots;
 mod vacate;
@@ -59,7 +60,7 @@ pub enum JobEffect {
     StopWorker(ExecutorId),
     /// Run these tasks in the worker there.
     Deploy(ExecutorId, Vec<TaskDeployment>),
-    /// Stop these tasks.
+    /// Stop these tasks; of one that has finished, let go of the result that it has kept.
     Cancel(ExecutorId, Vec<ExecutionId>),
     /// Tell these tasks about a checkpoint.
     TellTasks(ExecutorId, Vec<ExecutionId>, CheckpointCommand),
@@ -108,6 +109,8 @@ pub struct JobMaster {
     vertex_index: BTreeMap<VertexId, usize>,
     regions: Vec<Region>,
     region_of: BTreeMap<TaskRef, usize>,
+    /// Whether any result is kept for consumers that begin when it is whole.
+    blocking: bool,
     pending_regions: BTreeSet<usize>,
     unfinished: usize,
     pool: SlotPool,
@@ -139,6 +142,7 @@ impl JobMaster {
             vacate: None,
             unfinished: all_tasks(graph).count(),
             pending_regions: (0..regions.len()).collect(),
+            blocking: graph.has_blocking_edges(),
             restart: settings.restart.clone(),
             submitted: now,
             state: JobState::Created,
@@ -211,7 +215,8 @@ impl JobMaster {
     ) {
         if self.workers.remove(executor).is_some() {
             let tasks = self.tasks_on(executor);
-            self.tasks_lost(now, tasks, Some(executor), failure, fx);
+            let results = self.lose_results(executor);
+            self.tasks_lost(now, tasks, results, Some(executor), failure, fx);
         }
     }
 
@@ -226,12 +231,13 @@ impl JobMaster {
         let tasks = self.tasks_on(executor);
         self.take_rescale_slots(executor);
         self.workers.remove(executor);
-        let none_lost = self.pool.lose_executor(executor).is_empty();
+        let results = self.lose_results(executor);
+        let none_lost = self.pool.lose_executor(executor).is_empty() && results.is_empty();
         self.vacate_lost(executor, fx);
         if none_lost {
             return;
         }
-        self.tasks_lost(now, tasks, Some(executor), failure, fx);
+        self.tasks_lost(now, tasks, results, Some(executor), failure, fx);
         self.await_slots(now);
     }
 
@@ -249,6 +255,7 @@ impl JobMaster {
             TaskState::Finished => {
                 self.with_checkpoints(now, fx, |c, e| c.task_finished(now, report.execution, e));
                 self.rescale_when_all_run(fx);
+                self.release_read_results(task, fx);
                 self.task_finished(now, fx);
             }
             TaskState::Failed => {

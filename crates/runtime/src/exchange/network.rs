@@ -111,8 +111,9 @@ fn serve_frames(
     loop {
         match Frame::read(&mut reader)? {
             Frame::Open { stream, key, credit } => {
-                let channel = table.get(key);
+                let channel = table.opened(key);
                 channel.connect_remote(stream, frames.clone(), credit);
+                table.connected(key, &channel);
                 streams.insert(stream, channel);
             }
             Frame::Credit { stream, batches } => {
@@ -275,6 +276,11 @@ fn deliver(frame: Frame, streams: &Mutex<Streams>) -> Result<(), Failure> {
         Frame::Data { stream, bytes } => (stream, Packet::Encoded(bytes)),
         Frame::Event { stream, event } => (stream, Packet::Event(event)),
         Frame::End { stream } => (stream, Packet::End),
+        Frame::Failed { stream, failure } => {
+            let reader = lock(streams).open.remove(&stream);
+            reader.into_iter().for_each(|(gate, _)| gate.fail(failure.clone()));
+            return Ok(());
+        }
         _ => {
             return Err(Failure::new(FailureKind::Error, "a producer sent a frame that only consumers send"));
         }

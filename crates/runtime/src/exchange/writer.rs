@@ -3,6 +3,7 @@
 //! Records are gathered per channel and sent when a buffer is full, when `execution.buffer-timeout` has passed since the
 //! first record came, and before every event, so that order within a channel is kept.
 
+use super::blocking::ResultLane;
 use super::channel::ChannelSender;
 use super::gate::Packet;
 use super::wire::Frame;
@@ -42,6 +43,8 @@ impl BufferTimeout {
 pub struct OutputPort {
     /// Its channels, by the consumer's subtask index.
     pub channels: Vec<ChannelSender>,
+    /// Where they end instead, where the result is kept until it is whole; else empty.
+    pub kept: Vec<ResultLane>,
     /// When to send what is not full.
     pub timeout: BufferTimeout,
     /// The producer's subtask index.
@@ -57,6 +60,8 @@ pub struct OutputPort {
 /// A channel and the records that wait for it.
 struct Lane<T> {
     sender: ChannelSender,
+    /// Where records are kept, in a blocking exchange: nothing is sent then.
+    kept: Option<ResultLane>,
     buffer: Batch<T>,
 }
 
@@ -64,6 +69,9 @@ impl<T: Data> Lane<T> {
     fn send(&mut self) -> TaskResult {
         if self.buffer.is_empty() {
             return Ok(());
+        }
+        if let Some(kept) = &mut self.kept {
+            return kept.batch(&mut self.buffer);
         }
         if self.sender.is_local()? {
             let full = std::mem::take(&mut self.buffer);
@@ -93,6 +101,9 @@ impl<T: Data> Lane<T> {
             return self.end();
         }
         self.send()?;
+        if let Some(kept) = &mut self.kept {
+            return kept.event(&event);
+        }
         if event == Event::EndOfData {
             self.sender.no_more_records();
         }
@@ -105,6 +116,9 @@ impl<T: Data> Lane<T> {
 
     fn end(&mut self) -> TaskResult {
         self.send()?;
+        if let Some(kept) = &mut self.kept {
+            return kept.end();
+        }
         self.sender.no_more_records();
         if self.sender.is_local()? {
             self.sender.send_local(Packet::End)
@@ -223,7 +237,8 @@ impl<T: Data, R: Route<T>> ExchangeWriter<T, R> {
     /// The writer of an output port.
     pub fn stage(port: OutputPort, mut route: R) -> BoxStage<T> {
         route.setup(port.subtask, port.channels.len().max(1));
-        let lane = |sender| Lane { sender, buffer: Batch::new() };
+        let mut kept = port.kept.into_iter();
+        let lane = |sender| Lane { sender, kept: kept.next(), buffer: Batch::new() };
         let lanes = Lanes(port.channels.into_iter().map(lane).collect());
         Box::new(ExchangeWriter { lanes, route, timeout: port.timeout, due: None })
     }

@@ -19,6 +19,8 @@ const SWEEP_EVERY: u32 = 256;
 pub(super) trait AnyTable: Any + Send {
     fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError>;
     fn as_any(&mut self) -> &mut dyn Any;
+    /// Removes everything.
+    fn clear(&mut self) -> Result<(), StateError>;
     /// Removes some of what has expired.
     fn sweep(&mut self, _now: i64) {}
 }
@@ -31,6 +33,10 @@ impl<K: Key, V: Data> AnyTable for Table<K, (), V> {
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
+
+    fn clear(&mut self) -> Result<(), StateError> {
+        if self.is_empty() { Ok(()) } else { self.drain(|_, (), _| {}) }
+    }
 }
 
 impl<K: Key, UK: Namespace, UV: Data> AnyTable for MapTable<K, (), UK, UV> {
@@ -40,6 +46,10 @@ impl<K: Key, UK: Namespace, UV: Data> AnyTable for MapTable<K, (), UK, UV> {
 
     fn as_any(&mut self) -> &mut dyn Any {
         self
+    }
+
+    fn clear(&mut self) -> Result<(), StateError> {
+        self.clear_all()
     }
 }
 
@@ -57,6 +67,10 @@ impl<K: Key, V: Data> AnyTable for Expiring<K, V> {
 
     fn as_any(&mut self) -> &mut dyn Any {
         self
+    }
+
+    fn clear(&mut self) -> Result<(), StateError> {
+        self.table.clear()
     }
 
     fn sweep(&mut self, now: i64) {
@@ -129,6 +143,15 @@ impl<K: Key> KeyedStates<K> {
     #[inline]
     pub fn take_current(&mut self) -> Option<Keyed<K>> {
         self.current.take()
+    }
+
+    /// Drops the state of all keys: batch mode, where there is one at a time.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub fn clear(&mut self) -> Result<(), StateError> {
+        self.current = None;
+        self.tables.iter_mut().try_for_each(|table| table.clear())
     }
 
     /// Hands everything over to a snapshot: the states and what the backend itself has.

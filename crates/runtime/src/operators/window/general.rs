@@ -12,7 +12,7 @@ use super::trigger::{TimerChange, Trigger, TriggerContext, TriggerResult};
 use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
-use crate::operator::{Operator, Output};
+use crate::operator::{KeyedOperator, Operator, Output};
 use crate::operators::FunctionContext;
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, Table, TableSpec};
@@ -456,5 +456,36 @@ where
 
     fn close(&mut self) {
         self.emit.close();
+    }
+}
+
+impl<T, K, F, A, Tr, C, M> KeyedOperator for WindowOperator<T, K, F, A, Tr, C, M>
+where
+    T: Data,
+    K: Key,
+    F: FnMut(&T) -> K + Send + 'static,
+    A: WindowAssigner<T>,
+    Tr: Trigger<T, A::Window>,
+    C: WindowContents<T>,
+    M: WindowEmit<K, A::Window, C::Kept>,
+{
+    fn end_key(&mut self, out: &mut Output<M::Output>) -> TaskResult {
+        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        opened.timers.end_key();
+        loop {
+            let Some(opened) = &mut self.opened else { return Err(not_open()) };
+            let Some((key, window, at, domain)) = opened.timers.pop_last()? else { break };
+            self.on_timer(&key, &window, at, domain, out)?;
+        }
+        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        opened.timers.begin_key();
+        // What no timer removes: windows that are kept for ever.
+        if !opened.panes.is_empty() {
+            opened.panes.drain(|_, _, _| {})?;
+        }
+        if !opened.merging.is_empty() {
+            opened.merging.drain(|_, (), _| {})?;
+        }
+        Ok(opened.states.clear()?)
     }
 }

@@ -11,7 +11,7 @@ use super::span::{TimeWindow, Window};
 use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
-use crate::operator::{Operator, Output};
+use crate::operator::{KeyedOperator, Operator, Output};
 use crate::operators::FunctionContext;
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, StateError, Table, TableSpec};
@@ -385,5 +385,22 @@ where
 
     fn close(&mut self) {
         self.emit.close();
+    }
+}
+
+impl<T, K, F, A, C, M> KeyedOperator for SessionOperator<T, K, F, A, C, M>
+where
+    T: Data,
+    K: Key,
+    F: FnMut(&T) -> K + Send + 'static,
+    A: WindowAssigner<T>,
+    C: WindowContents<T>,
+    M: WindowEmit<K, A::Window, C::Kept>,
+{
+    fn end_key(&mut self, out: &mut Output<M::Output>) -> TaskResult {
+        self.advance(i64::MAX, out)?;
+        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        opened.watermark = i64::MIN;
+        Ok(opened.states.clear()?)
     }
 }

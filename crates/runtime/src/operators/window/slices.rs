@@ -12,7 +12,7 @@ use super::span::Window;
 use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
-use crate::operator::{Operator, Output};
+use crate::operator::{KeyedOperator, Operator, Output};
 use crate::operators::FunctionContext;
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, Table, TableSpec};
@@ -432,6 +432,23 @@ where
 
     fn close(&mut self) {
         self.emit.close();
+    }
+}
+
+impl<T, K, F, W, C, M> KeyedOperator for SliceOperator<T, K, F, W, C, M>
+where
+    T: Data,
+    K: Key,
+    F: FnMut(&T) -> K + Send + 'static,
+    W: Window,
+    C: WindowContents<T>,
+    M: WindowEmit<K, W, C::Kept>,
+{
+    fn end_key(&mut self, out: &mut Output<M::Output>) -> TaskResult {
+        self.advance(i64::MAX, out)?;
+        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        opened.progress.begin_again();
+        Ok(opened.states.clear()?)
     }
 }
 

@@ -119,7 +119,7 @@ impl World {
         match effect {
             CheckpointEffect::PrepareSavepoint { token, base } => {
                 let fails = self.fault(10);
-                let made = Ok(format!("{base}/savepoint-{job}-{token}"));
+                let made = Ok(format!("{base}/savepoint-{job}-{}-{token}", self.epoch));
                 let outcome = if fails { Err("no such directory".to_string()) } else { made };
                 self.slowly(Event::Prepared(job, token, outcome));
             }

@@ -6,6 +6,7 @@
 use crate::artifact::ProgramStore;
 use crate::link::{Link, LinkEvent, Outgoing};
 use crate::logs;
+use crate::memory_guard::{self, MemoryGuard, Verdict};
 use crate::settings::Settings;
 use crate::worker::{Worker, WorkerEvent, WorkerId};
 use anyhow::Result;
@@ -54,6 +55,7 @@ struct Supervisor {
     heartbeat: Duration,
     /// How many workers were started so far.
     started: u64,
+    guard: Option<MemoryGuard>,
 }
 
 /// Runs until the application master ends it, or is lost.
@@ -69,6 +71,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let mut link = tokio::spawn(link.run(outgoing, incoming_sender));
     let store = ProgramStore::new(settings.work_dir(), settings.filesystems());
     let heartbeat = settings.heartbeat_interval;
+    let guard = MemoryGuard::of(&settings.config);
     let mut supervisor = Supervisor {
         settings,
         store,
@@ -79,8 +82,11 @@ pub async fn run(settings: Settings) -> Result<()> {
         prepared,
         heartbeat,
         started: 0,
+        guard,
     };
     let mut next_heartbeat = Instant::now() + heartbeat;
+    let mut looks = tokio::time::interval(memory_guard::INTERVAL);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             event = incoming.recv() => match event {
@@ -98,6 +104,7 @@ pub async fn run(settings: Settings) -> Result<()> {
                 supervisor.send_heartbeat();
                 next_heartbeat = Instant::now() + supervisor.heartbeat;
             }
+            _ = looks.tick() => supervisor.look_at_memory(),
             ended = &mut link => return ended?,
         }
     }
@@ -304,6 +311,24 @@ impl Supervisor {
             FromProgram::Hello { .. } | FromProgram::Execute { .. } | FromProgram::CancelJob { .. } => {
                 warn!(%job, "a worker said what only a client says");
             }
+        }
+    }
+
+    /// Ends the worker that has the most memory before YARN ends the container.
+    fn look_at_memory(&mut self) {
+        let Some(guard) = self.guard else { return };
+        let resident = |(job, place): (&JobId, &Place)| match place {
+            Place::Running(worker) => Some((*job, memory::resident_bytes(worker.process.pid()?)?)),
+            Place::Preparing(..) | Place::Stopping(_) => None,
+        };
+        let workers: Vec<(JobId, u64)> = self.workers.iter().filter_map(resident).collect();
+        let own = memory::resident_bytes(std::process::id()).unwrap_or_default();
+        let Some(Verdict { job, failure }) = guard.judge(own, &workers) else { return };
+        if let Some(Place::Running(worker)) = self.workers.remove(&job) {
+            warn!(%job, "{}", failure.message);
+            worker.process.kill();
+            self.workers.insert(job, Place::Stopping(worker));
+            self.say(FromExecutor::WorkerLost { job_id: job, failure });
         }
     }
 

@@ -16,6 +16,7 @@ use kvick_runtime::hash::stable_hash;
 use kvick_runtime::host_link::HostError;
 use kvick_runtime::program::Program;
 use kvick_runtime::sinks::{CollectSink, collect_accumulator};
+use kvick_runtime::snapshot::LocalState;
 use kvick_runtime::stdio::StandardOutput;
 use kvick_runtime::task::JobInfo;
 use kvick_runtime::worker;
@@ -272,14 +273,16 @@ fn embedded_job(program: &Program, config: &Configuration) -> Result<JobInfo, Jo
     let mut effective = config.clone();
     effective.overlay(&program.graph.config);
     let hadoop = effective.below(HADOOP_PREFIX).map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let job_id = random_job_id();
     let tmp_dirs = match effective.raw("io.tmp.dirs") {
         Some(dirs) => dirs.split([',', ':']).map(|dir| dir.trim().to_string()).collect(),
         None => vec![std::env::temp_dir().display().to_string()],
     };
     Ok(JobInfo {
-        job_id: random_job_id(),
+        job_id,
         name: program.graph.name.clone(),
         files: kvick_runtime::task::file_systems(&hadoop, "", &effective),
+        local: LocalState::of(&effective, &tmp_dirs, job_id, "embedded"),
         config: Arc::new(effective),
         tmp_dirs,
         stdout: StandardOutput::current()?,

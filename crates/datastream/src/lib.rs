@@ -18,6 +18,9 @@
 //! The same program runs embedded (`cargo run`), in the `flink` command, in the application master and in every worker;
 //! `main()` must build the same graph each time (see [`StreamExecutionEnvironment::once`]).
 
+//! Programs that link this crate get their memory from an allocator that is made for threads (the feature `allocator`, on by
+//! default); a program with a `#[global_allocator]` of its own depends on `kvick` with `default-features = false`.
+
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod async_stream;
@@ -93,6 +96,12 @@ pub mod window {
         TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext,
     };
 }
+
+// A record is made in its source's thread and dropped in the thread behind the exchange. The C library's allocator
+// answers that with locks: it takes up to half of the processor time of a job whose records hold texts.
+#[cfg(feature = "allocator")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The examples of the guide.
 #[cfg(doctest)]

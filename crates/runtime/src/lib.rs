@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod operator;
 pub mod operators;
 pub mod options;
+mod parallel;
 pub mod partition;
 pub mod program;
 pub mod side;

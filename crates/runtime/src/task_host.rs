@@ -51,6 +51,9 @@ impl TaskHost {
 
     /// Hands an order to tasks. Those that are not here any more need not hear it.
     pub fn order(&self, executions: &[ExecutionId], command: &CheckpointCommand) {
+        if let (CheckpointCommand::Complete { checkpoint }, Some(local)) = (command, &self.job.local) {
+            local.completed(*checkpoint);
+        }
         for thread in executions.iter().filter_map(|execution| self.running.get(execution)) {
             thread.control.order(command.clone());
         }
@@ -213,6 +216,13 @@ impl TaskHost {
             thread.join();
         }
         self.exchanges.table().forget(execution);
+    }
+
+    /// The job is over: removes what was kept on the local disk for it.
+    pub fn remove_local_state(&self) {
+        if let Some(local) = &self.job.local {
+            local.remove();
+        }
     }
 
     /// Whether no task is running.

@@ -331,6 +331,7 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         files: file_systems(&BTreeMap::new(), "", &config),
         config: Arc::new(config),
         tmp_dirs: Vec::new(),
+        local: None,
         stdout: StandardOutput::to(std::io::sink()),
     };
     TaskContext {

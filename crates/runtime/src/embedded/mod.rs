@@ -118,6 +118,7 @@ impl Run {
         loop {
             if let Some(result) = self.result.take_if(|_| self.host.is_empty()) {
                 self.storage.finish();
+                self.host.remove_local_state();
                 return result;
             }
             let until =

@@ -19,6 +19,7 @@ pub(crate) mod segments;
 pub mod store;
 mod table;
 mod ttl;
+pub(crate) mod user_map;
 
 pub use backend::{BackendKind, KeyedBackend, TableSpec};
 pub use descriptors::{

@@ -6,7 +6,7 @@ use crate::element::{Data, Key};
 use crate::error::TaskResult;
 use crate::key_group::range_of;
 use crate::metrics::{MetricGroup, MetricRegistry};
-use crate::snapshot::{SnapshotWriters, StateReader, restore_list};
+use crate::snapshot::{LocalState, SnapshotWriters, StateReader, restore_list};
 use crate::state::store::StoreSettings;
 use crate::state::{BackendKind, KeyedBackend};
 use crate::stdio::StandardOutput;
@@ -35,6 +35,8 @@ pub struct JobInfo {
     pub tmp_dirs: Vec<String>,
     /// The file systems, as the job is to see them.
     pub files: Arc<FileSystems>,
+    /// Local copies of the files of checkpoints, where there are to be some.
+    pub local: Option<Arc<LocalState>>,
     /// Where the `print` sinks write.
     pub stdout: StandardOutput,
 }
@@ -172,7 +174,7 @@ impl TaskContext {
     /// Reads the state that the task begins with.
     pub fn state_reader(&self) -> StateReader {
         let directory = self.restore.as_ref().and_then(|restore| restore.directory.clone());
-        StateReader::new(Arc::clone(&self.job.files), directory)
+        StateReader::new(Arc::clone(&self.job.files), directory).with_local(self.job.local.clone())
     }
 }
 

@@ -19,6 +19,10 @@ use io::{Job, Outcome};
 use renoir::prelude::*;
 use std::time::Instant;
 
+/// The allocator that Kvick's jobs have, so that what is compared is not the C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const QUERIES: &str = "q0 q1 q2 q3 q4 q5 q7 q8 q9 q10 q12 q13 q14 q15 q16 q17 q18 q19 q20 q21 q22";
 
 fn main() -> Outcome {

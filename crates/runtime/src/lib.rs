@@ -29,6 +29,7 @@ pub mod side;
 pub mod sinks;
 pub mod snapshot;
 pub mod sources;
+pub mod spill;
 pub mod state;
 pub mod stdio;
 pub mod task;

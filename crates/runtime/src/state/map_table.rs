@@ -113,6 +113,24 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
         }
     }
 
+    /// Removes the entries of all keys.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub fn clear_all(&mut self) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) if table.len() == 0 => Ok(()),
+            Inner::Memory(table) => {
+                table.drain(|_, _, _| {});
+                Ok(())
+            }
+            Inner::Store(_) => Err(StateError::Backend {
+                act: "remove the maps of all keys at once",
+                reason: format!("the state \"{}\" is in a store, which only streaming mode uses", self.name),
+            }),
+        }
+    }
+
     /// Whether one key and namespace has no entries.
     ///
     /// # Errors

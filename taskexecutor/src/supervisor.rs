@@ -102,6 +102,7 @@ pub async fn run(settings: Settings) -> Result<()> {
             Some(event) = from_workers.recv() => supervisor.handle_worker(event),
             Some(prepared) = preparations.recv() => supervisor.start_prepared(prepared),
             () = sleep_until(next_heartbeat) => {
+                supervisor.end_silent_workers();
                 supervisor.send_heartbeat();
                 next_heartbeat = Instant::now() + supervisor.heartbeat;
             }
@@ -311,7 +312,48 @@ impl Supervisor {
         matches!(self.workers.get(&id.job), Some(Place::Running(worker)) if worker.id == id)
     }
 
+    /// A worker with tasks says something every second. One that has said nothing for `heartbeat.timeout` hangs as a whole
+    /// (it is paused, or its machine's memory thrashes), and its tasks go on elsewhere. Time is counted in heartbeats of this
+    /// process, so that a pause of the task executor itself is not held against its workers.
+    fn end_silent_workers(&mut self) {
+        let timeout = self.settings.link_timeout;
+        let most = timeout.as_millis().div_ceil(self.heartbeat.as_millis().max(1)) as u32;
+        let busy = |holdings: &mut Holdings, job| {
+            let tasks = holdings.worker(job).map(|worker| worker.tasks.iter());
+            tasks.is_some_and(|mut tasks| tasks.any(|task| !task.report.state.is_terminal()))
+        };
+        let mut silent = Vec::new();
+        for (job, place) in &mut self.workers {
+            let Place::Running(worker) = place else { continue };
+            let Some(silence) = &mut worker.silence else { continue };
+            *silence = if busy(&mut self.holdings, *job) { *silence + 1 } else { 0 };
+            if *silence > most {
+                silent.push(*job);
+            }
+        }
+        silent.into_iter().for_each(|job| self.end_silent(job, timeout));
+    }
+
+    fn end_silent(&mut self, job: JobId, timeout: Duration) {
+        let Some(Place::Running(worker)) = self.workers.remove(&job) else { return };
+        let pid = worker.process.pid().unwrap_or_default();
+        let text = format!(
+            "the worker process {pid} of the job has said nothing for {timeout:?} (heartbeat.timeout): it hangs, and is killed"
+        );
+        warn!(%job, "{text}");
+        worker.process.kill();
+        self.say(FromExecutor::WorkerLost {
+            job_id: job,
+            failure: Failure::new(FailureKind::WorkerLost, text),
+        });
+    }
+
     fn worker_said(&mut self, job: JobId, message: FromProgram) {
+        if let Some(Place::Running(Worker { silence, .. })) = self.workers.get_mut(&job)
+            && (silence.is_some() || matches!(message, FromProgram::WorkerReady { .. }))
+        {
+            *silence = Some(0);
+        }
         match message {
             FromProgram::WorkerReady { data_port } => {
                 let pid = match self.workers.get(&job) {
@@ -335,7 +377,10 @@ impl Supervisor {
             FromProgram::Metrics { tasks, accumulators } => {
                 self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
             }
-            FromProgram::Hello { .. } | FromProgram::Execute { .. } | FromProgram::CancelJob { .. } => {
+            FromProgram::Hello { .. }
+            | FromProgram::Execute { .. }
+            | FromProgram::CancelJob { .. }
+            | FromProgram::AskJob { .. } => {
                 warn!(%job, "a worker said what only a client says");
             }
         }

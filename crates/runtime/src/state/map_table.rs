@@ -119,11 +119,14 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
     /// What the backend fails with.
     pub fn clear_all(&mut self) -> Result<(), StateError> {
         match &mut self.inner {
-            Inner::Memory(table) if table.is_empty() => Ok(()),
-            Inner::Memory(table) => table.drain(|_, _, _| {}),
-            Inner::Store(map) => Err(StateError::Backend {
+            Inner::Memory(table) if table.len() == 0 => Ok(()),
+            Inner::Memory(table) => {
+                table.drain(|_, _, _| {});
+                Ok(())
+            }
+            Inner::Store(_) => Err(StateError::Backend {
                 act: "remove the maps of all keys at once",
-                reason: format!("the state \"{}\" is in a store, which only streaming mode uses", map.name()),
+                reason: format!("the state \"{}\" is in a store, which only streaming mode uses", self.name),
             }),
         }
     }

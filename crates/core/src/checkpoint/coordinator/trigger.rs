@@ -175,8 +175,7 @@ impl CheckpointCoordinator {
         self.next_id += 1;
         let alignment = self.alignment(kind);
         let target = self.target(kind, directory.as_deref());
-        let unaligned =
-            matches!(alignment, BarrierAlignment::Unaligned | BarrierAlignment::AlignedFor { .. });
+        let unaligned = alignment == BarrierAlignment::Unaligned;
         self.stats.triggered(self.first_stats(now, id, kind, unaligned, plan.running.len()));
         let order = TriggerCheckpoint { checkpoint: id, timestamp: now, kind, base, alignment, target };
         fx.push(CoordinatorEffect::Tell {
@@ -216,7 +215,7 @@ impl CheckpointCoordinator {
         }
     }
 
-    /// Savepoints hold no records in flight, so that they can be restored at any parallelism.
+    /// Savepoints hold no records in flight: they are to fit another program.
     fn alignment(&self, kind: SnapshotKind) -> BarrierAlignment {
         match (self.settings.mode, self.settings.aligned_timeout) {
             (CheckpointMode::AtLeastOnce, _) => BarrierAlignment::AtLeastOnce,

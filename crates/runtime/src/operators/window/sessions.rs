@@ -4,11 +4,11 @@
 //! several. A session's due time is not moved with each record: when an old one comes up, the session's end says when to
 //! look again.
 
-use super::assigner::WindowAssigner;
+use super::assigner::{Layout, WindowAssigner};
 use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::span::{TimeWindow, Window};
-use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
+use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::{KeyedOperator, Operator, Output};
@@ -324,6 +324,7 @@ where
         let mut states = KeyedStates::new(context.keyed_backend::<K>()?);
         let table = states.backend().table(TableSpec::new("window-contents"))?;
         self.emit.open(&mut FunctionContext::new(&mut states, context))?;
+        check_window_state(&states, M::WINDOW_STATE, Layout::Sessions)?;
         let (due, clock) = (BinaryHeap::new(), context.clock.clone());
         let late = Late::open(context);
         let mut opened = Opened { states, table, due, clock, late, watermark: i64::MIN };

@@ -43,11 +43,11 @@ pub struct Worker {
     pub outbox: Outbox,
     /// Its process.
     pub process: Process,
-    /// The most resident memory that was seen, in bytes.
-    peak: Arc<AtomicU64>,
     /// For how many heartbeats it has said nothing, though it ought to; `None` until it is ready, for its `main()` takes
     /// as long as it takes.
     pub silence: Option<u32>,
+    /// The most resident memory that was seen, in bytes.
+    peak: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -71,8 +71,13 @@ impl Worker {
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let reading = stderr.map(|stderr| tokio::spawn(copy_lines(stderr, lines.clone())));
         let peak = Arc::new(AtomicU64::new(0));
-        let (said, gone) = (outbox.clone(), process.clone());
-        let worker = Worker { id, outbox: said, process: gone, silence: None, peak: peak.clone() };
+        let worker = Worker {
+            id,
+            outbox: outbox.clone(),
+            process: process.clone(),
+            silence: None,
+            peak: peak.clone(),
+        };
         tokio::spawn(async move {
             converse(id, spec, inbox, outbox, &events).await;
             let exit = process.exited().await;

@@ -284,7 +284,9 @@ fn a_window_function_keeps_state_by_window_from_one_firing_to_the_next_until_the
     let mut readings = BTreeMap::<(i64, i64), u64>::new();
     for n in 0..10_000_i64 {
         let second = n * 10 / 1000 * 1000;
-        [second - 1000, second].map(|start| *readings.entry((start, n % 7)).or_default() += 1);
+        for start in [second - 1000, second] {
+            *readings.entry((start, n % 7)).or_default() += 1;
+        }
     }
     let mut expected = BTreeMap::<i64, u64>::new();
     readings.iter().for_each(|((start, _), count)| *expected.entry(*start).or_default() += count / 10 * 10);

@@ -100,7 +100,8 @@ proptest! {
         Partitioner::<usize>::setup(&mut custom, 0, channels);
         for choice in choices {
             let chosen = custom.select(&choice);
-            prop_assert!(if choice < channels { chosen == choice } else { chosen < channels });
+            let taken = if choice < channels { chosen == choice } else { chosen < channels };
+            prop_assert!(taken, "{choice} of {channels}: {chosen}");
         }
     }
 

@@ -192,7 +192,8 @@ impl Fault {
         matches!(self, Fault::MasterInDeployment | Fault::MasterInSavepoint | Fault::MasterInCancellation)
     }
 
-    /// Whether a running job's workers live through it, without a restart.
+    /// Whether a running job's workers live through it, without a restart. YARN counts a node that is cut off as lost, with
+    /// whatever else runs there.
     pub fn spares_workers(self) -> bool {
         matches!(
             self,
@@ -202,7 +203,6 @@ impl Fault {
                 | Fault::WorkerPaused
                 | Fault::MasterHung
                 | Fault::MasterInCheckpoint
-                | Fault::MasterOutlived
                 | Fault::NodeManagerRestarted
                 | Fault::ResourceManagerRestarted
                 | Fault::ResourceManagerFailover

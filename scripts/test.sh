@@ -59,7 +59,8 @@ plugins() {
     step "state in RocksDB"
     cargo clippy -p kvick-runtime --features plugin-tests --test rocksdb --locked -q -- -D warnings
     cargo test -p kvick-runtime --features plugin-tests --test rocksdb --locked -q
-    KVICK_TEST_STATE_BACKEND=rocksdb cargo test -p kvick --test checkpoints --locked -q -- exactly_once any_parallelism
+    KVICK_TEST_STATE_BACKEND=rocksdb cargo test -p kvick --test checkpoints --locked -q -- exactly_once any_parallelism \
+        damaged_checkpoint local_copies
     KVICK_TEST_STATE_BACKEND=rocksdb cargo test -p kvick --test windows_restored --locked -q
 }
 

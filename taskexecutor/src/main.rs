@@ -5,8 +5,10 @@
 
 mod artifact;
 mod leader;
+mod lease;
 mod link;
 mod logs;
+mod memory_guard;
 mod settings;
 mod supervisor;
 mod worker;

@@ -6,6 +6,7 @@
 use crate::artifact::ProgramStore;
 use crate::link::{Link, LinkEvent, Outgoing};
 use crate::logs;
+use crate::memory_guard::{self, MemoryGuard, Verdict};
 use crate::settings::Settings;
 use crate::worker::{Worker, WorkerEvent, WorkerId};
 use anyhow::Result;
@@ -16,6 +17,7 @@ use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
 use kvick_core::ids::JobId;
 use kvick_core::job::ProgramSpec;
 use kvick_process::memory;
+use kvick_yarn::ids::ContainerId;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,6 +56,7 @@ struct Supervisor {
     heartbeat: Duration,
     /// How many workers were started so far.
     started: u64,
+    guard: Option<MemoryGuard>,
 }
 
 /// Runs until the application master ends it, or is lost.
@@ -69,6 +72,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let mut link = tokio::spawn(link.run(outgoing, incoming_sender));
     let store = ProgramStore::new(settings.work_dir(), settings.filesystems());
     let heartbeat = settings.heartbeat_interval;
+    let guard = MemoryGuard::of(&settings.config);
     let mut supervisor = Supervisor {
         settings,
         store,
@@ -79,8 +83,11 @@ pub async fn run(settings: Settings) -> Result<()> {
         prepared,
         heartbeat,
         started: 0,
+        guard,
     };
     let mut next_heartbeat = Instant::now() + heartbeat;
+    let mut looks = tokio::time::interval(memory_guard::INTERVAL);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             event = incoming.recv() => match event {
@@ -99,6 +106,7 @@ pub async fn run(settings: Settings) -> Result<()> {
                 supervisor.send_heartbeat();
                 next_heartbeat = Instant::now() + supervisor.heartbeat;
             }
+            _ = looks.tick() => supervisor.look_at_memory(),
             ended = &mut link => return ended?,
         }
     }
@@ -180,7 +188,7 @@ impl Supervisor {
     fn prepare(&mut self, program: ProgramSpec, spec: Box<WorkerSpec>) {
         let job = spec.job_id;
         if matches!(self.workers.get(&job), Some(Place::Preparing(..) | Place::Running(_))) {
-            return;
+            return self.say_again_that_it_is_ready(job);
         }
         info!(%job, jar = %program.jar.name, "preparing a worker");
         self.started += 1;
@@ -193,6 +201,16 @@ impl Supervisor {
             let path = store.prepare(&program).await;
             let _ = sender.send(Prepared { id, program: path, args: program.args, spec });
         });
+    }
+
+    /// Whoever asks for a worker that there is waits to hear that it is ready: the word of an earlier one's end may have crossed
+    /// with that of this one's beginning.
+    fn say_again_that_it_is_ready(&mut self, job: JobId) {
+        if let Some(worker) = self.holdings.worker(job)
+            && let (Some(address), pid) = (worker.address.clone(), worker.pid)
+        {
+            self.say(FromExecutor::WorkerReady { job_id: job, address, pid });
+        }
     }
 
     fn start_prepared(&mut self, prepared: Prepared) {
@@ -265,6 +283,7 @@ impl Supervisor {
             WorkerEvent::Ended(id, failure) if self.is_running(id) => {
                 warn!(job = %id.job, "{}", failure.message);
                 self.workers.remove(&id.job);
+                let failure = self.with_place(failure);
                 self.say(FromExecutor::WorkerLost { job_id: id.job, failure });
             }
             WorkerEvent::Ended(id, _) => {
@@ -273,6 +292,20 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// A worker's failure with where it was, and how to see more of it.
+    fn with_place(&self, failure: Failure) -> Failure {
+        let (id, host) = (&self.settings.id, &self.settings.host);
+        let more = match id.0.parse::<ContainerId>() {
+            Ok(container) => {
+                let application = container.attempt_id.application_id;
+                format!("More: yarn logs -applicationId {application} -containerId {id}")
+            }
+            Err(_) => format!("More: the log files in {}", self.settings.log_dir.display()),
+        };
+        let before = if failure.detail.is_empty() { String::new() } else { format!("{}\n", failure.detail) };
+        failure.with_detail(format!("{before}It ran in {id} on {host}. {more}"))
     }
 
     fn is_running(&self, id: WorkerId) -> bool {
@@ -334,6 +367,7 @@ impl Supervisor {
             FromProgram::WorkerFailed { failure } => {
                 warn!(%job, "{failure}");
                 self.workers.remove(&job);
+                let failure = self.with_place(failure);
                 self.say(FromExecutor::WorkerLost { job_id: job, failure });
             }
             FromProgram::Task { report } => self.say(FromExecutor::Task { job_id: job, report }),
@@ -343,20 +377,41 @@ impl Supervisor {
             FromProgram::Metrics { tasks, accumulators } => {
                 self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
             }
-            FromProgram::Hello { .. } | FromProgram::Execute { .. } | FromProgram::CancelJob { .. } => {
+            FromProgram::Hello { .. }
+            | FromProgram::Execute { .. }
+            | FromProgram::CancelJob { .. }
+            | FromProgram::AskJob { .. } => {
                 warn!(%job, "a worker said what only a client says");
             }
         }
     }
 
+    /// Ends the worker that has the most memory before YARN ends the container.
+    fn look_at_memory(&mut self) {
+        let Some(guard) = self.guard else { return };
+        let resident = |(job, place): (&JobId, &Place)| match place {
+            Place::Running(worker) => Some((*job, memory::resident_bytes(worker.process.pid()?)?)),
+            Place::Preparing(..) | Place::Stopping(_) => None,
+        };
+        let workers: Vec<(JobId, u64)> = self.workers.iter().filter_map(resident).collect();
+        let own = memory::resident_bytes(std::process::id()).unwrap_or_default();
+        let Some(Verdict { job, failure }) = guard.judge(own, &workers) else { return };
+        if let Some(Place::Running(worker)) = self.workers.remove(&job) {
+            warn!(%job, "{}", failure.message);
+            worker.process.kill();
+            self.workers.insert(job, Place::Stopping(worker));
+            self.say(FromExecutor::WorkerLost { job_id: job, failure });
+        }
+    }
+
     fn send_heartbeat(&mut self) {
-        let pids = self.workers.values().filter_map(|place| match place {
-            Place::Running(worker) | Place::Stopping(worker) => worker.process.pid(),
-            Place::Preparing(..) => None,
+        let resident = self.workers.values().map(|place| match place {
+            Place::Running(worker) | Place::Stopping(worker) => worker.resident_bytes(),
+            Place::Preparing(..) => 0,
         });
         let metrics = ExecutorMetrics {
             resident_bytes: memory::resident_bytes(std::process::id()).unwrap_or_default(),
-            workers_resident_bytes: pids.filter_map(memory::resident_bytes).sum(),
+            workers_resident_bytes: resident.sum(),
             workers: self.workers.len() as u32,
             free_memory: memory::machine().map_or(0, |(_, available)| available),
         };

@@ -53,6 +53,13 @@ pub trait Stage<T>: Send {
     /// # Errors
     /// As [`Stage::batch`].
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>>;
+    /// Sends what outputs hold back for want of room, as far as there is room now; tells when to ask again at the latest.
+    ///
+    /// # Errors
+    /// As [`Stage::batch`].
+    fn drain(&mut self, _now: Instant) -> TaskResult<Option<Instant>> {
+        Ok(None)
+    }
     /// The input has ended: emits what is left, and ends the next stage.
     ///
     /// # Errors
@@ -132,6 +139,16 @@ pub trait Operator: Send + 'static {
 
     /// Called once at the end, also after a failure.
     fn close(&mut self) {}
+}
+
+/// An operator whose state belongs to keys, and that can be given one key after the other: batch mode.
+pub trait KeyedOperator: Operator {
+    /// All records of a key were given: its timers fire, in event time first, then in processing time; those that are set
+    /// now never do. Then all state of the key is dropped, and event time begins anew.
+    ///
+    /// # Errors
+    /// Whatever user code fails with.
+    fn end_key(&mut self, out: &mut Output<Self::Out>) -> TaskResult;
 }
 
 /// The output of an operator: a buffer that is handed on when it is full, and at the end of each input batch.
@@ -308,6 +325,10 @@ impl<O: Operator> Stage<O::In> for Chained<O> {
         Ok(earlier(own, self.output.next.tick(now)?))
     }
 
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.output.next.drain(now)
+    }
+
     fn end(&mut self) -> TaskResult {
         self.operator.end(&mut self.output)?;
         self.output.flush()?;
@@ -366,6 +387,10 @@ impl<T> Stage<T> for Scoped<T> {
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
         self.stage.tick(now)
+    }
+
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.stage.drain(now)
     }
 
     fn end(&mut self) -> TaskResult {
@@ -434,6 +459,10 @@ impl<T: Clone + Send> Stage<T> for Fanout<T> {
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
         self.stages.iter_mut().try_fold(None, |next, stage| Ok(earlier(next, stage.tick(now)?)))
+    }
+
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.stages.iter_mut().try_fold(None, |next, stage| Ok(earlier(next, stage.drain(now)?)))
     }
 
     fn end(&mut self) -> TaskResult {

@@ -2,13 +2,18 @@
 
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::Exchanges;
+use crate::exchange::blocking::{ResultLane, ResultWriter};
 use crate::exchange::channel::{ChannelKey, ChannelSender};
-use crate::exchange::gate::Gate;
-use crate::exchange::writer::{BufferTimeout, OutputPort};
+use crate::exchange::gate::{ChannelEnd, Gate};
+use crate::exchange::in_flight::Restored;
+use crate::exchange::writer::{BufferTimeout, OutputPort, Overtaking};
 use crate::options;
 use crate::program::Program;
 use crate::snapshot::SnapshotWriters;
+use crate::spill::SpillSettings;
+use crate::spill::memory::share;
 use crate::state::BackendKind;
+use crate::state::store::options::{DEFAULT_MANAGED, managed_per_slot};
 use crate::task::{
     self, AccumulatorRegistry, JobInfo, OperatorIdentity, Reporter, TaskContext, TaskControl, TaskCounters,
     TaskThread,
@@ -17,7 +22,7 @@ use crate::time::Clock;
 use kvick_core::accumulator::Accumulators;
 use kvick_core::checkpoint::CheckpointCommand;
 use kvick_core::failure::{Failure, FailureKind};
-use kvick_core::graph::{JobVertex, OperatorInfo};
+use kvick_core::graph::{JobEdge, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
 use kvick_core::ids::ExecutionId;
 use kvick_core::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use std::collections::BTreeMap;
@@ -31,6 +36,7 @@ pub struct TaskHost {
     reports: Reporter,
     writers: Arc<SnapshotWriters>,
     waits_at_end: bool,
+    may_overtake: bool,
     running: BTreeMap<ExecutionId, TaskThread>,
 }
 
@@ -38,14 +44,18 @@ impl TaskHost {
     /// A host without tasks; what they report goes to `reports`.
     pub fn new(job: JobInfo, program: Program, exchanges: Exchanges, reports: Reporter) -> TaskHost {
         let waits_at_end = options::waits_at_end(&program.graph, &job.config);
-        options::warn_of_alignment(&program.graph, &job.config);
+        exchanges.table().results().expect(&program.graph);
+        let may_overtake = options::may_overtake(&program.graph, &job.config);
         let (job, exchanges) = (Arc::new(job), Arc::new(exchanges));
         let (writers, running) = (SnapshotWriters::start(), BTreeMap::new());
-        TaskHost { job, program, exchanges, reports, writers, waits_at_end, running }
+        TaskHost { job, program, exchanges, reports, writers, waits_at_end, may_overtake, running }
     }
 
     /// Hands an order to tasks. Those that are not here any more need not hear it.
     pub fn order(&self, executions: &[ExecutionId], command: &CheckpointCommand) {
+        if let (CheckpointCommand::Complete { checkpoint }, Some(local)) = (command, &self.job.local) {
+            local.completed(*checkpoint);
+        }
         for thread in executions.iter().filter_map(|execution| self.running.get(execution)) {
             thread.control.order(command.clone());
         }
@@ -99,7 +109,7 @@ impl TaskHost {
             operator: head_of(vertex),
             restore: deployment.restore.clone().map(Arc::new),
             clock: Clock::system(),
-            backend: BackendKind::of(&self.job.config),
+            backend: self.backend(),
             job: Arc::clone(&self.job),
             execution: deployment.execution,
             vertex_name: vertex.name.clone(),
@@ -110,8 +120,24 @@ impl TaskHost {
             accumulators: Arc::new(AccumulatorRegistry::default()),
             reports: self.reports.clone(),
             writers: Arc::clone(&self.writers),
+            batch_memory: self.batch_memory(vertex),
             waits_at_end: self.waits_at_end,
+            may_overtake: self.may_overtake,
         }
+    }
+
+    /// In batch mode there is state for one key at a time: no store is worth its while.
+    fn backend(&self) -> BackendKind {
+        match self.program.graph.mode {
+            RuntimeMode::Streaming => BackendKind::of(&self.job.config),
+            RuntimeMode::Batch => BackendKind::HashMap,
+        }
+    }
+
+    /// Whoever has sized the process has checked the option; what cannot be read counts as not set.
+    fn batch_memory(&self, vertex: &JobVertex) -> u64 {
+        let managed = managed_per_slot(&self.job.config).unwrap_or(DEFAULT_MANAGED);
+        share(&self.program.graph, vertex, managed)
     }
 
     fn ports(&self, context: &TaskContext, deployment: &TaskDeployment) -> Vec<OutputPort> {
@@ -122,43 +148,73 @@ impl TaskHost {
             ChannelSender::new(channel, Arc::clone(&context.control), Arc::clone(&context.counters))
         };
         let port = |output: &kvick_core::task::OutputDeployment| {
-            let consumer = self.consumer(deployment.execution, output.output);
+            let edge = self.edge(deployment.execution, output.output);
+            let consumer = edge.and_then(|edge| self.program.graph.vertex(edge.target));
+            let in_order = edge.is_some_and(|edge| is_in_order(edge.partitioning));
             OutputPort {
+                kept: self.kept(context, deployment.execution, output),
                 channels: output.consumers.iter().map(|c| sender(output.output, c)).collect(),
                 timeout,
                 subtask: deployment.execution.subtask,
                 parallelism: context.parallelism,
                 consumer_parallelism: consumer.map_or(1, |v| v.parallelism),
                 consumer_max_parallelism: consumer.map_or(1, |v| v.max_parallelism),
+                overtaking: Overtaking { enabled: self.may_overtake, in_order },
+                restored: restored(context, output),
             }
         };
         deployment.outputs.iter().map(port).collect()
     }
 
-    fn consumer(&self, producer: ExecutionId, output: u32) -> Option<&JobVertex> {
-        let graph = &self.program.graph;
-        let edge = graph.outputs(producer.vertex).find(|edge| edge.output == output)?;
-        graph.vertex(edge.target)
+    /// Where an output is written that is kept until it is whole; empty for one that is sent.
+    fn kept(
+        &self,
+        context: &TaskContext,
+        producer: ExecutionId,
+        output: &kvick_core::task::OutputDeployment,
+    ) -> Vec<ResultLane> {
+        if !self.edge(producer, output.output).is_some_and(JobEdge::is_blocking) {
+            return Vec::new();
+        }
+        let consumers = output.consumers.iter().map(|consumer| consumer.subtask).collect();
+        let (settings, results) = (SpillSettings::of(context), self.exchanges.table().results());
+        let writer = ResultWriter::new(producer, output.output, consumers, settings, results);
+        writer.lanes(&context.counters)
+    }
+
+    fn edge(&self, producer: ExecutionId, output: u32) -> Option<&JobEdge> {
+        self.program.graph.outputs(producer.vertex).find(|edge| edge.output == output)
     }
 
     fn gate(&self, context: &TaskContext, deployment: &TaskDeployment) -> Option<Arc<Gate>> {
         if deployment.inputs.is_empty() {
             return None;
         }
-        let inputs: Vec<usize> =
-            deployment.inputs.iter().flat_map(|i| i.producers.iter().map(|_| i.input as usize)).collect();
-        let credit = options::channel_credit(&self.job.config, inputs.len());
-        let gate = Gate::new(inputs, credit);
+        let mut ends = Vec::new();
+        for input in &deployment.inputs {
+            let mut edges = self.program.graph.inputs(deployment.execution.vertex);
+            let edge = edges.find(|edge| edge.input == input.input);
+            let in_order = edge.is_some_and(|edge| is_in_order(edge.partitioning));
+            let end = |producer: &kvick_core::task::ProducerLocation| ChannelEnd {
+                input: input.input as usize,
+                producer: producer.execution.subtask,
+                in_order,
+            };
+            ends.extend(input.producers.iter().map(end));
+        }
+        let credit = options::channel_credit(&self.job.config, ends.len());
+        let gate = Gate::new(ends, credit);
         let wake: Arc<dyn crate::task::Wake> = Arc::clone(&gate) as Arc<dyn crate::task::Wake>;
         context.control.wakes(Arc::downgrade(&wake));
         Some(gate)
     }
 
-    /// Asks tasks to stop. One that is not here any more has already reported how it ended.
+    /// Asks tasks to stop. One that is not here any more has already reported how it ended: what it has kept is let go of.
     pub fn cancel(&self, executions: &[ExecutionId]) {
         for execution in executions {
-            if let Some(thread) = self.running.get(execution) {
-                thread.control.cancel();
+            match self.running.get(execution) {
+                Some(thread) => thread.control.cancel(),
+                None => self.exchanges.table().results().release(*execution),
             }
         }
     }
@@ -176,6 +232,13 @@ impl TaskHost {
         self.exchanges.table().forget(execution);
     }
 
+    /// The job is over: removes what was kept on the local disk for it.
+    pub fn remove_local_state(&self) {
+        if let Some(local) = &self.job.local {
+            local.remove();
+        }
+    }
+
     /// Whether no task is running.
     pub fn is_empty(&self) -> bool {
         self.running.is_empty()
@@ -191,6 +254,28 @@ impl TaskHost {
         let values = self.running.iter().map(|(id, thread)| (*id, thread.accumulators.snapshot()));
         values.filter(|(_, accumulators)| !accumulators.is_empty()).collect()
     }
+}
+
+impl Drop for TaskHost {
+    /// Connections may outlive the host, until the process ends; temporary files must not.
+    fn drop(&mut self) {
+        self.exchanges.table().results().clear();
+    }
+}
+
+/// Whether barriers never overtake records of an edge. Between neighbours their order may mean something to the program, and
+/// copies for all consumers are to have been read by all or by none: the same edges are aligned in Flink.
+fn is_in_order(partitioning: Partitioning) -> bool {
+    matches!(partitioning, Partitioning::Forward | Partitioning::Rescale | Partitioning::Broadcast)
+}
+
+/// What was in flight behind an output when the job's checkpoint was taken.
+fn restored(context: &TaskContext, output: &kvick_core::task::OutputDeployment) -> Option<Restored> {
+    let in_flight = context.restore.as_ref()?.in_flight.iter().find(|all| all.output == output.output)?;
+    let lane = |consumer: u32| output.consumers.iter().position(|c| c.subtask == consumer);
+    let lane = |consumer| lane(consumer).filter(|_| !in_flight.repartitioned);
+    let logs = in_flight.logs.iter().map(|log| (lane(log.consumer), log.handle.clone())).collect();
+    Some(Restored { reader: context.state_reader(), repartitioned: in_flight.repartitioned, logs })
 }
 
 /// The operator at the head of a vertex' chain; the vertex itself stands for it where none is named.

@@ -34,8 +34,24 @@ pub struct Outcome {
     pub fallbacks: u32,
     /// Jobs that went on at another parallelism.
     pub rescaled: u32,
+    /// Tasks that began with results that others had kept for them.
+    pub results_read: u32,
+    /// Tasks that had finished and ran again, because what they had kept was lost.
+    pub results_made_again: u32,
     /// Application masters that died.
     pub takeovers: u32,
+    /// Containers that YARN wanted back.
+    pub wanted_back: u32,
+    /// Containers that were given back before YARN took them.
+    pub gone_in_time: u32,
+    /// How often tasks moved away from where they had to go.
+    pub moves: u32,
+    /// Task executors that were cut off.
+    pub cut_off: u32,
+    /// Task executors that ended themselves because nobody answered.
+    pub gave_up: u32,
+    /// Nodes on which no more containers were taken.
+    pub excluded: u32,
     /// Events handled.
     pub steps: usize,
 }
@@ -52,7 +68,15 @@ impl std::ops::AddAssign for Outcome {
         self.removed += more.removed;
         self.fallbacks += more.fallbacks;
         self.rescaled += more.rescaled;
+        self.results_read += more.results_read;
+        self.results_made_again += more.results_made_again;
         self.takeovers += more.takeovers;
+        self.wanted_back += more.wanted_back;
+        self.gone_in_time += more.gone_in_time;
+        self.moves += more.moves;
+        self.cut_off += more.cut_off;
+        self.gave_up += more.gave_up;
+        self.excluded += more.excluded;
         self.steps += more.steps;
     }
 }

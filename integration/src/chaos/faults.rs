@@ -193,7 +193,7 @@ impl Fault {
     }
 
     /// Whether a running job's workers live through it, without a restart. YARN counts a node that is cut off as lost, with
-    /// whatever else runs there.
+    /// whatever else runs there; and task executors end whose master has not answered for `heartbeat.timeout`.
     pub fn spares_workers(self) -> bool {
         matches!(
             self,
@@ -201,7 +201,6 @@ impl Fault {
                 | Fault::MasterPaused
                 | Fault::ExecutorPaused
                 | Fault::WorkerPaused
-                | Fault::MasterHung
                 | Fault::MasterInCheckpoint
                 | Fault::NodeManagerRestarted
                 | Fault::ResourceManagerRestarted

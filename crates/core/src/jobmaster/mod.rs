@@ -18,8 +18,10 @@ mod reconnect;
 mod recovery;
 mod rescale;
 mod restart;
+mod results;
 mod settings;
 mod slots;
+mod vacate;
 pub mod view;
 
 pub use adoption::Adoption;
@@ -41,6 +43,7 @@ use crate::time::Millis;
 use layout::{Layout, Phase, Region, layout};
 use rescale::Rescale;
 use std::collections::{BTreeMap, BTreeSet};
+use vacate::Vacate;
 
 /// What a job master wants done.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,13 +52,15 @@ pub enum JobEffect {
     RequireSlots(u32),
     /// Slots that were granted but are not needed.
     ReturnSlots(Vec<SlotId>),
+    /// Slots that the job leaves, or has no use for; it needs as many as before.
+    LeaveSlots(Vec<SlotId>),
     /// Have a worker of this job on that executor.
     StartWorker(ExecutorId),
     /// The job needs no worker there any more.
     StopWorker(ExecutorId),
     /// Run these tasks in the worker there.
     Deploy(ExecutorId, Vec<TaskDeployment>),
-    /// Stop these tasks.
+    /// Stop these tasks; of one that has finished, let go of the result that it has kept.
     Cancel(ExecutorId, Vec<ExecutionId>),
     /// Tell these tasks about a checkpoint.
     TellTasks(ExecutorId, Vec<ExecutionId>, CheckpointCommand),
@@ -104,17 +109,22 @@ pub struct JobMaster {
     vertex_index: BTreeMap<VertexId, usize>,
     regions: Vec<Region>,
     region_of: BTreeMap<TaskRef, usize>,
+    /// Whether any result is kept for consumers that begin when it is whole.
+    blocking: bool,
     pending_regions: BTreeSet<usize>,
     unfinished: usize,
     pool: SlotPool,
     /// A change of parallelism that is under way.
     rescale: Option<Rescale>,
+    /// A move away from executors that have to go.
+    vacate: Option<Vacate>,
     /// None for a job in batch mode.
     checkpoints: Option<CheckpointCoordinator>,
     workers: BTreeMap<ExecutorId, Worker>,
     slots_deadline: Option<Millis>,
     cancel_deadline: Option<Millis>,
     restarts: u32,
+    moves: u32,
     failure: Option<Failure>,
     exceptions: Vec<ExceptionEntry>,
 }
@@ -129,8 +139,10 @@ impl JobMaster {
         JobMaster {
             vertex_index,
             rescale: None,
+            vacate: None,
             unfinished: all_tasks(graph).count(),
             pending_regions: (0..regions.len()).collect(),
+            blocking: graph.has_blocking_edges(),
             restart: settings.restart.clone(),
             submitted: now,
             state: JobState::Created,
@@ -140,6 +152,7 @@ impl JobMaster {
             slots_deadline: None,
             cancel_deadline: None,
             restarts: 0,
+            moves: 0,
             failure: None,
             exceptions: Vec::new(),
             submission,
@@ -165,6 +178,7 @@ impl JobMaster {
     pub fn slots_granted(&mut self, now: Millis, slots: Vec<SlotId>, fx: &mut Vec<JobEffect>) {
         let surplus = if self.ending() { slots } else { self.pool.fill(slots) };
         let surplus = self.keep_for_rescale(surplus);
+        let surplus = self.keep_for_vacate(surplus);
         if !surplus.is_empty() {
             fx.push(JobEffect::ReturnSlots(surplus));
             // What is given back lowers the demand, which may have fallen before these were granted.
@@ -201,7 +215,8 @@ impl JobMaster {
     ) {
         if self.workers.remove(executor).is_some() {
             let tasks = self.tasks_on(executor);
-            self.tasks_lost(now, tasks, Some(executor), failure, fx);
+            let results = self.lose_results(executor);
+            self.tasks_lost(now, tasks, results, Some(executor), failure, fx);
         }
     }
 
@@ -214,12 +229,15 @@ impl JobMaster {
         fx: &mut Vec<JobEffect>,
     ) {
         let tasks = self.tasks_on(executor);
-        self.lose_spare_slots(executor);
+        self.take_rescale_slots(executor);
         self.workers.remove(executor);
-        if self.pool.lose_executor(executor).is_empty() {
+        let results = self.lose_results(executor);
+        let none_lost = self.pool.lose_executor(executor).is_empty() && results.is_empty();
+        self.vacate_lost(executor, fx);
+        if none_lost {
             return;
         }
-        self.tasks_lost(now, tasks, Some(executor), failure, fx);
+        self.tasks_lost(now, tasks, results, Some(executor), failure, fx);
         self.await_slots(now);
     }
 
@@ -237,6 +255,7 @@ impl JobMaster {
             TaskState::Finished => {
                 self.with_checkpoints(now, fx, |c, e| c.task_finished(now, report.execution, e));
                 self.rescale_when_all_run(fx);
+                self.release_read_results(task, fx);
                 self.task_finished(now, fx);
             }
             TaskState::Failed => {
@@ -291,6 +310,7 @@ impl JobMaster {
             self.force_stop(now, fx);
         }
         self.tick_rescale(now, fx);
+        self.vacate_further(now, fx);
         self.with_checkpoints(now, fx, |c, e| c.tick(now, e));
         self.advance(now, fx);
     }
@@ -299,7 +319,10 @@ impl JobMaster {
     pub fn next_deadline(&self) -> Option<Millis> {
         let restarts = self.pending_regions.iter().filter_map(|&r| match self.regions[r].phase {
             Phase::Restarting(at)
-                if !self.ending() && !self.waits_for_all_to_stop() && self.region_stopped(r) =>
+                if !self.ending()
+                    && !self.waits_for_all_to_stop()
+                    && self.region_stopped(r)
+                    && !self.waits_to_vacate(r) =>
             {
                 Some(at)
             }
@@ -309,6 +332,7 @@ impl JobMaster {
         let checkpoints = checkpoints.and_then(CheckpointCoordinator::next_deadline);
         restarts
             .chain(self.rescale_deadline())
+            .chain(self.vacate_deadline())
             .chain(self.slots_deadline)
             .chain(self.cancel_deadline)
             .chain(checkpoints)
@@ -332,6 +356,7 @@ impl JobMaster {
     fn end(&mut self, now: Millis, state: JobState, fx: &mut Vec<JobEffect>) {
         self.with_checkpoints(now, fx, |c, e| c.ended(now, state, e));
         self.abandon_rescale(fx);
+        self.vacate = None;
         self.enter(now, state, fx);
         self.slots_deadline = None;
         self.cancel_deadline = None;

@@ -4,7 +4,7 @@
 //! waits for a task, because credit bounds what is under way.
 
 use super::channel::{Channel, ChannelKey, ChannelTable, CreditReturn};
-use super::gate::{Gate, Packet};
+use super::gate::{Gate, Packet, Room};
 use super::wire::{self, Frame, WireError};
 use crate::task::lock;
 use kvick_core::failure::{Failure, FailureKind};
@@ -111,8 +111,9 @@ fn serve_frames(
     loop {
         match Frame::read(&mut reader)? {
             Frame::Open { stream, key, credit } => {
-                let channel = table.get(key);
+                let channel = table.opened(key);
                 channel.connect_remote(stream, frames.clone(), credit);
+                table.connected(key, &channel);
                 streams.insert(stream, channel);
             }
             Frame::Credit { stream, batches } => {
@@ -271,10 +272,16 @@ fn connection_lost(address: &str) -> Failure {
 }
 
 fn deliver(frame: Frame, streams: &Mutex<Streams>) -> Result<(), Failure> {
-    let (stream, packet) = match frame {
-        Frame::Data { stream, bytes } => (stream, Packet::Encoded(bytes)),
-        Frame::Event { stream, event } => (stream, Packet::Event(event)),
-        Frame::End { stream } => (stream, Packet::End),
+    let (stream, packet, room) = match frame {
+        Frame::Data { stream, bytes } => (stream, Packet::Encoded(bytes), Room::IfAny),
+        Frame::Ahead { stream, bytes } => (stream, Packet::Encoded(bytes), Room::Regardless),
+        Frame::Event { stream, event } => (stream, Packet::Event(event), Room::IfAny),
+        Frame::End { stream } => (stream, Packet::End, Room::IfAny),
+        Frame::Failed { stream, failure } => {
+            let reader = lock(streams).open.remove(&stream);
+            reader.into_iter().for_each(|(gate, _)| gate.fail(failure.clone()));
+            return Ok(());
+        }
         _ => {
             return Err(Failure::new(FailureKind::Error, "a producer sent a frame that only consumers send"));
         }
@@ -284,7 +291,9 @@ fn deliver(frame: Frame, streams: &Mutex<Streams>) -> Result<(), Failure> {
         _ => lock(streams).open.get(&stream).cloned(),
     };
     match target {
-        Some((gate, index)) => gate.receive(index, packet).map_err(|error| crate::error::failure_of(&error)),
+        Some((gate, index)) => {
+            gate.receive(index, packet, room).map_err(|error| crate::error::failure_of(&error))
+        }
         None => Ok(()),
     }
 }

@@ -6,13 +6,14 @@
 
 use super::channel::ChannelKey;
 use crate::element::Event;
+use kvick_core::failure::Failure;
 use kvick_core::ids::JobId;
 use std::io::{self, Read, Write};
 
 /// The first bytes of a connection.
 pub const MAGIC: [u8; 4] = *b"KVDX";
 /// The version of this protocol.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// The handshake was accepted.
 pub const ACCEPTED: u8 = 1;
 /// The handshake was refused.
@@ -52,6 +53,13 @@ pub enum Frame {
         /// As [`crate::codec`] wrote it.
         bytes: Vec<u8>,
     },
+    /// Producer: a batch beyond the credit, which a barrier that overtakes pushes in front of it.
+    Ahead {
+        /// The stream's number.
+        stream: u32,
+        /// As [`crate::codec`] wrote it.
+        bytes: Vec<u8>,
+    },
     /// Producer: an event.
     Event {
         /// The stream's number.
@@ -63,6 +71,13 @@ pub enum Frame {
     End {
         /// The stream's number.
         stream: u32,
+    },
+    /// Producer: what was asked for cannot be had.
+    Failed {
+        /// The stream's number.
+        stream: u32,
+        /// Why.
+        failure: Failure,
     },
 }
 
@@ -112,6 +127,13 @@ impl Frame {
                 put(writer, 5, *stream, &body)
             }
             Frame::End { stream } => put(writer, 6, *stream, &[]),
+            Frame::Failed { stream, failure } => {
+                // JSON, since a failure leaves out what it does not have, which compact formats cannot read.
+                let body =
+                    serde_json::to_vec(failure).map_err(|_| WireError::BadFrame { kind: 7, length: 0 })?;
+                put(writer, 7, *stream, &body)
+            }
+            Frame::Ahead { stream, bytes } => put(writer, 8, *stream, bytes),
         }
     }
 
@@ -160,6 +182,8 @@ fn parse(kind: u8, stream: u32, body: Vec<u8>) -> Option<Frame> {
         4 => Frame::Data { stream, bytes: body },
         5 => Frame::Event { stream, event: postcard::from_bytes(&body).ok()? },
         6 => Frame::End { stream },
+        7 => Frame::Failed { stream, failure: serde_json::from_slice(&body).ok()? },
+        8 => Frame::Ahead { stream, bytes: body },
         _ => return None,
     })
 }

@@ -19,13 +19,13 @@ super::options! {
     /// What becomes of checkpoints when a job ends.
     CHECKPOINT_RETENTION: String = "execution.checkpointing.externalized-checkpoint-retention", "NO_EXTERNALIZED_CHECKPOINTS", Used;
     /// Whether checkpoints overtake data in flight.
-    UNALIGNED: bool = "execution.checkpointing.unaligned.enabled" | "execution.checkpointing.unaligned", "false", NotYet;
+    UNALIGNED: bool = "execution.checkpointing.unaligned.enabled" | "execution.checkpointing.unaligned", "false", Used;
     /// After which time an aligned checkpoint becomes an unaligned one.
-    ALIGNED_TIMEOUT: Duration = "execution.checkpointing.aligned-checkpoint-timeout", "0 s", NotYet;
+    ALIGNED_TIMEOUT: Duration = "execution.checkpointing.aligned-checkpoint-timeout", "0 s", Used;
     /// Whether unaligned checkpoints are forced.
-    UNALIGNED_FORCED: bool = "execution.checkpointing.unaligned.forced", "false", NotYet;
+    UNALIGNED_FORCED: bool = "execution.checkpointing.unaligned.forced", "false", NoMeaning;
     /// Subtasks whose channel state shares a file.
-    UNALIGNED_FILE: u32 = "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file", "5", NotYet;
+    UNALIGNED_FILE: u32 = "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file", "5", NoMeaning;
     /// Time between checkpoints while a source has a backlog.
     CHECKPOINT_BACKLOG: Option<Duration> = "execution.checkpointing.interval-during-backlog", none, NotYet;
     /// Whether checkpoints go on after tasks have finished.
@@ -47,9 +47,11 @@ super::options! {
     /// Buffer of a checkpoint file, in bytes.
     CHECKPOINT_BUFFER: u32 = "execution.checkpointing.write-buffer-size" | "state.storage.fs.write-buffer-size", "4096", NotYet;
     /// Whether state is kept on the node as well.
-    LOCAL_BACKUP: bool = "execution.checkpointing.local-backup.enabled", "false", NotYet;
+    LOCAL_BACKUP: bool = "execution.checkpointing.local-backup.enabled", "false", Used;
+    /// Where on the node; the directories for temporary files where not set.
+    LOCAL_DIRS: Option<String> = "execution.checkpointing.local-backup.dirs" | "taskmanager.state.local.root-dirs", none, Used;
     /// Whether state on the node is used for recovery.
-    FROM_LOCAL: bool = "execution.state-recovery.from-local" | "state.backend.local-recovery", "false", NotYet;
+    FROM_LOCAL: bool = "execution.state-recovery.from-local" | "state.backend.local-recovery", "false", Used;
     /// Whether small checkpoint files are merged.
     FILE_MERGING: bool = "execution.checkpointing.file-merging.enabled", "false", NotYet;
     /// Largest merged file.

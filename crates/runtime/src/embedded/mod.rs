@@ -206,6 +206,7 @@ impl Run {
             JobEffect::GraphChanged
             | JobEffect::StateChanged(_)
             | JobEffect::StopWorker(_)
+            | JobEffect::LeaveSlots(_)
             | JobEffect::ReturnSlots(_) => {}
             JobEffect::Ended(result) => self.result = Some(*result),
         }

@@ -59,6 +59,9 @@ pub enum Next {
     Nothing,
 }
 
+/// What was taken, and who is to be nudged for the room that it leaves.
+type Taken = (Next, Option<Arc<TaskControl>>);
+
 /// How long a consumer wants to wait, and for what.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Patience {
@@ -263,11 +266,7 @@ impl Gate {
     }
 
     /// Also tells how long there was nothing, and whom to nudge.
-    fn wait(
-        &self,
-        patience: Patience,
-        consumer: &TaskControl,
-    ) -> (Option<Duration>, TaskResult<(Next, Option<Arc<TaskControl>>)>) {
+    fn wait(&self, patience: Patience, consumer: &TaskControl) -> (Option<Duration>, TaskResult<Taken>) {
         let mut state = lock(&self.state);
         let mut waiting_since = None;
         let result = loop {
@@ -302,7 +301,7 @@ impl Gate {
     }
 
     /// The first packet of a channel, and who is to be nudged for the room that it leaves.
-    fn take(&self, state: &mut GateState, channel: usize) -> (Next, Option<Arc<TaskControl>>) {
+    fn take(&self, state: &mut GateState, channel: usize) -> Taken {
         let source = &mut state.channels[channel];
         let Some(packet) = source.queue.pop_front() else { return (Next::Nothing, None) };
         let mut turned_away = None;

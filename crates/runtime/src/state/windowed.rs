@@ -27,6 +27,10 @@ impl<K: Key, W: Namespace, V: Data> AnyTable for Windowed<K, W, V> {
         self
     }
 
+    fn clear(&mut self) -> Result<(), StateError> {
+        self.0.clear_all()
+    }
+
     fn is_by_window(&self) -> bool {
         true
     }

@@ -41,7 +41,7 @@ impl CheckpointCoordinator {
             }
         };
         match target.or_else(|| self.settings.savepoint_dir.clone()) {
-            Some(base) => self.prepare(now, Preparation { caller, kind, wish, expires: now }, base, fx),
+            Some(base) => self.prepare(now, Preparation { base, caller, kind, wish, expires: now }, fx),
             None => answer(caller, Err(Reason::NoSavepointLocation.into()), fx),
         }
     }
@@ -65,19 +65,14 @@ impl CheckpointCoordinator {
         if self.tasks.ready() && complete { Ok(()) } else { Err(Reason::NotAllTasksRunning) }
     }
 
-    fn prepare(
-        &mut self,
-        now: Millis,
-        preparation: Preparation,
-        base: String,
-        fx: &mut Vec<CoordinatorEffect>,
-    ) {
+    pub(super) fn prepare(&mut self, now: Millis, preparation: Preparation, fx: &mut Vec<CoordinatorEffect>) {
         if preparation.wish != StopWish::GoOn {
             self.hold(now, fx);
         }
         let token = self.next_token;
         self.next_token += 1;
         let expires = now.plus(self.settings.timeout);
+        let base = preparation.base.clone();
         self.preparing.insert(token, Preparation { expires, ..preparation });
         fx.push(CoordinatorEffect::Outside(CheckpointEffect::PrepareSavepoint { token, base }));
     }
@@ -122,6 +117,7 @@ impl CheckpointCoordinator {
         if let Some(pending) = self.pending.get_mut(&id) {
             pending.caller = Some(preparation.caller);
             pending.wish = preparation.wish;
+            pending.made_in = Some(preparation.base);
         }
     }
 

@@ -7,6 +7,7 @@ mod artifact;
 mod leader;
 mod link;
 mod logs;
+mod memory_guard;
 mod settings;
 mod supervisor;
 mod worker;

@@ -6,6 +6,7 @@
 use crate::artifact::ProgramStore;
 use crate::link::{Link, LinkEvent, Outgoing};
 use crate::logs;
+use crate::memory_guard::{self, MemoryGuard, Verdict};
 use crate::settings::Settings;
 use crate::worker::{Worker, WorkerEvent, WorkerId};
 use anyhow::Result;
@@ -54,6 +55,7 @@ struct Supervisor {
     heartbeat: Duration,
     /// How many workers were started so far.
     started: u64,
+    guard: Option<MemoryGuard>,
 }
 
 /// Runs until the application master ends it, or is lost.
@@ -69,6 +71,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let mut link = tokio::spawn(link.run(outgoing, incoming_sender));
     let store = ProgramStore::new(settings.work_dir(), settings.filesystems());
     let heartbeat = settings.heartbeat_interval;
+    let guard = MemoryGuard::of(&settings.config);
     let mut supervisor = Supervisor {
         settings,
         store,
@@ -79,8 +82,11 @@ pub async fn run(settings: Settings) -> Result<()> {
         prepared,
         heartbeat,
         started: 0,
+        guard,
     };
     let mut next_heartbeat = Instant::now() + heartbeat;
+    let mut looks = tokio::time::interval(memory_guard::INTERVAL);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             event = incoming.recv() => match event {
@@ -95,9 +101,11 @@ pub async fn run(settings: Settings) -> Result<()> {
             Some(event) = from_workers.recv() => supervisor.handle_worker(event),
             Some(prepared) = preparations.recv() => supervisor.start_prepared(prepared),
             () = sleep_until(next_heartbeat) => {
+                supervisor.end_silent_workers();
                 supervisor.send_heartbeat();
                 next_heartbeat = Instant::now() + supervisor.heartbeat;
             }
+            _ = looks.tick() => supervisor.look_at_memory(),
             ended = &mut link => return ended?,
         }
     }
@@ -278,7 +286,48 @@ impl Supervisor {
         matches!(self.workers.get(&id.job), Some(Place::Running(worker)) if worker.id == id)
     }
 
+    /// A worker with tasks says something every second. One that has said nothing for `heartbeat.timeout` hangs as a whole
+    /// (it is paused, or its machine's memory thrashes), and its tasks go on elsewhere. Time is counted in heartbeats of this
+    /// process, so that a pause of the task executor itself is not held against its workers.
+    fn end_silent_workers(&mut self) {
+        let timeout = self.settings.link_timeout;
+        let most = timeout.as_millis().div_ceil(self.heartbeat.as_millis().max(1)) as u32;
+        let busy = |holdings: &mut Holdings, job| {
+            let tasks = holdings.worker(job).map(|worker| worker.tasks.iter());
+            tasks.is_some_and(|mut tasks| tasks.any(|task| !task.report.state.is_terminal()))
+        };
+        let mut silent = Vec::new();
+        for (job, place) in &mut self.workers {
+            let Place::Running(worker) = place else { continue };
+            let Some(silence) = &mut worker.silence else { continue };
+            *silence = if busy(&mut self.holdings, *job) { *silence + 1 } else { 0 };
+            if *silence > most {
+                silent.push(*job);
+            }
+        }
+        silent.into_iter().for_each(|job| self.end_silent(job, timeout));
+    }
+
+    fn end_silent(&mut self, job: JobId, timeout: Duration) {
+        let Some(Place::Running(worker)) = self.workers.remove(&job) else { return };
+        let pid = worker.process.pid().unwrap_or_default();
+        let text = format!(
+            "the worker process {pid} of the job has said nothing for {timeout:?} (heartbeat.timeout): it hangs, and is killed"
+        );
+        warn!(%job, "{text}");
+        worker.process.kill();
+        self.say(FromExecutor::WorkerLost {
+            job_id: job,
+            failure: Failure::new(FailureKind::WorkerLost, text),
+        });
+    }
+
     fn worker_said(&mut self, job: JobId, message: FromProgram) {
+        if let Some(Place::Running(Worker { silence, .. })) = self.workers.get_mut(&job)
+            && (silence.is_some() || matches!(message, FromProgram::WorkerReady { .. }))
+        {
+            *silence = Some(0);
+        }
         match message {
             FromProgram::WorkerReady { data_port } => {
                 let pid = match self.workers.get(&job) {
@@ -301,9 +350,30 @@ impl Supervisor {
             FromProgram::Metrics { tasks, accumulators } => {
                 self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
             }
-            FromProgram::Hello { .. } | FromProgram::Execute { .. } | FromProgram::CancelJob { .. } => {
+            FromProgram::Hello { .. }
+            | FromProgram::Execute { .. }
+            | FromProgram::CancelJob { .. }
+            | FromProgram::AskJob { .. } => {
                 warn!(%job, "a worker said what only a client says");
             }
+        }
+    }
+
+    /// Ends the worker that has the most memory before YARN ends the container.
+    fn look_at_memory(&mut self) {
+        let Some(guard) = self.guard else { return };
+        let resident = |(job, place): (&JobId, &Place)| match place {
+            Place::Running(worker) => Some((*job, memory::resident_bytes(worker.process.pid()?)?)),
+            Place::Preparing(..) | Place::Stopping(_) => None,
+        };
+        let workers: Vec<(JobId, u64)> = self.workers.iter().filter_map(resident).collect();
+        let own = memory::resident_bytes(std::process::id()).unwrap_or_default();
+        let Some(Verdict { job, failure }) = guard.judge(own, &workers) else { return };
+        if let Some(Place::Running(worker)) = self.workers.remove(&job) {
+            warn!(%job, "{}", failure.message);
+            worker.process.kill();
+            self.workers.insert(job, Place::Stopping(worker));
+            self.say(FromExecutor::WorkerLost { job_id: job, failure });
         }
     }
 

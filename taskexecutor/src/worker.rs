@@ -41,6 +41,9 @@ pub struct Worker {
     pub outbox: Outbox,
     /// Its process.
     pub process: Process,
+    /// For how many heartbeats it has said nothing, though it ought to; `None` until it is ready, for its `main()` takes
+    /// as long as it takes.
+    pub silence: Option<u32>,
 }
 
 impl Worker {
@@ -63,7 +66,7 @@ impl Worker {
         let Program { inbox, outbox, process, stderr } = Program::launch(Role::Worker, command)?;
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let reading = stderr.map(|stderr| tokio::spawn(copy_lines(stderr, lines.clone())));
-        let worker = Worker { id, outbox: outbox.clone(), process: process.clone() };
+        let worker = Worker { id, outbox: outbox.clone(), process: process.clone(), silence: None };
         tokio::spawn(async move {
             converse(id, spec, inbox, outbox, &events).await;
             let exit = process.exited().await;

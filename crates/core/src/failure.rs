@@ -33,6 +33,8 @@ pub enum FailureKind {
     ExecutorLost,
     /// State that a task was to begin with is not what was written: a file is missing, torn or changed.
     StateDamaged,
+    /// A result that a task was to read is not there any more, or not what was written: its producers must run again.
+    ResultLost,
     /// Slots did not come in time.
     NoResources,
     /// The program built another graph than the one deployed.

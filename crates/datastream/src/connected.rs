@@ -1,11 +1,11 @@
 //! Two streams that meet in one operator.
 
-use crate::graph::{Chaining, Node, NodeKind, boxed, fan_out, scope, unboxed};
+use crate::graph::{Chaining, Erased, Node, NodeKind, boxed, fan_out, scope, unboxed};
 use crate::keyed::KeyedStream;
-use crate::stream::DataStream;
+use crate::stream::{DataStream, keyed_stage};
 use kvick_core::graph::RuntimeMode;
 use kvick_runtime::element::{Data, Key, Namespace};
-use kvick_runtime::operator::{Chained, Operator, Output};
+use kvick_runtime::operator::{Chained, KeyedOperator, Operator, Output};
 use kvick_runtime::operators::{
     BothInputs, BroadcastOperator, BroadcastProcessFunction, CoFlatMap, CoProcessFunction, Either,
     KeyedBroadcastOperator, KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedCoProcessOperator,
@@ -29,6 +29,35 @@ where
     O::Out: Data,
 {
     let chain = move |mode, next| boxed(Chained::before(make(mode), unboxed::<O::Out>(next)));
+    two_input_node(name, first, second, chain)
+}
+
+/// Adds an operator with keyed state that reads two streams: in batch mode it is given one key after the other. Records for
+/// which `key` tells none are given to it when they come, before all others.
+pub(crate) fn two_keyed_inputs<A, B, O, K>(
+    name: &str,
+    first: &DataStream<A>,
+    second: &DataStream<B>,
+    key: impl FnMut(&Either<A, B>) -> Option<K> + Clone + Send + 'static,
+    make: impl Fn(RuntimeMode) -> O + Send + 'static,
+) -> DataStream<O::Out>
+where
+    A: Data,
+    B: Data,
+    O: KeyedOperator<In = Either<A, B>>,
+    O::Out: Data,
+    K: Key,
+{
+    let chain = move |mode, next| keyed_stage(mode, key.clone(), make(mode), next);
+    two_input_node(name, first, second, chain)
+}
+
+fn two_input_node<A: Data, B: Data, U: Data>(
+    name: &str,
+    first: &DataStream<A>,
+    second: &DataStream<B>,
+    chain: impl Fn(RuntimeMode, Erased) -> Erased + Send + 'static,
+) -> DataStream<U> {
     let first_inputs = first.origins.len();
     let node = Node {
         name: name.to_string(),
@@ -43,10 +72,24 @@ where
         chaining: Chaining::Always,
         bounded: true,
         scope: scope::<Either<A, B>>,
-        fan_out: fan_out::<O::Out>,
+        fan_out: fan_out::<U>,
         head: Box::new(move |stage| TwoInputs::boxed(unboxed::<Either<A, B>>(stage), first_inputs)),
     };
     DataStream::from_node(first.env.clone(), first.env.shared.add(node))
+}
+
+/// The key of a record of one of two streams that are keyed alike.
+pub(crate) fn either_key<A, B, K, F1, F2>(
+    (mut first, mut second): (F1, F2),
+) -> impl FnMut(&Either<A, B>) -> Option<K> + Clone + Send + 'static + use<A, B, K, F1, F2>
+where
+    F1: FnMut(&A) -> K + Clone + Send + 'static,
+    F2: FnMut(&B) -> K + Clone + Send + 'static,
+{
+    move |record: &Either<A, B>| match record {
+        Either::Left(record) => Some(first(record)),
+        Either::Right(record) => Some(second(record)),
+    }
 }
 
 /// What a stream can be connected with.
@@ -184,7 +227,9 @@ where
     /// User code with a life cycle, and with state and timers by key, that sees the records of both streams.
     pub fn process<O: Data, P: KeyedCoProcessFunction<K, A, B, O>>(&self, function: P) -> DataStream<O> {
         let keys = (self.first.key.clone(), self.second.key.clone());
-        two_inputs("Keyed Co-Process", &self.first.partitioned(), &self.second.partitioned(), move |mode| {
+        let (first, second) = (self.first.partitioned(), self.second.partitioned());
+        let key = either_key(keys.clone());
+        two_keyed_inputs("Keyed Co-Process", &first, &second, key, move |mode| {
             let (first, second) = keys.clone();
             KeyedCoProcessOperator::new(first, second, function.clone(), mode == RuntimeMode::Batch)
         })
@@ -264,7 +309,12 @@ where
     ) -> DataStream<O> {
         let (key, name) = (self.first.key.clone(), self.broadcast.name.clone());
         let first = self.first.partitioned();
-        two_inputs("Co-Process-Broadcast-Keyed", &first, &self.broadcast.stream, move |mode| {
+        let mut keyed = key.clone();
+        let key_of = move |record: &Either<I, B>| match record {
+            Either::Left(record) => Some(keyed(record)),
+            Either::Right(_) => None,
+        };
+        two_keyed_inputs("Co-Process-Broadcast-Keyed", &first, &self.broadcast.stream, key_of, move |mode| {
             let batch = mode == RuntimeMode::Batch;
             KeyedBroadcastOperator::new(key.clone(), name.clone(), function.clone(), batch)
         })

@@ -1,6 +1,6 @@
 //! Joins of two streams: on common windows, and on an interval of time.
 
-use crate::connected::two_inputs;
+use crate::connected::{either_key, two_keyed_inputs};
 use crate::keyed::KeyedStream;
 use crate::stream::DataStream;
 use crate::windowed::{ByDefault, Evict, Eviction, Named, NoEvictor, TriggerChoice, WindowedStream};
@@ -287,6 +287,12 @@ where
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
         CoGroupWindow { join: self.join.allowed_lateness(lateness) }
     }
+
+    /// Sends records of either stream that come too late to a side output of the result.
+    #[must_use]
+    pub fn side_output_late_data(self, tag: &OutputTag<Either<A, B>>) -> Self {
+        CoGroupWindow { join: self.join.side_output_late_data(tag) }
+    }
 }
 
 impl<A, B, K, F, W, Tr, E> CoGroupWindow<A, B, K, F, W, Tr, E>
@@ -396,7 +402,8 @@ where
         function: impl FnMut(&A, &B, &mut Output<O>) + Clone + Send + 'static,
     ) -> DataStream<O> {
         let (first, second) = (self.first.partitioned(), self.second.partitioned());
-        two_inputs("Interval Join", &first, &second, move |_| {
+        let key = either_key((self.first.key.clone(), self.second.key.clone()));
+        two_keyed_inputs("Interval Join", &first, &second, key, move |_| {
             let keys = (self.first.key.clone(), self.second.key.clone());
             IntervalJoin::new(keys.0, keys.1, self.interval, function.clone(), self.late.clone())
         })

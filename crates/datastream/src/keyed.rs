@@ -12,7 +12,7 @@ use kvick_runtime::operators::window::{
     CountEvictor, CountTrigger, GlobalWindows, PurgingTrigger, WindowAssigner,
 };
 use kvick_runtime::operators::{
-    Combine, KeyedAggregate, KeyedProcessFunction, KeyedProcessOperator, Reduce, Reducer,
+    Combine, GroupedAggregate, KeyedAggregate, KeyedProcessFunction, KeyedProcessOperator, Reduce, Reducer,
 };
 use kvick_runtime::partition::HashPartitioner;
 use std::marker::PhantomData;
@@ -37,6 +37,12 @@ where
         KeyedStream { input, key, types: PhantomData }
     }
 
+    /// The key of a record, as those are told it whose records may have none.
+    fn optional_key(&self) -> impl FnMut(&T) -> Option<K> + Clone + Send + 'static + use<T, K, F> {
+        let mut key = self.key.clone();
+        move |record: &T| Some(key(record))
+    }
+
     /// The stream whose edge to its consumer is partitioned by key.
     pub(crate) fn partitioned(&self) -> DataStream<T> {
         let key = self.key.clone();
@@ -54,8 +60,15 @@ where
             })
         }));
         let key = self.key.clone();
-        self.input.partitioned(Partitioning::Hash, &writer).transform_in_mode(name, move |mode| {
-            KeyedAggregate::new(key.clone(), reducer.clone(), mode == RuntimeMode::Streaming)
+        self.input.partitioned(Partitioning::Hash, &writer).transform_staged(name, move |mode, next| {
+            match mode {
+                RuntimeMode::Streaming => {
+                    Chained::before(KeyedAggregate::new(key.clone(), reducer.clone()), next)
+                }
+                RuntimeMode::Batch => {
+                    Chained::before(GroupedAggregate::new(key.clone(), reducer.clone()), next)
+                }
+            }
         })
     }
 
@@ -141,7 +154,7 @@ where
     /// ```
     pub fn process<U: Data, P: KeyedProcessFunction<K, T, U>>(&self, function: P) -> DataStream<U> {
         let key = self.key.clone();
-        self.partitioned().transform_in_mode("KeyedProcess", move |mode| {
+        self.partitioned().transform_keyed("KeyedProcess", self.optional_key(), move |mode| {
             KeyedProcessOperator::new(key.clone(), function.clone(), mode == RuntimeMode::Batch)
         })
     }

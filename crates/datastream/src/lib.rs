@@ -28,6 +28,7 @@ mod connected;
 mod environment;
 mod execute;
 mod graph;
+mod job_client;
 mod joined;
 mod keyed;
 mod params;
@@ -44,7 +45,8 @@ pub use connected::{
     KeyedConnectedStreams,
 };
 pub use environment::StreamExecutionEnvironment;
-pub use execute::{JobClient, JobError};
+pub use execute::JobError;
+pub use job_client::{JobClient, RestError};
 pub use joined::{
     CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, IntervalJoined, JoinEqualTo, JoinWhere,
     JoinWindow, JoinedStreams,
@@ -79,7 +81,7 @@ pub mod state {
     pub use kvick_runtime::state::{
         AggregatingState, AggregatingStateDescriptor, ListState, ListStateDescriptor, MapState,
         MapStateDescriptor, ReducingState, ReducingStateDescriptor, StateAccess, StateError, StateTtlConfig,
-        StateVisibility, TtlUpdate, ValueState, ValueStateDescriptor,
+        StateVisibility, TtlUpdate, ValueState, ValueStateDescriptor, WindowState, WindowStateAccess,
     };
 }
 

@@ -3,20 +3,25 @@
 use crate::environment::StreamExecutionEnvironment;
 use crate::execute::JobError;
 use crate::graph::{
-    Chaining, Edge, EdgeWriter, FanOut, Node, NodeKind, SideEdge, boxed, fan_out, scope, side_fan_out,
-    unboxed,
+    Chaining, Edge, EdgeWriter, Erased, FanOut, Node, NodeKind, SideEdge, boxed, fan_out, scope,
+    side_fan_out, unboxed,
 };
 use crate::keyed::KeyedStream;
 use crate::sink::DataStreamSink;
-use crate::windowed::{AllWindowedStream, CountWindowedStream, UnitKey, WindowedStream};
+use crate::windowed::{
+    AllWindowedStream, CountWindowedStream, SlidingCountWindowedStream, UnitKey, WindowedStream,
+};
 use kvick_core::graph::{Partitioning, RuntimeMode};
 use kvick_runtime::element::{Data, Key};
 use kvick_runtime::error::BoxError;
 use kvick_runtime::exchange::writer::{ByRecord, ExchangeWriter, OutputPort, ToAll, ToFirst};
-use kvick_runtime::operator::{BoxStage, Chained, Operator, Output};
-use kvick_runtime::operators::window::{CountTrigger, GlobalWindows, PurgingTrigger, WindowAssigner};
+use kvick_runtime::operator::{BoxStage, Chained, KeyedOperator, Operator, Output};
+use kvick_runtime::operators::window::{
+    CountEvictor, CountTrigger, GlobalWindows, PurgingTrigger, WindowAssigner,
+};
 use kvick_runtime::operators::{
-    AssignTimestamps, Filter, FlatMap, Map, ProcessFunction, ProcessOperator, RichFlatMap, TryMap,
+    AssignTimestamps, Filter, FlatMap, Map, OneKeyAtATime, ProcessFunction, ProcessOperator, RichFlatMap,
+    TryMap,
 };
 use kvick_runtime::partition::{CustomPartitioner, RebalancePartitioner, ShufflePartitioner};
 use kvick_runtime::side::OutputTag;
@@ -52,6 +57,23 @@ fn plain_stage<T: Data>(partitioning: Partitioning, port: OutputPort) -> BoxStag
             ExchangeWriter::stage(port, ByRecord(RebalancePartitioner::default()))
         }
     }
+}
+
+/// An operator with keyed state in front of a stage: in batch mode it is given one key after the other.
+pub(crate) fn keyed_stage<O, K, F>(mode: RuntimeMode, key: F, operator: O, next: Erased) -> Erased
+where
+    O: KeyedOperator,
+    O::In: Data,
+    O::Out: Data,
+    K: Key,
+    F: FnMut(&O::In) -> Option<K> + Send + 'static,
+{
+    let next = unboxed::<O::Out>(next);
+    boxed(match mode {
+        // A key of no size has one value: there is nothing to sort by.
+        RuntimeMode::Batch if size_of::<K>() > 0 => Chained::before(OneKeyAtATime::new(operator, key), next),
+        _ => Chained::before(operator, next),
+    })
 }
 
 impl<T: Data> DataStream<T> {
@@ -142,6 +164,35 @@ impl<T: Data> DataStream<T> {
             boxed(Chained::before(make(mode), unboxed::<O::Out>(next)))
         }));
         let node = self.consumer(name, kind, fan_out::<O::Out>);
+        DataStream::from_node(self.env.clone(), self.env.shared.add(node))
+    }
+
+    /// An operator that is another one in batch mode.
+    pub(crate) fn transform_staged<O: Data>(
+        &self,
+        name: &str,
+        chain: impl Fn(RuntimeMode, BoxStage<O>) -> BoxStage<T> + Send + 'static,
+    ) -> DataStream<O> {
+        let kind = NodeKind::Operator(Box::new(move |mode, next| boxed(chain(mode, unboxed::<O>(next)))));
+        let node = self.consumer(name, kind, fan_out::<O>);
+        DataStream::from_node(self.env.clone(), self.env.shared.add(node))
+    }
+
+    /// An operator with keyed state: in batch mode it is given one key after the other, where `key` says which.
+    pub(crate) fn transform_keyed<O, K, F>(
+        &self,
+        name: &str,
+        key: F,
+        make: impl Fn(RuntimeMode) -> O + Send + 'static,
+    ) -> DataStream<O::Out>
+    where
+        O: KeyedOperator<In = T>,
+        O::Out: Data,
+        K: Key,
+        F: FnMut(&T) -> Option<K> + Clone + Send + 'static,
+    {
+        let chain = move |mode, next| keyed_stage(mode, key.clone(), make(mode), next);
+        let node = self.consumer(name, NodeKind::Operator(Box::new(chain)), fan_out::<O::Out>);
         DataStream::from_node(self.env.clone(), self.env.shared.add(node))
     }
 
@@ -270,6 +321,15 @@ impl<T: Data> DataStream<T> {
     /// Windows of so many records each, over the whole stream.
     pub fn count_window_all(&self, size: u64) -> CountWindowedStream<T, (), UnitKey<T>> {
         self.window_all(GlobalWindows).trigger(PurgingTrigger::of(CountTrigger::of(size)))
+    }
+
+    /// The last `size` records of the whole stream, after each `slide` records.
+    pub fn count_window_all_sliding(
+        &self,
+        size: usize,
+        slide: u64,
+    ) -> SlidingCountWindowedStream<T, (), UnitKey<T>> {
+        self.window_all(GlobalWindows).trigger(CountTrigger::of(slide)).evictor(CountEvictor::of(size))
     }
 
     /// The records of this stream and others, in no particular order.

@@ -159,10 +159,11 @@ impl<T, W: Window> Eviction<T, W> for NoEvictor {
         M: WindowEmit<K, W, C::Kept>,
     {
         if Tr::IS_DEFAULT
+            && !M::WINDOW_STATE
             && A::LAYOUT == Layout::Slices
             && let Some(panes) = spec.assigner.panes()
         {
-            return input.transform_in_mode("Window", move |mode| {
+            return input.transform_keyed("Window", optional(spec.key.clone()), move |mode| {
                 let (key, domain) = (spec.key.clone(), spec.assigner.time_domain());
                 let (contents, emit) = (contents.clone(), emit.clone());
                 SliceOperator::<T, K, F, W, C, M>::new(
@@ -176,7 +177,7 @@ impl<T, W: Window> Eviction<T, W> for NoEvictor {
             });
         }
         if Tr::IS_DEFAULT && A::LAYOUT == Layout::Sessions {
-            return input.transform_in_mode("Window", move |mode| {
+            return input.transform_keyed("Window", optional(spec.key.clone()), move |mode| {
                 let Spec { key, assigner, .. } = spec.clone();
                 SessionOperator::new(key, assigner, contents.clone(), emit.clone(), spec.settings(mode))
             });
@@ -206,6 +207,13 @@ impl<T: Data, W: Window, E: Evictor<T, W>> Eviction<T, W> for Evict<E> {
     }
 }
 
+/// The key of a record, as those are told it whose records may have none.
+fn optional<T, K, F: FnMut(&T) -> K + Clone + Send + 'static>(
+    mut key: F,
+) -> impl FnMut(&T) -> Option<K> + Clone + Send + 'static + use<T, K, F> {
+    move |record: &T| Some(key(record))
+}
+
 fn general<T, K, F, A, Tr, C, M>(
     input: &DataStream<T>,
     spec: Spec<T, F, A, Tr>,
@@ -221,7 +229,7 @@ where
     C: WindowContents<T>,
     M: WindowEmit<K, A::Window, C::Kept>,
 {
-    input.transform_in_mode("Window", move |mode| {
+    input.transform_keyed("Window", optional(spec.key.clone()), move |mode| {
         let Spec { key, assigner, trigger, .. } = spec.clone();
         let trigger = trigger.trigger(&assigner);
         WindowOperator::new(key, assigner, trigger, contents.clone(), emit.clone(), spec.settings(mode))

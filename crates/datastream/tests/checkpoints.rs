@@ -401,8 +401,17 @@ fn completed(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     all
 }
 
-#[test]
-fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+/// Spoils the files of checkpoints, but not what says which they are.
+fn spoil(directory: &std::path::Path) {
+    for file in std::fs::read_dir(directory).unwrap().flatten() {
+        if file.file_name() != "_metadata" {
+            std::fs::write(file.path(), b"spoiled").unwrap();
+        }
+    }
+}
+
+/// Whether the job met the damage that was done to its last two checkpoints while it ran.
+fn falls_back() -> bool {
     let directory = tempfile::tempdir().unwrap();
     let end = Arc::new(AtomicI64::new(40_000));
     let env = environment(1, directory.path());
@@ -421,11 +430,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
             spoiled.clear();
             // The oldest may be about to go.
             for checkpoint in &all[all.len() - 2..] {
-                for file in std::fs::read_dir(checkpoint).unwrap().flatten() {
-                    if file.file_name() != "_metadata" {
-                        std::fs::write(file.path(), b"spoiled").unwrap();
-                    }
-                }
+                spoil(checkpoint);
                 spoiled.push(checkpoint.clone());
             }
             drop(spoiled);
@@ -434,6 +439,60 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     });
     let totals = stream.execute_and_collect("damage").unwrap();
     assert_eq!(sorted(totals), expected(40_000));
-    let damaged = damaged.lock().unwrap();
-    assert!(damaged.iter().any(|path| path.exists()), "nobody met the damage: {damaged:?}");
+    damaged.lock().unwrap().iter().any(|path| path.exists())
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    // A job may come to its end before it has taken three checkpoints, or while a newer one replaces the damaged ones.
+    assert!((0..10).any(|_| falls_back()), "nobody met the damage");
+}
+
+/// Whether a job was restored from a checkpoint whose files were spoiled, and of which nothing is right but its local copies.
+fn restores_from_copies() -> bool {
+    let (directory, local) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let end = Arc::new(AtomicI64::new(40_000));
+    let env = environment(2, directory.path());
+    env.set_option("execution.checkpointing.data-inline-threshold", "0 kb");
+    env.set_option("execution.checkpointing.incremental", "true");
+    env.set_option("execution.state-recovery.from-local", "true");
+    env.set_option("taskmanager.state.local.root-dirs", local.path().to_str().unwrap());
+    let place = directory.path().to_path_buf();
+    let spoiled: Arc<Mutex<Option<std::path::PathBuf>>> = Arc::default();
+    let (met, known) = (Arc::new(AtomicI64::new(0)), Arc::clone(&spoiled));
+    let counted = Arc::clone(&met);
+    let stream = counts(&env, &end, move |n| {
+        if n % 100 > 1 {
+            return;
+        }
+        let mut known = known.lock().unwrap();
+        let newest = completed(&place).pop();
+        match (known.take(), newest) {
+            // Nothing newer is there: this is what the job was restored from.
+            (Some(before), newest) if newest.as_ref() == Some(&before) => {
+                _ = counted.fetch_add(1, Ordering::SeqCst)
+            }
+            (None, Some(newest)) if counted.load(Ordering::SeqCst) == 0 => {
+                spoil(&newest);
+                let shared = newest.parent().unwrap().join("shared");
+                if shared.exists() {
+                    spoil(&shared);
+                }
+                *known = Some(newest);
+                drop(known);
+                panic!("now restore");
+            }
+            _ => {}
+        }
+    });
+    let totals = stream.execute_and_collect("local").unwrap();
+    assert_eq!(sorted(totals), expected(40_000));
+    let left: Vec<_> = std::fs::read_dir(local.path().join("kvick-local-state")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "local copies outlive their job: {left:?}");
+    met.load(Ordering::SeqCst) > 0
+}
+
+#[test]
+fn a_job_is_restored_from_local_copies_whatever_became_of_the_checkpoint() {
+    assert!((0..10).any(|_| restores_from_copies()), "no job was restored from what was spoiled");
 }

@@ -26,6 +26,7 @@ fn producer(table: &ChannelTable, gates: &[Arc<Gate>]) -> BoxStage<u64> {
         ChannelSender::new(channel, Arc::clone(&control), Arc::clone(&counters))
     };
     let port = OutputPort {
+        kept: Vec::new(),
         channels: (0..).zip(gates).map(channel).collect(),
         timeout: BufferTimeout::WhenFull,
         subtask: 0,

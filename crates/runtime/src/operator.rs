@@ -141,6 +141,16 @@ pub trait Operator: Send + 'static {
     fn close(&mut self) {}
 }
 
+/// An operator whose state belongs to keys, and that can be given one key after the other: batch mode.
+pub trait KeyedOperator: Operator {
+    /// All records of a key were given: its timers fire, in event time first, then in processing time; those that are set
+    /// now never do. Then all state of the key is dropped, and event time begins anew.
+    ///
+    /// # Errors
+    /// Whatever user code fails with.
+    fn end_key(&mut self, out: &mut Output<Self::Out>) -> TaskResult;
+}
+
 /// The output of an operator: a buffer that is handed on when it is full, and at the end of each input batch.
 pub struct Output<T> {
     batch: Batch<T>,

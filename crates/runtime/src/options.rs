@@ -87,3 +87,38 @@ pub fn may_overtake(graph: &JobGraph, config: &Configuration) -> bool {
 pub fn is_batch(config: &Configuration) -> bool {
     config.raw("execution.runtime-mode").is_some_and(|mode| mode.trim().eq_ignore_ascii_case("BATCH"))
 }
+
+/// `execution.sorted-inputs.enabled`: whether keyed operators are given one key after the other in batch mode; they are.
+pub fn sorts_inputs(config: &Configuration) -> bool {
+    first_flag(config, &["execution.sorted-inputs.enabled"]).unwrap_or(true)
+}
+
+/// The first of these keys that is set.
+fn first_flag(config: &Configuration, keys: &[&str]) -> Option<bool> {
+    let (key, text) = keys.iter().find_map(|key| Some((key, config.raw(key)?)))?;
+    let value = text.trim().to_ascii_lowercase().parse().ok();
+    if value.is_none() {
+        crate::log::warn(&format!("{key}: \"{text}\" is neither true nor false; using false"));
+    }
+    value.or(Some(false))
+}
+
+/// `execution.state-recovery.from-local` (or the older `state.backend.local-recovery`): whether state is read from local copies.
+pub fn local_recovery(config: &Configuration) -> bool {
+    first_flag(config, &["execution.state-recovery.from-local", "state.backend.local-recovery"])
+        .unwrap_or(false)
+}
+
+/// `execution.checkpointing.local-backup.enabled`: whether local copies are made; where not set, if they are read.
+pub fn local_backup(config: &Configuration) -> bool {
+    let set = first_flag(config, &["execution.checkpointing.local-backup.enabled"]);
+    set.unwrap_or_else(|| local_recovery(config))
+}
+
+/// `execution.checkpointing.local-backup.dirs` (or the older `taskmanager.state.local.root-dirs`): where local copies are; the
+/// directories for temporary files where not set.
+pub fn local_state_dirs(config: &Configuration, tmp_dirs: &[String]) -> Vec<String> {
+    let keys = ["execution.checkpointing.local-backup.dirs", "taskmanager.state.local.root-dirs"];
+    let Some(listed) = keys.iter().find_map(|key| config.raw(key)) else { return tmp_dirs.to_vec() };
+    listed.split([',', ':']).map(str::trim).filter(|dir| !dir.is_empty()).map(str::to_string).collect()
+}

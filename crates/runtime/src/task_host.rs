@@ -2,6 +2,7 @@
 
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::Exchanges;
+use crate::exchange::blocking::{ResultLane, ResultWriter};
 use crate::exchange::channel::{ChannelKey, ChannelSender};
 use crate::exchange::gate::{ChannelEnd, Gate};
 use crate::exchange::in_flight::Restored;
@@ -9,7 +10,10 @@ use crate::exchange::writer::{BufferTimeout, OutputPort, Overtaking};
 use crate::options;
 use crate::program::Program;
 use crate::snapshot::SnapshotWriters;
+use crate::spill::SpillSettings;
+use crate::spill::memory::share;
 use crate::state::BackendKind;
+use crate::state::store::options::{DEFAULT_MANAGED, managed_per_slot};
 use crate::task::{
     self, AccumulatorRegistry, JobInfo, OperatorIdentity, Reporter, TaskContext, TaskControl, TaskCounters,
     TaskThread,
@@ -18,7 +22,7 @@ use crate::time::Clock;
 use kvick_core::accumulator::Accumulators;
 use kvick_core::checkpoint::CheckpointCommand;
 use kvick_core::failure::{Failure, FailureKind};
-use kvick_core::graph::{JobEdge, JobVertex, OperatorInfo, Partitioning};
+use kvick_core::graph::{JobEdge, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
 use kvick_core::ids::ExecutionId;
 use kvick_core::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use std::collections::BTreeMap;
@@ -40,6 +44,7 @@ impl TaskHost {
     /// A host without tasks; what they report goes to `reports`.
     pub fn new(job: JobInfo, program: Program, exchanges: Exchanges, reports: Reporter) -> TaskHost {
         let waits_at_end = options::waits_at_end(&program.graph, &job.config);
+        exchanges.table().results().expect(&program.graph);
         let may_overtake = options::may_overtake(&program.graph, &job.config);
         let (job, exchanges) = (Arc::new(job), Arc::new(exchanges));
         let (writers, running) = (SnapshotWriters::start(), BTreeMap::new());
@@ -48,6 +53,9 @@ impl TaskHost {
 
     /// Hands an order to tasks. Those that are not here any more need not hear it.
     pub fn order(&self, executions: &[ExecutionId], command: &CheckpointCommand) {
+        if let (CheckpointCommand::Complete { checkpoint }, Some(local)) = (command, &self.job.local) {
+            local.completed(*checkpoint);
+        }
         for thread in executions.iter().filter_map(|execution| self.running.get(execution)) {
             thread.control.order(command.clone());
         }
@@ -101,7 +109,7 @@ impl TaskHost {
             operator: head_of(vertex),
             restore: deployment.restore.clone().map(Arc::new),
             clock: Clock::system(),
-            backend: BackendKind::of(&self.job.config),
+            backend: self.backend(),
             job: Arc::clone(&self.job),
             execution: deployment.execution,
             vertex_name: vertex.name.clone(),
@@ -112,9 +120,24 @@ impl TaskHost {
             accumulators: Arc::new(AccumulatorRegistry::default()),
             reports: self.reports.clone(),
             writers: Arc::clone(&self.writers),
+            batch_memory: self.batch_memory(vertex),
             waits_at_end: self.waits_at_end,
             may_overtake: self.may_overtake,
         }
+    }
+
+    /// In batch mode there is state for one key at a time: no store is worth its while.
+    fn backend(&self) -> BackendKind {
+        match self.program.graph.mode {
+            RuntimeMode::Streaming => BackendKind::of(&self.job.config),
+            RuntimeMode::Batch => BackendKind::HashMap,
+        }
+    }
+
+    /// Whoever has sized the process has checked the option; what cannot be read counts as not set.
+    fn batch_memory(&self, vertex: &JobVertex) -> u64 {
+        let managed = managed_per_slot(&self.job.config).unwrap_or(DEFAULT_MANAGED);
+        share(&self.program.graph, vertex, managed)
     }
 
     fn ports(&self, context: &TaskContext, deployment: &TaskDeployment) -> Vec<OutputPort> {
@@ -129,6 +152,7 @@ impl TaskHost {
             let consumer = edge.and_then(|edge| self.program.graph.vertex(edge.target));
             let in_order = edge.is_some_and(|edge| is_in_order(edge.partitioning));
             OutputPort {
+                kept: self.kept(context, deployment.execution, output),
                 channels: output.consumers.iter().map(|c| sender(output.output, c)).collect(),
                 timeout,
                 subtask: deployment.execution.subtask,
@@ -140,6 +164,22 @@ impl TaskHost {
             }
         };
         deployment.outputs.iter().map(port).collect()
+    }
+
+    /// Where an output is written that is kept until it is whole; empty for one that is sent.
+    fn kept(
+        &self,
+        context: &TaskContext,
+        producer: ExecutionId,
+        output: &kvick_core::task::OutputDeployment,
+    ) -> Vec<ResultLane> {
+        if !self.edge(producer, output.output).is_some_and(JobEdge::is_blocking) {
+            return Vec::new();
+        }
+        let consumers = output.consumers.iter().map(|consumer| consumer.subtask).collect();
+        let (settings, results) = (SpillSettings::of(context), self.exchanges.table().results());
+        let writer = ResultWriter::new(producer, output.output, consumers, settings, results);
+        writer.lanes(&context.counters)
     }
 
     fn edge(&self, producer: ExecutionId, output: u32) -> Option<&JobEdge> {
@@ -169,11 +209,12 @@ impl TaskHost {
         Some(gate)
     }
 
-    /// Asks tasks to stop. One that is not here any more has already reported how it ended.
+    /// Asks tasks to stop. One that is not here any more has already reported how it ended: what it has kept is let go of.
     pub fn cancel(&self, executions: &[ExecutionId]) {
         for execution in executions {
-            if let Some(thread) = self.running.get(execution) {
-                thread.control.cancel();
+            match self.running.get(execution) {
+                Some(thread) => thread.control.cancel(),
+                None => self.exchanges.table().results().release(*execution),
             }
         }
     }
@@ -191,6 +232,13 @@ impl TaskHost {
         self.exchanges.table().forget(execution);
     }
 
+    /// The job is over: removes what was kept on the local disk for it.
+    pub fn remove_local_state(&self) {
+        if let Some(local) = &self.job.local {
+            local.remove();
+        }
+    }
+
     /// Whether no task is running.
     pub fn is_empty(&self) -> bool {
         self.running.is_empty()
@@ -205,6 +253,13 @@ impl TaskHost {
     pub fn accumulators(&self) -> Vec<(ExecutionId, Accumulators)> {
         let values = self.running.iter().map(|(id, thread)| (*id, thread.accumulators.snapshot()));
         values.filter(|(_, accumulators)| !accumulators.is_empty()).collect()
+    }
+}
+
+impl Drop for TaskHost {
+    /// Connections may outlive the host, until the process ends; temporary files must not.
+    fn drop(&mut self) {
+        self.exchanges.table().results().clear();
     }
 }
 

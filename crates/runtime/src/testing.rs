@@ -24,6 +24,12 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
+/// How many random cases a property test runs: as many as `PROPTEST_CASES` says (the long form), else `short`.
+pub fn cases(short: u32) -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(short)
+}
+
 /// The number of key groups in a harness.
 pub const MAX_PARALLELISM: u32 = 128;
 
@@ -111,6 +117,23 @@ impl<I: Data, O: Data> Harness<I, O> {
         Harness::restored(operator, &[], 0, 1)
     }
 
+    /// Opens an operator as in batch mode, with so many bytes to sort and group in and a directory for what does not fit.
+    ///
+    /// # Errors
+    /// Whatever the operator fails with.
+    pub fn with_memory<Op: Operator<In = I, Out = O>>(
+        operator: Op,
+        memory: u64,
+        directory: &std::path::Path,
+    ) -> TaskResult<Harness<I, O>> {
+        let clock = Clock::by_hand(0);
+        let mut context = context(0, 1, clock.clone());
+        context.batch_memory = memory;
+        let tmp_dirs = vec![directory.display().to_string()];
+        context.job = Arc::new(JobInfo { tmp_dirs, ..JobInfo::clone(&context.job) });
+        Harness::opened(operator, context, clock, Vec::new())
+    }
+
     /// Opens an operator as subtask `subtask` of `parallelism`, with what the subtasks of an earlier run had.
     ///
     /// # Errors
@@ -159,12 +182,21 @@ impl<I: Data, O: Data> Harness<I, O> {
         parallelism: u32,
         sides: Vec<Side>,
     ) -> TaskResult<Harness<I, O>> {
-        let main: Arc<Mutex<Vec<Emitted<O>>>> = Arc::default();
         let clock = Clock::by_hand(0);
         let mut context = context(subtask, parallelism, clock.clone());
         if !states.is_empty() {
             context.restore = Some(Arc::new(restore(states, subtask, parallelism)));
         }
+        Harness::opened(operator, context, clock, sides)
+    }
+
+    fn opened<Op: Operator<In = I, Out = O>>(
+        operator: Op,
+        mut context: TaskContext,
+        clock: Clock,
+        sides: Vec<Side>,
+    ) -> TaskResult<Harness<I, O>> {
+        let main: Arc<Mutex<Vec<Emitted<O>>>> = Arc::default();
         let recorder: BoxStage<O> = Box::new(Recorder { into: Arc::clone(&main) });
         let mut stage = Chained::before(operator, Sided::of(recorder, sides));
         stage.open(&mut context)?;
@@ -305,6 +337,7 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         files: file_systems(&BTreeMap::new(), "", &config),
         config: Arc::new(config),
         tmp_dirs: Vec::new(),
+        local: None,
         stdout: StandardOutput::to(std::io::sink()),
     };
     TaskContext {
@@ -322,6 +355,7 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         accumulators: Arc::new(AccumulatorRegistry::default()),
         reports: Reporter::to(channel::<TaskEvent>().0),
         writers: Arc::clone(WRITERS.get_or_init(SnapshotWriters::start)),
+        batch_memory: u64::MAX,
         waits_at_end: false,
         may_overtake: false,
     }

@@ -127,6 +127,8 @@ pub struct Timers<K, N> {
     event: Queue<K, N>,
     processing: Queue<K, N>,
     watermark: i64,
+    /// The last timers of a key fire: those that are set now never will.
+    ending: bool,
 }
 
 impl<K: Key, N: Namespace> Timers<K, N> {
@@ -137,7 +139,7 @@ impl<K: Key, N: Namespace> Timers<K, N> {
     pub fn open(backend: &mut KeyedBackend<K>) -> Result<Self, StateError> {
         let event = Queue::open(backend, "_timers_event")?;
         let processing = Queue::open(backend, "_timers_processing")?;
-        Ok(Timers { event, processing, watermark: i64::MIN })
+        Ok(Timers { event, processing, watermark: i64::MIN, ending: false })
     }
 
     /// The last watermark that [`Timers::advance_watermark`] was told of.
@@ -156,6 +158,9 @@ impl<K: Key, N: Namespace> Timers<K, N> {
     /// # Errors
     /// State that cannot be written.
     pub fn register_event_time(&mut self, key: &Keyed<K>, namespace: &N, at: i64) -> Result<(), StateError> {
+        if self.ending {
+            return Ok(());
+        }
         self.event.register(key, namespace, at)
     }
 
@@ -169,6 +174,9 @@ impl<K: Key, N: Namespace> Timers<K, N> {
         namespace: &N,
         at: i64,
     ) -> Result<(), StateError> {
+        if self.ending {
+            return Ok(());
+        }
         self.processing.register(key, namespace, at)
     }
 
@@ -214,6 +222,30 @@ impl<K: Key, N: Namespace> Timers<K, N> {
     /// The earliest moment at which a timer in processing time may be due.
     pub fn next_processing(&self) -> Option<i64> {
         self.processing.order.peek().map(|due| due.at.saturating_add(1))
+    }
+
+    /// All records of a key were given: event time comes to its end, every timer is due, and none can be set.
+    pub fn end_key(&mut self) {
+        self.ending = true;
+        self.watermark = i64::MAX;
+    }
+
+    /// Takes the next timer of the key that has ended: those in event time first.
+    ///
+    /// # Errors
+    /// State that cannot be read.
+    pub fn pop_last(&mut self) -> Result<Option<(Keyed<K>, N, i64, TimeDomain)>, StateError> {
+        if let Some((key, namespace, at)) = self.event.pop(i64::MAX)? {
+            return Ok(Some((key, namespace, at, TimeDomain::EventTime)));
+        }
+        let last = self.processing.pop(i64::MAX)?;
+        Ok(last.map(|(key, namespace, at)| (key, namespace, at, TimeDomain::ProcessingTime)))
+    }
+
+    /// Another key begins: event time begins anew.
+    pub fn begin_key(&mut self) {
+        self.ending = false;
+        self.watermark = i64::MIN;
     }
 
     /// Number of timers that are set, in both domains.

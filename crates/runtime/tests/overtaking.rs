@@ -48,6 +48,7 @@ fn fixture(remote: bool, overtaking: Overtaking) -> Fixture {
     }
     let control = TaskControl::new();
     let port = OutputPort {
+        kept: Vec::new(),
         channels: vec![ChannelSender::new(channel, Arc::clone(&control), Arc::default())],
         timeout: BufferTimeout::Immediate,
         subtask: 0,

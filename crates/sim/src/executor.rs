@@ -26,6 +26,8 @@ pub struct ModelWorker {
     pub ready: bool,
     /// Tasks that have not ended.
     pub live: BTreeMap<ExecutionId, ModelTask>,
+    /// What tasks that have finished keep for their consumers.
+    pub results: BTreeSet<ExecutionId>,
 }
 
 /// A task, as far as checkpoints go.

@@ -3,11 +3,11 @@
 use crate::checkpoints::Event;
 use crate::world::{Happening, World};
 use kvick_core::checkpoint::CompletedCheckpoint;
-use kvick_core::ids::{ExecutorId, JobId};
+use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
 use kvick_core::job::{JobResult, JobSubmission};
 use kvick_core::master::{Legacy, Master, RecoveredJob};
 use kvick_core::time::Millis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What survives an application master.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct ModelStore {
     pub results: BTreeMap<JobId, JobResult>,
     /// Completed checkpoints.
     pub completed: BTreeMap<(JobId, u64), CompletedCheckpoint>,
+    /// Every attempt that has ever kept a result.
+    pub kept: BTreeSet<(JobId, ExecutionId)>,
     /// Checkpoints that are being stored.
     pub storing: BTreeMap<(JobId, u64), CompletedCheckpoint>,
 }

@@ -1,8 +1,8 @@
-//! Random jobs: one to three vertices, every kind of edge, slot sharing or not, restarting or not.
+//! Random jobs: one to three vertices, every kind of edge, slot sharing or not, restarting or not, streaming or batch.
 
 use crate::random::Random;
 use kvick_core::config::Configuration;
-use kvick_core::graph::{Exchange, JobEdge, JobGraph, JobVertex, Partitioning};
+use kvick_core::graph::{Exchange, JobEdge, JobGraph, JobVertex, Partitioning, RuntimeMode};
 use kvick_core::ids::{JobId, VertexId};
 use kvick_core::job::{Artifact, JobSubmission, ProgramSpec};
 use std::collections::BTreeMap;
@@ -61,8 +61,13 @@ fn random_graph(random: &mut Random) -> JobGraph {
     let width = random.between(1, 5) as u32;
     let vertices: Vec<JobVertex> =
         (0..random.between(1, 3)).map(|i| random_vertex(i, width, random)).collect();
-    let edges = vertices.windows(2).map(|pair| random_edge(&pair[0], &pair[1], random)).collect();
-    JobGraph { name: "random".into(), vertices, edges, ..JobGraph::default() }
+    let mode = if random.chance(30) { RuntimeMode::Batch } else { RuntimeMode::Streaming };
+    let mut edges: Vec<JobEdge> =
+        vertices.windows(2).map(|pair| random_edge(&pair[0], &pair[1], random)).collect();
+    for edge in edges.iter_mut().filter(|_| mode == RuntimeMode::Batch) {
+        edge.exchange = if random.chance(75) { Exchange::Blocking } else { Exchange::PipelinedBounded };
+    }
+    JobGraph { name: "random".into(), mode, vertices, edges, ..JobGraph::default() }
 }
 
 fn random_vertex(index: u64, width: u32, random: &mut Random) -> JobVertex {

@@ -11,6 +11,7 @@ mod invariant;
 mod job;
 mod outcome;
 mod random;
+mod results;
 mod storage;
 mod world;
 

@@ -34,6 +34,10 @@ pub struct Outcome {
     pub fallbacks: u32,
     /// Jobs that went on at another parallelism.
     pub rescaled: u32,
+    /// Tasks that began with results that others had kept for them.
+    pub results_read: u32,
+    /// Tasks that had finished and ran again, because what they had kept was lost.
+    pub results_made_again: u32,
     /// Application masters that died.
     pub takeovers: u32,
     /// Events handled.
@@ -52,6 +56,8 @@ impl std::ops::AddAssign for Outcome {
         self.removed += more.removed;
         self.fallbacks += more.fallbacks;
         self.rescaled += more.rescaled;
+        self.results_read += more.results_read;
+        self.results_made_again += more.results_made_again;
         self.takeovers += more.takeovers;
         self.steps += more.steps;
     }

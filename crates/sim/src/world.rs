@@ -39,6 +39,7 @@ pub(crate) enum Happening {
     WorkerDies(ExecutorId, JobId, u64),
     Task(ExecutorId, JobId, u64, ExecutionId, TaskState),
     Damaged(ExecutorId, JobId, u64, ExecutionId),
+    Unreadable(ExecutorId, JobId, u64, ExecutionId, Failure),
     Heartbeat(ExecutorId),
     Checkpoint(checkpoints::Event),
     MasterDies,
@@ -222,6 +223,7 @@ impl World {
             ToExecutor::StartWorker { spec, .. } => self.start_worker(executor, spec.job_id),
             ToExecutor::Deploy { job_id, tasks } => self.deploy(&executor, job_id, tasks),
             ToExecutor::Cancel { job_id, executions } => {
+                self.release_results(&executor, job_id, &executions);
                 for task in executions {
                     if let Some(serial) = self.live(&executor, job_id, task) {
                         self.soon(
@@ -274,6 +276,10 @@ impl World {
             self.storage.check_restore(job, task.execution, task.restore.as_ref());
             let was_finished = task.restore.as_ref().is_some_and(|r| r.finished);
             let (id, place) = (task.execution, executor.clone());
+            if !self.check_results(job, &task) {
+                self.miss_result(place, job, serial, id);
+                continue;
+            }
             if task.restore.is_some() && self.fault(3) {
                 self.soon(200, Happening::Damaged(place, job, serial, id));
                 continue;
@@ -327,6 +333,9 @@ impl World {
             Happening::Damaged(id, job, serial, task) => {
                 let failure = Failure::new(FailureKind::StateDamaged, "a checksum does not match");
                 let failure = failure.wrapped(FailureKind::Error, "the task cannot begin");
+                self.task(id, job, serial, task, TaskState::Failed, Some(failure));
+            }
+            Happening::Unreadable(id, job, serial, task, failure) => {
                 self.task(id, job, serial, task, TaskState::Failed, Some(failure));
             }
             Happening::Heartbeat(id) => {
@@ -449,6 +458,9 @@ impl World {
             && let Some(worker) = self.executors.get_mut(&id).and_then(|e| e.workers.get_mut(&job))
         {
             worker.live.remove(&task);
+        }
+        if state == TaskState::Finished {
+            self.keep_result(&id, job, task);
         }
         let panicked = || Failure::new(FailureKind::Panic, "a user function panicked");
         let failure = (state == TaskState::Failed).then(|| failure.unwrap_or_else(panicked));

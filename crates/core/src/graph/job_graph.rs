@@ -174,7 +174,19 @@ pub enum GraphError {
     },
 }
 
+impl JobEdge {
+    /// Whether the producer's result is kept until its consumers have read it.
+    pub fn is_blocking(&self) -> bool {
+        self.exchange == Exchange::Blocking
+    }
+}
+
 impl JobGraph {
+    /// Whether any result is kept for consumers that begin when it is whole.
+    pub fn has_blocking_edges(&self) -> bool {
+        self.edges.iter().any(JobEdge::is_blocking)
+    }
+
     /// The vertex of that id.
     pub fn vertex(&self, id: VertexId) -> Option<&JobVertex> {
         self.vertices.iter().find(|v| v.id == id)

@@ -24,9 +24,13 @@ impl JobMaster {
                 && at <= now
                 && self.region_stopped(region)
             {
-                self.restart_region(now, region);
+                self.restart_region(now, region, fx);
             }
-            if self.regions[region].phase == Phase::Waiting {
+        }
+        // Only now: what a region had kept is gone when it starts again.
+        let whole = self.whole_results();
+        for region in self.pending_regions.clone() {
+            if self.regions[region].phase == Phase::Waiting && self.can_read(region, &whole) {
                 self.try_deploy(now, region, fx);
             }
         }
@@ -68,8 +72,13 @@ impl JobMaster {
         let mut by_executor: BTreeMap<ExecutorId, Vec<TaskDeployment>> = BTreeMap::new();
         for task in tasks {
             if let Some(executor) = self.pool.executor(self.execution(*task).slot).cloned() {
-                by_executor.entry(executor).or_default().push(self.deployment(*task, restore.as_ref()));
+                by_executor
+                    .entry(executor.clone())
+                    .or_default()
+                    .push(self.deployment(*task, restore.as_ref()));
+                let result = self.has_blocking_output(*task).then(|| executor.clone());
                 let execution = self.execution_mut(*task);
+                execution.result = result;
                 execution.deployed = true;
                 execution.restored_from = restore.as_ref().map(RestorePlan::checkpoint);
             }
@@ -86,7 +95,7 @@ impl JobMaster {
             let from = self.vertex_index[&edge.source];
             let width = graph.vertices[from].parallelism;
             let producers = producers_of(edge.partitioning, width, vertex.parallelism, task.subtask)
-                .map(|subtask| self.producer(TaskRef { vertex: from, subtask }))
+                .map(|subtask| self.producer(TaskRef { vertex: from, subtask }, edge.is_blocking()))
                 .collect();
             InputDeployment { input: edge.input, output: edge.output, producers }
         });
@@ -106,8 +115,12 @@ impl JobMaster {
         }
     }
 
-    fn producer(&self, task: TaskRef) -> ProducerLocation {
-        let executor = self.pool.executor(self.execution(task).slot);
+    fn producer(&self, task: TaskRef, keeps_result: bool) -> ProducerLocation {
+        // A task that has finished may have had another slot than the one that its next attempt would run in.
+        let executor = match keeps_result {
+            true => self.execution(task).result.as_ref(),
+            false => self.pool.executor(self.execution(task).slot),
+        };
         let address = match executor.and_then(|e| self.workers.get(e)) {
             Some(Worker::Ready(address)) => address.clone(),
             _ => String::new(),

@@ -2,7 +2,7 @@
 
 use crate::accumulator::Accumulators;
 use crate::failure::Failure;
-use crate::ids::{ExecutionId, VertexId};
+use crate::ids::{ExecutionId, ExecutorId, VertexId};
 use crate::task::{TaskMetrics, TaskReport, TaskState};
 use crate::time::Millis;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub struct Execution {
     pub deployed: bool,
     /// The checkpoint with whose state it was deployed.
     pub restored_from: Option<u64>,
+    /// Where its result is kept, or will be once it has finished; none where it keeps none, or none any more.
+    pub result: Option<ExecutorId>,
 }
 
 impl Execution {
@@ -43,6 +45,7 @@ impl Execution {
             failure: None,
             deployed: false,
             restored_from: None,
+            result: None,
         }
     }
 
@@ -59,6 +62,11 @@ impl Execution {
         self.state = state;
         self.entered.entry(state).or_insert(now);
         true
+    }
+
+    /// Whether its consumers can read its result.
+    pub fn keeps_result(&self) -> bool {
+        self.state == TaskState::Finished && self.result.is_some()
     }
 
     /// Takes over what the task reported. A task that was asked to stop may still report that it runs: that is old news.

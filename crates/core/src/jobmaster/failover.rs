@@ -24,6 +24,9 @@ impl JobMaster {
         fx: &mut Vec<JobEffect>,
     ) {
         let regions = BTreeSet::from([self.region_of[&task]]);
+        if failure.has_kind(FailureKind::ResultLost) {
+            self.distrust_inputs(task, fx);
+        }
         let lost = self.execution(task).restored_from.filter(|_| failure.has_kind(FailureKind::StateDamaged));
         if let Some(checkpoint) = lost
             && self.fall_back(now, checkpoint, fx) == Fallback::Nothing
@@ -45,19 +48,23 @@ impl JobMaster {
         fallback
     }
 
-    /// Tasks ended without a report: their worker or executor is gone.
+    /// Tasks ended without a report: their worker or executor is gone, and with it the results that these regions kept.
     pub(super) fn tasks_lost(
         &mut self,
         now: Millis,
         tasks: Vec<TaskRef>,
+        results: BTreeSet<usize>,
         executor: Option<&ExecutorId>,
         failure: Failure,
         fx: &mut Vec<JobEffect>,
     ) {
-        let mut regions = BTreeSet::new();
+        let mut regions = results;
         let mut first = None;
         for task in tasks {
             let region = self.region_of[&task];
+            if self.waits_for_results(task) {
+                continue;
+            }
             let execution = self.execution_mut(task);
             if execution.state.is_terminal() {
                 continue;
@@ -81,8 +88,11 @@ impl JobMaster {
         failure: Failure,
         fx: &mut Vec<JobEffect>,
     ) {
-        let fresh: BTreeSet<usize> =
-            regions.into_iter().filter(|r| !matches!(self.regions[*r].phase, Phase::Restarting(_))).collect();
+        let fresh: BTreeSet<usize> = self
+            .with_neighbours(regions)
+            .into_iter()
+            .filter(|r| !matches!(self.regions[*r].phase, Phase::Restarting(_)))
+            .collect();
         if fresh.is_empty() || self.ending() {
             return self.advance(now, fx);
         }
@@ -130,8 +140,9 @@ impl JobMaster {
     }
 
     /// Begins the next attempt of a region whose tasks have all stopped.
-    pub(super) fn restart_region(&mut self, now: Millis, region: usize) {
+    pub(super) fn restart_region(&mut self, now: Millis, region: usize, fx: &mut Vec<JobEffect>) {
         for task in self.regions[region].tasks.clone() {
+            self.release_result(task, fx);
             if self.execution(task).state == TaskState::Finished {
                 self.unfinished += 1;
             }
@@ -181,7 +192,9 @@ impl JobMaster {
             fx.push(JobEffect::StopWorker(executor.clone()));
             let text = "a task did not stop within task.cancellation.timeout; its worker was ended";
             let tasks = self.tasks_on(&executor);
-            self.tasks_lost(now, tasks, Some(&executor), Failure::new(FailureKind::WorkerLost, text), fx);
+            let results = self.lose_results(&executor);
+            let failure = Failure::new(FailureKind::WorkerLost, text);
+            self.tasks_lost(now, tasks, results, Some(&executor), failure, fx);
         }
     }
 

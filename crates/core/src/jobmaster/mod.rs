@@ -18,6 +18,7 @@ mod reconnect;
 mod recovery;
 mod rescale;
 mod restart;
+mod results;
 mod settings;
 mod slots;
 pub mod view;
@@ -55,7 +56,7 @@ pub enum JobEffect {
     StopWorker(ExecutorId),
     /// Run these tasks in the worker there.
     Deploy(ExecutorId, Vec<TaskDeployment>),
-    /// Stop these tasks.
+    /// Stop these tasks; of one that has finished, let go of the result that it has kept.
     Cancel(ExecutorId, Vec<ExecutionId>),
     /// Tell these tasks about a checkpoint.
     TellTasks(ExecutorId, Vec<ExecutionId>, CheckpointCommand),
@@ -104,6 +105,8 @@ pub struct JobMaster {
     vertex_index: BTreeMap<VertexId, usize>,
     regions: Vec<Region>,
     region_of: BTreeMap<TaskRef, usize>,
+    /// Whether any result is kept for consumers that begin when it is whole.
+    blocking: bool,
     pending_regions: BTreeSet<usize>,
     unfinished: usize,
     pool: SlotPool,
@@ -131,6 +134,7 @@ impl JobMaster {
             rescale: None,
             unfinished: all_tasks(graph).count(),
             pending_regions: (0..regions.len()).collect(),
+            blocking: graph.has_blocking_edges(),
             restart: settings.restart.clone(),
             submitted: now,
             state: JobState::Created,
@@ -201,7 +205,8 @@ impl JobMaster {
     ) {
         if self.workers.remove(executor).is_some() {
             let tasks = self.tasks_on(executor);
-            self.tasks_lost(now, tasks, Some(executor), failure, fx);
+            let results = self.lose_results(executor);
+            self.tasks_lost(now, tasks, results, Some(executor), failure, fx);
         }
     }
 
@@ -216,10 +221,11 @@ impl JobMaster {
         let tasks = self.tasks_on(executor);
         self.lose_spare_slots(executor);
         self.workers.remove(executor);
-        if self.pool.lose_executor(executor).is_empty() {
+        let results = self.lose_results(executor);
+        if self.pool.lose_executor(executor).is_empty() && results.is_empty() {
             return;
         }
-        self.tasks_lost(now, tasks, Some(executor), failure, fx);
+        self.tasks_lost(now, tasks, results, Some(executor), failure, fx);
         self.await_slots(now);
     }
 
@@ -237,6 +243,7 @@ impl JobMaster {
             TaskState::Finished => {
                 self.with_checkpoints(now, fx, |c, e| c.task_finished(now, report.execution, e));
                 self.rescale_when_all_run(fx);
+                self.release_read_results(task, fx);
                 self.task_finished(now, fx);
             }
             TaskState::Failed => {

@@ -8,6 +8,7 @@ use crate::graph::TaskRef;
 use crate::ids::{ExecutionId, ExecutorId};
 use crate::task::{TaskDeployment, TaskState};
 use crate::time::Millis;
+use std::collections::BTreeSet;
 
 impl JobMaster {
     /// Input: a task executor has told what it runs of this job. What it missed is sent again, what was missed of it is
@@ -99,6 +100,7 @@ impl JobMaster {
                 self.tasks_lost(
                     now,
                     vec![task],
+                    BTreeSet::new(),
                     Some(executor),
                     Failure::new(FailureKind::ExecutorLost, text),
                     fx,

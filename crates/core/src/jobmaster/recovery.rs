@@ -68,6 +68,7 @@ impl JobMaster {
                 self.await_region(now, region);
             }
         }
+        lost.extend(self.restart_neighbours(now));
         self.enter(now, JobState::Running, fx);
         fx.push(JobEffect::RequireSlots(self.pool.len() as u32));
         fx.extend(adoption.stale.iter().map(|(e, ids)| JobEffect::Cancel(e.clone(), ids.clone())));
@@ -124,18 +125,20 @@ impl JobMaster {
 
     fn adopt_region(&mut self, now: Millis, region: usize, adoption: &Adoption) {
         for task in self.regions[region].tasks.clone() {
-            if let Some((_, status)) = adoption.latest.get(&task) {
-                self.adopt_task(now, task, status);
+            if let Some((executor, status)) = adoption.latest.get(&task) {
+                self.adopt_task(now, task, executor, status);
             }
         }
         self.regions[region].phase = Phase::Deployed;
         self.pending_regions.remove(&region);
     }
 
-    fn adopt_task(&mut self, now: Millis, task: TaskRef, status: &TaskStatus) {
+    fn adopt_task(&mut self, now: Millis, task: TaskRef, executor: &ExecutorId, status: &TaskStatus) {
+        let result = self.has_blocking_output(task).then(|| executor.clone());
         let execution = self.execution_mut(task);
         execution.attempt = status.report.execution.attempt;
         execution.deployed = true;
+        execution.result = result;
         execution.enter(now, TaskState::Scheduled);
         execution.enter(now, TaskState::Deploying);
         execution.report(now, &status.report);
@@ -153,7 +156,7 @@ impl JobMaster {
                 status.report.execution.attempt == attempt && self.has_place(task, executor, status)
             });
             match left {
-                Some((_, status)) => self.adopt_task(now, task, status),
+                Some((executor, status)) => self.adopt_task(now, task, executor, status),
                 None => {
                     let execution = self.execution_mut(task);
                     execution.attempt = attempt;

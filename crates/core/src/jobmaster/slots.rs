@@ -11,6 +11,8 @@ pub struct SharedSlot {
     pub group: String,
     /// The real slot, once granted.
     pub slot: Option<SlotId>,
+    /// Where the slot was that it had before: local copies of its state may be there.
+    pub before: Option<ExecutorId>,
 }
 
 /// All shared slots of a job.
@@ -31,7 +33,7 @@ impl SlotPool {
         let mut pool = SlotPool::default();
         for (group, width) in widest {
             pool.first_of_group.insert(group.to_string(), pool.shared.len());
-            let slot = SharedSlot { group: group.to_string(), slot: None };
+            let slot = SharedSlot { group: group.to_string(), slot: None, before: None };
             pool.shared.extend(std::iter::repeat_n(slot, width as usize));
         }
         pool
@@ -63,8 +65,15 @@ impl SlotPool {
         self.shared.iter().filter(|s| s.slot.is_some()).count()
     }
 
-    /// Fills empty shared slots with granted ones; returns those for which there was no use.
-    pub fn fill(&mut self, granted: Vec<SlotId>) -> Vec<SlotId> {
+    /// Fills empty shared slots with granted ones, each with one of the executor that it was on before where there is one;
+    /// returns those for which there was no use.
+    pub fn fill(&mut self, mut granted: Vec<SlotId>) -> Vec<SlotId> {
+        for shared in self.shared.iter_mut().filter(|s| s.slot.is_none()) {
+            let known = |slot: &SlotId| shared.before.as_ref() == Some(&slot.executor);
+            if let Some(found) = granted.iter().position(known) {
+                shared.slot = Some(granted.remove(found));
+            }
+        }
         let mut granted = granted.into_iter();
         for shared in self.shared.iter_mut().filter(|s| s.slot.is_none()) {
             match granted.next() {
@@ -87,7 +96,7 @@ impl SlotPool {
         let mut lost = BTreeSet::new();
         for (index, shared) in self.shared.iter_mut().enumerate() {
             if shared.slot.as_ref().is_some_and(|s| s.executor == *executor) {
-                shared.slot = None;
+                shared.before = shared.slot.take().map(|slot| slot.executor);
                 lost.insert(index);
             }
         }
@@ -96,11 +105,37 @@ impl SlotPool {
 
     /// Empties every shared slot; returns what was in them.
     pub fn take_slots(&mut self) -> Vec<SlotId> {
-        self.shared.iter_mut().filter_map(|shared| shared.slot.take()).collect()
+        let take = |shared: &mut SharedSlot| {
+            shared.before = shared.slot.as_ref().map(|slot| slot.executor.clone());
+            shared.slot.take()
+        };
+        self.shared.iter_mut().filter_map(take).collect()
     }
 
     /// Every executor that holds a slot of this job.
     pub fn executors(&self) -> BTreeSet<ExecutorId> {
         self.shared.iter().filter_map(|s| Some(s.slot.as_ref()?.executor.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(executor: &str, index: u32) -> SlotId {
+        SlotId { executor: ExecutorId(executor.to_string()), index }
+    }
+
+    #[test]
+    fn a_shared_slot_goes_back_to_where_its_state_may_be() {
+        let empty = SharedSlot { group: String::new(), slot: None, before: None };
+        let mut pool = SlotPool { shared: vec![empty; 3], first_of_group: BTreeMap::new() };
+        assert!(pool.fill(vec![slot("a", 0), slot("b", 0), slot("c", 0)]).is_empty());
+        pool.lose_executor(&ExecutorId("b".to_string()));
+        pool.lose_executor(&ExecutorId("c".to_string()));
+        let left = pool.fill(vec![slot("d", 0), slot("c", 1), slot("d", 1)]);
+        let executors: Vec<_> = (0..3).map(|i| pool.executor(i).unwrap().0.as_str()).collect();
+        assert_eq!(executors, ["a", "d", "c"]);
+        assert_eq!(left, [slot("d", 1)]);
     }
 }

@@ -15,6 +15,36 @@ use kvick_runtime::program::{Program, TaskFactory};
 use kvick_runtime::task::{InputTask, OperatorIdentity, Task};
 use std::collections::BTreeMap;
 
+/// How records cross between tasks in batch mode: Flink's `ExecutionOptions.BATCH_SHUFFLE_MODE`.
+pub(crate) const SHUFFLE_MODE: &str = "execution.batch-shuffle-mode";
+
+fn shuffle_name(exchange: Exchange) -> &'static str {
+    match exchange {
+        Exchange::PipelinedBounded => "ALL_EXCHANGES_PIPELINED",
+        Exchange::Blocking => "ALL_EXCHANGES_BLOCKING",
+    }
+}
+
+/// What `execution.batch-shuffle-mode` says. Flink's hybrid modes let consumers begin early where there is room for them, and
+/// keep results as blocking ones do; here they count as blocking.
+///
+/// # Errors
+/// A value that is none of Flink's.
+pub(crate) fn batch_exchange(text: &str) -> Result<Exchange, JobError> {
+    match text.trim().to_ascii_uppercase().as_str() {
+        "ALL_EXCHANGES_PIPELINED" => Ok(Exchange::PipelinedBounded),
+        "ALL_EXCHANGES_BLOCKING" | "ALL_EXCHANGES_HYBRID_FULL" | "ALL_EXCHANGES_HYBRID_SELECTIVE" => {
+            Ok(Exchange::Blocking)
+        }
+        _ => Err(JobError::BadOption {
+            key: SHUFFLE_MODE.to_string(),
+            value: text.to_string(),
+            expected: "ALL_EXCHANGES_BLOCKING or ALL_EXCHANGES_PIPELINED (ALL_EXCHANGES_HYBRID_FULL and \
+                       ALL_EXCHANGES_HYBRID_SELECTIVE count as blocking)",
+        }),
+    }
+}
+
 /// What holds for operators that do not say otherwise.
 pub(crate) struct Defaults {
     pub parallelism: u32,
@@ -22,6 +52,8 @@ pub(crate) struct Defaults {
     /// `None`: batch when every source is bounded.
     pub mode: Option<RuntimeMode>,
     pub chaining: bool,
+    /// How results cross between tasks in batch mode.
+    pub batch_exchange: Exchange,
     pub config: Configuration,
 }
 
@@ -46,6 +78,7 @@ pub(crate) fn generate(graph: StreamGraph, name: &str, defaults: &Defaults) -> R
     if plan.mode == RuntimeMode::Batch {
         // Nobody waits for a result before the end: only full buffers are worth sending.
         job.config.set("execution.buffer-timeout.interval", "-1");
+        job.config.set(SHUFFLE_MODE, shuffle_name(plan.exchange));
     }
     job.validate()?;
     Ok(Program { factories: factories(graph, &plan), graph: job })
@@ -63,6 +96,7 @@ struct Cut {
 
 struct Plan {
     mode: RuntimeMode,
+    exchange: Exchange,
     parallelism: Vec<u32>,
     max_parallelism: Vec<u32>,
     groups: Vec<String>,
@@ -87,8 +121,13 @@ impl Plan {
         let bounded = bounded(nodes);
         let ids = ids_of(nodes);
         check_ids(nodes, &ids)?;
+        let mode = mode(nodes, defaults)?;
         let mut plan = Plan {
-            mode: mode(nodes, defaults)?,
+            mode,
+            exchange: match mode {
+                RuntimeMode::Streaming => Exchange::PipelinedBounded,
+                RuntimeMode::Batch => defaults.batch_exchange,
+            },
             max_parallelism: nodes.iter().zip(&parallelism).map(maximum).collect(),
             groups: groups(nodes),
             ids,
@@ -192,7 +231,7 @@ impl Plan {
             target: self.ids[cut.to],
             input: cut.input as u32,
             partitioning: cut.partitioning,
-            exchange: Exchange::PipelinedBounded,
+            exchange: self.exchange,
         };
         self.cuts.iter().map(edge).collect()
     }

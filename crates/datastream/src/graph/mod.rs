@@ -4,8 +4,8 @@ mod generator;
 mod ids;
 mod node;
 
-pub(crate) use generator::{Defaults, generate};
+pub(crate) use generator::{Defaults, SHUFFLE_MODE, batch_exchange, generate};
 pub(crate) use node::{
-    Chaining, Edge, EdgeWriter, FanOut, Node, NodeKind, SideEdge, StreamGraph, boxed, fan_out, scope,
+    Chaining, Edge, EdgeWriter, Erased, FanOut, Node, NodeKind, SideEdge, StreamGraph, boxed, fan_out, scope,
     side_fan_out, unboxed,
 };

@@ -7,7 +7,7 @@ mod control;
 mod deployments;
 mod storage;
 
-pub use control::EmbeddedControl;
+pub use control::{EmbeddedControl, JobView};
 pub use deployments::deployments;
 
 use crate::exchange::Exchanges;
@@ -118,6 +118,7 @@ impl Run {
         loop {
             if let Some(result) = self.result.take_if(|_| self.host.is_empty()) {
                 self.storage.finish();
+                self.host.remove_local_state();
                 return result;
             }
             let until =
@@ -166,6 +167,12 @@ impl Run {
                 self.next_caller += 1;
                 self.callers.insert(caller, answer);
                 self.decide(|m, now, fx| m.request_snapshot(now, caller, request, fx));
+            }
+            Event::Asked(Asked::View(answer)) => {
+                self.master.task_metrics(&self.host.metrics(), &self.host.accumulators());
+                let (state, accumulators) = (self.master.state(), self.master.accumulators());
+                // Whoever asked may not wait any more.
+                let _ = answer.send(JobView { state, accumulators });
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Whoever comes first, producer or consumer, makes the channel; the producer waits until the consumer is connected,
 //! within the process or over TCP. Owns the credit of a remote channel.
 
+use super::blocking::Results;
 use super::gate::{Gate, Packet, Room, Sent};
 use super::wire::Frame;
 use crate::error::{TaskError, TaskResult};
@@ -88,6 +89,18 @@ impl Channel {
         self.news();
     }
 
+    /// Tells the consumer why it will not get what it reads.
+    pub fn fail(&self, failure: Failure) {
+        match &*lock(&self.link) {
+            Link::Local(gate, _) => gate.fail(failure),
+            // A connection that is gone has already failed the consumer.
+            Link::Remote { stream, frames, .. } => {
+                drop(frames.send(Frame::Failed { stream: *stream, failure }))
+            }
+            Link::Waiting | Link::Closed(_) => {}
+        }
+    }
+
     /// The consumer or the connection to it is gone.
     pub fn close(&self, why: &'static str) {
         self.set(Link::Closed(why));
@@ -105,12 +118,30 @@ impl Wake for Channel {
 #[derive(Default)]
 pub struct ChannelTable {
     channels: Mutex<HashMap<ChannelKey, Arc<Channel>>>,
+    results: Arc<Results>,
 }
 
 impl ChannelTable {
     /// The channel of that key.
     pub fn get(&self, key: ChannelKey) -> Arc<Channel> {
         Arc::clone(lock(&self.channels).entry(key).or_insert_with(Channel::new))
+    }
+
+    /// The channel of that key, for its consumer. Each attempt to read a kept result has a channel of its own.
+    pub fn opened(&self, key: ChannelKey) -> Arc<Channel> {
+        if self.results.are_read_by(&key) { Channel::new() } else { self.get(key) }
+    }
+
+    /// The consumer is connected: what was kept for it is sent.
+    pub fn connected(&self, key: ChannelKey, channel: &Arc<Channel>) {
+        if self.results.are_read_by(&key) {
+            self.results.serve(key, channel);
+        }
+    }
+
+    /// The results that are kept in this process.
+    pub fn results(&self) -> Arc<Results> {
+        Arc::clone(&self.results)
     }
 
     /// Forgets the channels of a producer that has ended.
@@ -158,6 +189,8 @@ pub struct ChannelSender {
     local: Option<(Arc<Gate>, usize)>,
     /// Whether the consumer may be gone: no record follows, and it may have been released first.
     lenient: bool,
+    /// How long it waits to be cancelled where the consumer is gone.
+    grace: Duration,
 }
 
 impl ChannelSender {
@@ -169,7 +202,13 @@ impl ChannelSender {
     ) -> ChannelSender {
         let wake: Arc<dyn Wake> = Arc::clone(&channel) as Arc<dyn Wake>;
         control.wakes(Arc::downgrade(&wake));
-        ChannelSender { channel, control, counters, local: None, lenient: false }
+        ChannelSender { channel, control, counters, local: None, lenient: false, grace: PEER_GRACE }
+    }
+
+    /// The same for whoever is nobody's task: nobody would cancel it.
+    #[must_use]
+    pub fn without_grace(self) -> ChannelSender {
+        ChannelSender { grace: Duration::ZERO, ..self }
     }
 
     /// From now on no record is sent: a consumer that is gone is no failure any more.
@@ -269,7 +308,7 @@ impl ChannelSender {
     }
 
     fn consumer_gone(&self, why: &str) -> TaskError {
-        self.control.sleep_through(PEER_GRACE);
+        self.control.sleep_through(self.grace);
         match self.control.check() {
             Err(canceled) => canceled,
             Ok(()) => {

@@ -4,6 +4,7 @@
 //! and its task makes no more until that is sent. So the task is free for a barrier at any time, which then pushes what is
 //! held back in front of it, beyond all credit: from there on everything that it has overtaken lies with the consumer.
 
+use super::blocking::ResultLane;
 use super::channel::ChannelSender;
 use super::gate::{Packet, Room};
 use crate::codec;
@@ -29,6 +30,8 @@ pub struct Overtaking {
 /// A channel and what waits for it.
 pub(super) struct Lane<T> {
     sender: ChannelSender,
+    /// Where records are kept, in a blocking exchange: nothing is sent then.
+    kept: Option<ResultLane>,
     pub(super) buffer: Batch<T>,
     overtaking: Overtaking,
     held_back: VecDeque<Packet>,
@@ -37,15 +40,18 @@ pub(super) struct Lane<T> {
 }
 
 impl<T: Data> Lane<T> {
-    pub(super) fn new(sender: ChannelSender, overtaking: Overtaking) -> Lane<T> {
+    pub(super) fn new(sender: ChannelSender, kept: Option<ResultLane>, overtaking: Overtaking) -> Lane<T> {
         let (buffer, held_back) = (Batch::new(), VecDeque::new());
-        Lane { sender, buffer, overtaking, held_back, overtakes_at: None }
+        Lane { sender, kept, buffer, overtaking, held_back, overtakes_at: None }
     }
 
     /// Sends the records that wait.
     pub(super) fn send(&mut self) -> TaskResult {
         if self.buffer.is_empty() {
             return Ok(());
+        }
+        if let Some(kept) = &mut self.kept {
+            return kept.batch(&mut self.buffer);
         }
         if !self.sender.is_local()? {
             return self.send_encoded();
@@ -146,6 +152,9 @@ impl<T: Data> Lane<T> {
             return self.end();
         }
         self.send()?;
+        if let Some(kept) = &mut self.kept {
+            return kept.event(&event);
+        }
         if event == Event::EndOfData {
             self.sender.no_more_records();
         }
@@ -166,6 +175,9 @@ impl<T: Data> Lane<T> {
 
     fn end(&mut self) -> TaskResult {
         self.send()?;
+        if let Some(kept) = &mut self.kept {
+            return kept.end();
+        }
         if !self.held_back.is_empty() {
             while self.send_first(Room::Wait)? {}
             self.sender.control().backs_up(false);

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`gate`] (what a consumer reads from) → [`channel`] (what a producer writes to) → `lane` (what waits for a
 //! channel) → [`writer`] (which channel a record goes to) → [`wire`] and [`network`] (between workers) → [`in_flight`] (what
-//! barriers have overtaken, as state).
+//! barriers have overtaken, as state) → [`blocking`] (results that are kept until they are whole).
 
+pub mod blocking;
 pub mod channel;
 pub mod gate;
 pub mod in_flight;
@@ -54,7 +55,9 @@ impl Exchanges {
         match &self.connections {
             Some(connections) if address != self.own_address => connections.open(address, key, gate, index),
             _ => {
-                self.table.get(key).connect_local(Arc::clone(gate), index);
+                let channel = self.table.opened(key);
+                channel.connect_local(Arc::clone(gate), index);
+                self.table.connected(key, &channel);
                 Ok(())
             }
         }

@@ -111,8 +111,9 @@ fn serve_frames(
     loop {
         match Frame::read(&mut reader)? {
             Frame::Open { stream, key, credit } => {
-                let channel = table.get(key);
+                let channel = table.opened(key);
                 channel.connect_remote(stream, frames.clone(), credit);
+                table.connected(key, &channel);
                 streams.insert(stream, channel);
             }
             Frame::Credit { stream, batches } => {
@@ -276,6 +277,11 @@ fn deliver(frame: Frame, streams: &Mutex<Streams>) -> Result<(), Failure> {
         Frame::Ahead { stream, bytes } => (stream, Packet::Encoded(bytes), Room::Regardless),
         Frame::Event { stream, event } => (stream, Packet::Event(event), Room::IfAny),
         Frame::End { stream } => (stream, Packet::End, Room::IfAny),
+        Frame::Failed { stream, failure } => {
+            let reader = lock(streams).open.remove(&stream);
+            reader.into_iter().for_each(|(gate, _)| gate.fail(failure.clone()));
+            return Ok(());
+        }
         _ => {
             return Err(Failure::new(FailureKind::Error, "a producer sent a frame that only consumers send"));
         }

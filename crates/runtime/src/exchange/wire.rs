@@ -6,6 +6,7 @@
 
 use super::channel::ChannelKey;
 use crate::element::Event;
+use kvick_core::failure::Failure;
 use kvick_core::ids::JobId;
 use std::io::{self, Read, Write};
 
@@ -71,6 +72,13 @@ pub enum Frame {
         /// The stream's number.
         stream: u32,
     },
+    /// Producer: what was asked for cannot be had.
+    Failed {
+        /// The stream's number.
+        stream: u32,
+        /// Why.
+        failure: Failure,
+    },
 }
 
 /// A connection that does not follow the protocol.
@@ -119,7 +127,13 @@ impl Frame {
                 put(writer, 5, *stream, &body)
             }
             Frame::End { stream } => put(writer, 6, *stream, &[]),
-            Frame::Ahead { stream, bytes } => put(writer, 7, *stream, bytes),
+            Frame::Failed { stream, failure } => {
+                // JSON, since a failure leaves out what it does not have, which compact formats cannot read.
+                let body =
+                    serde_json::to_vec(failure).map_err(|_| WireError::BadFrame { kind: 7, length: 0 })?;
+                put(writer, 7, *stream, &body)
+            }
+            Frame::Ahead { stream, bytes } => put(writer, 8, *stream, bytes),
         }
     }
 
@@ -168,7 +182,8 @@ fn parse(kind: u8, stream: u32, body: Vec<u8>) -> Option<Frame> {
         4 => Frame::Data { stream, bytes: body },
         5 => Frame::Event { stream, event: postcard::from_bytes(&body).ok()? },
         6 => Frame::End { stream },
-        7 => Frame::Ahead { stream, bytes: body },
+        7 => Frame::Failed { stream, failure: serde_json::from_slice(&body).ok()? },
+        8 => Frame::Ahead { stream, bytes: body },
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 //! Records are gathered per channel and sent when a buffer is full, when `execution.buffer-timeout` has passed since the
 //! first record came, and before every event, so that order within a channel is kept.
 
+use super::blocking::ResultLane;
 use super::channel::ChannelSender;
 use super::gate::Packet;
 use super::in_flight::{self, Kept, Restored};
@@ -44,6 +45,8 @@ impl BufferTimeout {
 pub struct OutputPort {
     /// Its channels, by the consumer's subtask index.
     pub channels: Vec<ChannelSender>,
+    /// Where they end instead, where the result is kept until it is whole; else empty.
+    pub kept: Vec<ResultLane>,
     /// When to send what is not full.
     pub timeout: BufferTimeout,
     /// The producer's subtask index.
@@ -171,7 +174,8 @@ impl<T: Data, R: Route<T>> ExchangeWriter<T, R> {
     /// The writer of an output port.
     pub fn stage(port: OutputPort, mut route: R) -> BoxStage<T> {
         route.setup(port.subtask, port.channels.len().max(1));
-        let lane = |sender| Lane::new(sender, port.overtaking);
+        let mut kept = port.kept.into_iter();
+        let lane = |sender| Lane::new(sender, kept.next(), port.overtaking);
         let lanes = Lanes(port.channels.into_iter().map(lane).collect());
         let (timeout, clock, restored) = (port.timeout, Clock::system(), port.restored);
         Box::new(ExchangeWriter { lanes, route, timeout, due: None, clock, restored })

@@ -1,16 +1,19 @@
-//! Keyed aggregation: each update in streaming mode; in batch mode first per producer, then once per key at the end.
+//! Keyed aggregation: each update in streaming mode; in batch mode first per producer, and then as `grouped` does it.
 
 use super::transform::for_each;
 use crate::element::{Batch, Data, Key};
 use crate::error::TaskResult;
 use crate::operator::{Operator, Output};
 use crate::snapshot::OperatorSnapshot;
+use crate::spill::SpillSettings;
+use crate::spill::memory::Estimate;
 use crate::state::{HashState, KeyedBackend, StateError, Table, TableSpec};
 use crate::task::TaskContext;
-use std::marker::PhantomData;
 
-/// How many keys a producer gathers in batch mode before it sends what it has; bounds its memory.
+/// How many keys a producer gathers in batch mode, where there is memory for them, before it sends what it has.
 const COMBINE_KEYS: usize = 1 << 18;
+/// A hash table has about twice the places that it uses.
+pub(super) const PLACE: usize = 2;
 
 /// How two records of one key become one, in place.
 pub trait Reducer<T>: Clone + Send + 'static {
@@ -36,14 +39,13 @@ const AGGREGATES: &str = "aggregates";
 pub struct KeyedAggregate<K, T, F, R> {
     key: F,
     reducer: R,
-    every_update: bool,
     state: Option<(KeyedBackend<K>, Table<K, (), T>)>,
 }
 
 impl<K: Key, T, F, R> KeyedAggregate<K, T, F, R> {
-    /// An aggregation by `key`; emits every update, or each key once at the end.
-    pub fn new(key: F, reducer: R, every_update: bool) -> Self {
-        KeyedAggregate { key, reducer, every_update, state: None }
+    /// An aggregation by `key` that emits every update.
+    pub fn new(key: F, reducer: R) -> Self {
+        KeyedAggregate { key, reducer, state: None }
     }
 }
 
@@ -67,19 +69,6 @@ where
     fn process(&mut self, batch: &mut Batch<T>, out: &mut Output<T>) -> TaskResult {
         let (backend, table) = self.state.as_mut().ok_or(StateError::NotOpened)?;
         let reducer = &mut self.reducer;
-        if !self.every_update {
-            for record in batch.records.drain(..) {
-                let key = backend.keyed((self.key)(&record));
-                table.upsert(
-                    key,
-                    (),
-                    record,
-                    |known, record| reducer.reduce(known, record),
-                    |record| record,
-                )?;
-            }
-            return Ok(());
-        }
         for_each(batch, out, |record, out| {
             let key = backend.keyed((self.key)(&record));
             let reduce = |known: &mut T, record| reducer.reduce(known, record);
@@ -93,33 +82,6 @@ where
         snapshot.table(table)?;
         Ok(snapshot.backend(backend)?)
     }
-
-    fn end(&mut self, out: &mut Output<T>) -> TaskResult {
-        if !self.every_update {
-            let (_, table) = self.state.as_mut().ok_or(StateError::NotOpened)?;
-            out.set_timestamp(None);
-            table.drain(|_, (), value| out.push(value))?;
-        }
-        Ok(())
-    }
-}
-
-fn gather<K: Key, T: Data, R: Reducer<T>>(
-    batch: &mut Batch<T>,
-    key: &mut impl FnMut(&T) -> K,
-    reducer: &mut R,
-    state: &mut HashState<K, T>,
-) -> TaskResult {
-    for record in batch.records.drain(..) {
-        let key = key(&record);
-        state.upsert(key, record, |aggregate, record| reducer.reduce(aggregate, record), |record| record);
-    }
-    Ok(())
-}
-
-fn emit_all<K: Key, T: Data>(state: &mut HashState<K, T>, out: &mut Output<T>) {
-    out.set_timestamp(None);
-    state.drain().for_each(|(_, value)| out.push(value));
 }
 
 /// The part of a batch aggregation that runs before the exchange.
@@ -127,13 +89,24 @@ pub struct Combine<K, T, F, R> {
     key: F,
     reducer: R,
     state: HashState<K, T>,
-    types: PhantomData<fn() -> T>,
+    memory: u64,
+    estimate: Estimate,
 }
 
-impl<K: Key, T, F, R> Combine<K, T, F, R> {
+impl<K: Key, T: Data, F, R> Combine<K, T, F, R> {
     /// Aggregates by `key` what one producer sends.
     pub fn new(key: F, reducer: R) -> Self {
-        Combine { key, reducer, state: HashState::new(), types: PhantomData }
+        Combine { key, reducer, state: HashState::new(), memory: u64::MAX, estimate: Estimate::default() }
+    }
+
+    fn is_full(&self) -> bool {
+        let keys = self.state.len();
+        keys >= COMBINE_KEYS || keys as u64 * self.estimate.each() > self.memory
+    }
+
+    fn emit_all(&mut self, out: &mut Output<T>) {
+        out.set_timestamp(None);
+        self.state.drain().for_each(|(_, value)| out.push(value));
     }
 }
 
@@ -147,16 +120,33 @@ where
     type In = T;
     type Out = T;
 
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        self.memory = SpillSettings::of(context).memory;
+        Ok(())
+    }
+
     fn process(&mut self, batch: &mut Batch<T>, out: &mut Output<T>) -> TaskResult {
-        gather(batch, &mut self.key, &mut self.reducer, &mut self.state)?;
-        if self.state.len() >= COMBINE_KEYS {
-            emit_all(&mut self.state, out);
+        let (reducer, estimate) = (&mut self.reducer, &mut self.estimate);
+        for record in batch.records.drain(..) {
+            let key = (self.key)(&record);
+            self.state.upsert(
+                key,
+                record,
+                |aggregate, record| reducer.reduce(aggregate, record),
+                |record| {
+                    estimate.add(&record, PLACE * size_of::<(u64, K, T)>());
+                    record
+                },
+            );
+        }
+        if self.is_full() {
+            self.emit_all(out);
         }
         Ok(())
     }
 
     fn end(&mut self, out: &mut Output<T>) -> TaskResult {
-        emit_all(&mut self.state, out);
+        self.emit_all(out);
         Ok(())
     }
 }

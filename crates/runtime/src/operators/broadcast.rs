@@ -9,7 +9,7 @@ use super::keyed_process::{KeyedBase, KeyedContext, not_open};
 use super::transform::for_each;
 use crate::element::{Batch, Data, Event, Key, Namespace};
 use crate::error::{BoxError, TaskError, TaskResult};
-use crate::operator::{Operator, Output};
+use crate::operator::{KeyedOperator, Operator, Output};
 use crate::snapshot::OperatorSnapshot;
 use crate::task::TaskContext;
 use kvick_core::checkpoint::Redistribution;
@@ -303,5 +303,25 @@ where
 
     fn close(&mut self) {
         self.function.close();
+    }
+}
+
+impl<K, I, B, O, UK, UV, F, P> KeyedOperator for KeyedBroadcastOperator<K, I, B, O, UK, UV, F, P>
+where
+    K: Key,
+    I: Data,
+    B: Data,
+    O: Data,
+    UK: Namespace,
+    UV: Data,
+    F: FnMut(&I) -> K + Send + 'static,
+    P: KeyedBroadcastProcessFunction<K, I, B, O, UK, UV>,
+{
+    fn end_key(&mut self, out: &mut Output<O>) -> TaskResult {
+        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        base.end_key(|at, context| {
+            out.set_timestamp(context.timestamp());
+            function.on_timer(at, context, &self.state, out).map_err(TaskError::from)
+        })
     }
 }

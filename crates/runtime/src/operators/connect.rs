@@ -6,7 +6,7 @@ use super::process::Process;
 use super::transform::for_each;
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{BoxError, TaskError, TaskResult};
-use crate::operator::{Operator, Output};
+use crate::operator::{KeyedOperator, Operator, Output};
 use crate::snapshot::OperatorSnapshot;
 use crate::task::TaskContext;
 use serde::{Deserialize, Serialize};
@@ -287,5 +287,24 @@ where
 
     fn close(&mut self) {
         self.function.close();
+    }
+}
+
+impl<K, A, B, O, F1, F2, P> KeyedOperator for KeyedCoProcessOperator<K, A, B, O, F1, F2, P>
+where
+    K: Key,
+    A: Data,
+    B: Data,
+    O: Data,
+    F1: FnMut(&A) -> K + Send + 'static,
+    F2: FnMut(&B) -> K + Send + 'static,
+    P: KeyedCoProcessFunction<K, A, B, O>,
+{
+    fn end_key(&mut self, out: &mut Output<O>) -> TaskResult {
+        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        base.end_key(|at, context| {
+            out.set_timestamp(context.timestamp());
+            function.on_timer(at, context, out).map_err(TaskError::from)
+        })
     }
 }

@@ -7,7 +7,7 @@ use super::keyed_process::not_open;
 use super::transform::for_each;
 use crate::element::{Batch, Data, Event, Key, NO_TIMESTAMP};
 use crate::error::{TaskError, TaskResult};
-use crate::operator::{Operator, Output};
+use crate::operator::{KeyedOperator, Operator, Output};
 use crate::side::OutputTag;
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, MapTable, TableSpec};
@@ -202,5 +202,27 @@ where
         opened.timers.snapshot(snapshot)?;
         opened.states.snapshot(snapshot)?;
         Ok(())
+    }
+}
+
+impl<K, A, B, O, F1, F2, J> KeyedOperator for IntervalJoin<K, A, B, O, F1, F2, J>
+where
+    K: Key,
+    A: Data,
+    B: Data,
+    O: Data,
+    F1: FnMut(&A) -> K + Send + 'static,
+    F2: FnMut(&B) -> K + Send + 'static,
+    J: FnMut(&A, &B, &mut Output<O>) + Send + 'static,
+{
+    fn end_key(&mut self, _out: &mut Output<O>) -> TaskResult {
+        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        // Timers only forget records, and all of them are forgotten.
+        opened.timers.end_key();
+        while opened.timers.pop_last()?.is_some() {}
+        opened.timers.begin_key();
+        opened.left.clear_all()?;
+        opened.right.clear_all()?;
+        Ok(opened.states.clear()?)
     }
 }

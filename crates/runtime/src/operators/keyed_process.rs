@@ -3,7 +3,7 @@
 use super::function::FunctionContext;
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{BoxError, TaskError, TaskResult};
-use crate::operator::{Operator, Output};
+use crate::operator::{KeyedOperator, Operator, Output};
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, StateAccess, StateError};
 use crate::task::TaskContext;
@@ -209,6 +209,20 @@ impl<K: Key> KeyedBase<K> {
         Ok(())
     }
 
+    /// All records of a key were given: fires its timers and drops its state.
+    pub fn end_key(
+        &mut self,
+        mut fire: impl FnMut(i64, &mut KeyedContext<'_, K>) -> TaskResult,
+    ) -> TaskResult {
+        self.timers.end_key();
+        while let Some((key, (), at, domain)) = self.timers.pop_last()? {
+            let timestamp = (domain == TimeDomain::EventTime).then_some(at);
+            fire(at, &mut self.context(key, timestamp, Some(domain)))?;
+        }
+        self.timers.begin_key();
+        Ok(self.states.clear()?)
+    }
+
     pub fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
         self.timers.snapshot(snapshot)?;
         self.states.snapshot(snapshot)?;
@@ -297,5 +311,22 @@ where
 
     fn close(&mut self) {
         self.function.close();
+    }
+}
+
+impl<K, I, O, F, P> KeyedOperator for KeyedProcessOperator<K, I, O, F, P>
+where
+    K: Key,
+    I: Data,
+    O: Data,
+    F: FnMut(&I) -> K + Send + 'static,
+    P: KeyedProcessFunction<K, I, O>,
+{
+    fn end_key(&mut self, out: &mut Output<O>) -> TaskResult {
+        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        base.end_key(|at, context| {
+            out.set_timestamp(context.timestamp());
+            function.on_timer(at, context, out).map_err(TaskError::from)
+        })
     }
 }

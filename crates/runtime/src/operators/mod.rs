@@ -5,8 +5,10 @@ pub mod async_wait;
 mod broadcast;
 mod connect;
 mod function;
+mod grouped;
 mod interval_join;
 mod keyed_process;
+mod one_key;
 mod process;
 mod rich;
 mod timestamps;
@@ -22,8 +24,10 @@ pub use connect::{
     BothInputs, CoFlatMap, CoProcessFunction, Either, KeyedCoProcessFunction, KeyedCoProcessOperator,
 };
 pub use function::FunctionContext;
+pub use grouped::GroupedAggregate;
 pub use interval_join::{Interval, IntervalJoin, LateRecords};
 pub use keyed_process::{KeyedContext, KeyedProcessFunction, KeyedProcessOperator, TimerService};
+pub use one_key::OneKeyAtATime;
 pub use process::{Process, ProcessFunction, ProcessOperator};
 pub use rich::RichFlatMap;
 pub use timestamps::AssignTimestamps;

@@ -8,17 +8,21 @@ mod copy;
 pub mod format;
 mod groups;
 mod list;
+pub mod local;
 mod part;
 pub mod reader;
+mod restore;
 mod table;
 pub mod writer;
 pub mod writers;
 
 pub(crate) use copy::copy_part;
 pub use list::restore_list;
+pub use local::LocalState;
 pub use part::{SnapshotPart, WrittenPart};
 pub use reader::StateReader;
-pub(crate) use table::{EntryReader, restore_map_table, restore_table};
+pub(crate) use restore::{restore_map_table, restore_table};
+pub(crate) use table::EntryReader;
 pub use writer::PartWriter;
 pub use writers::{GiveUp, SnapshotJob, SnapshotWriters};
 

@@ -1,10 +1,13 @@
 //! Reads state back and verifies that it is what was written.
 
+use super::local::{Expected, LocalState};
 use crate::state::StateError;
 use kvick_core::checkpoint::{StateFile, StateHandle};
 use kvick_filesystem::blocking::{FileSystems, Reader};
 use kvick_filesystem::{FsError, FsPath};
+use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::PathBuf;
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -15,12 +18,20 @@ const BUFFER: usize = 256 << 10;
 pub struct StateReader {
     files: Arc<FileSystems>,
     directory: Option<String>,
+    local: Option<Arc<LocalState>>,
 }
 
 impl StateReader {
     /// A reader for a checkpoint in a directory; none where all state is inline.
     pub fn new(files: Arc<FileSystems>, directory: Option<String>) -> StateReader {
-        StateReader { files, directory }
+        StateReader { files, directory, local: None }
+    }
+
+    /// The same, but what has a local copy is read from there.
+    #[must_use]
+    pub fn with_local(mut self, local: Option<Arc<LocalState>>) -> StateReader {
+        self.local = local;
+        self
     }
 
     /// Reads a piece of state whole.
@@ -48,15 +59,33 @@ impl StateReader {
             StateHandle::File { file, offset, length, checksum } => {
                 let path = self.path(file)?;
                 let failed = |source| StateError::Read { path: path.to_string(), source };
-                let mut reader = self.files.get(&path).and_then(|fs| fs.open(&path)).map_err(failed)?;
-                reader.expect_until(offset.saturating_add(*length));
-                let sought = reader.seek(SeekFrom::Start(*offset));
-                sought.map_err(|error| failed(io_failed("read", &path, &error)))?;
+                let source = match self.local_copy(handle) {
+                    Some(copy) => local_source(&copy, *offset)
+                        .map_err(|error| failed(io_failed("read", &path, &error)))?,
+                    None => self.file_source(&path, *offset, *length).map_err(failed)?,
+                };
                 let place = format!("{path} (bytes {offset} to {})", offset.saturating_add(*length));
-                let source = Source::File(Box::new(BufReader::with_capacity(BUFFER, reader)));
                 Ok(HandleReader::new(source, *length, Some(*checksum), place))
             }
         }
+    }
+
+    fn file_source(&self, path: &FsPath, offset: u64, length: u64) -> Result<Source, FsError> {
+        let mut reader = self.files.get(path)?.open(path)?;
+        reader.expect_until(offset.saturating_add(length));
+        reader.seek(SeekFrom::Start(offset)).map_err(|error| io_failed("read", path, &error))?;
+        Ok(Source::File(Box::new(BufReader::with_capacity(BUFFER, reader))))
+    }
+
+    /// The local file that has this piece of state, where there is one; its bytes were verified.
+    pub(crate) fn local_copy(&self, handle: &StateHandle) -> Option<PathBuf> {
+        let (Some(local), StateHandle::File { file, offset, length, checksum }) = (&self.local, handle)
+        else {
+            return None;
+        };
+        let place = self.path(file).ok()?;
+        let piece = Expected { offset: *offset, length: *length, checksum: *checksum };
+        local.find(place.name(), &piece, &place.to_string())
     }
 
     /// The whole path of a file of the checkpoint.
@@ -91,6 +120,13 @@ pub(super) fn io_failed(operation: &'static str, path: &FsPath, error: &io::Erro
 enum Source {
     Inline(Cursor<Arc<[u8]>>),
     File(Box<BufReader<Reader>>),
+    Local(BufReader<File>),
+}
+
+fn local_source(copy: &std::path::Path, offset: u64) -> io::Result<Source> {
+    let mut file = File::open(copy)?;
+    file.seek(SeekFrom::Start(offset))?;
+    Ok(Source::Local(BufReader::with_capacity(BUFFER, file)))
 }
 
 /// A piece of state being read.
@@ -168,6 +204,7 @@ impl Read for HandleReader {
         let count = match &mut self.source {
             Source::Inline(bytes) => bytes.read(&mut buffer[..wanted])?,
             Source::File(reader) => reader.read(&mut buffer[..wanted])?,
+            Source::Local(reader) => reader.read(&mut buffer[..wanted])?,
         };
         if self.checksum.is_some() {
             self.hash.update(&buffer[..count]);

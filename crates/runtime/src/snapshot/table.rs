@@ -1,14 +1,15 @@
-//! Tables as parts of a snapshot, and tables filled from one.
+//! Tables as parts of a snapshot, and how single entries of one are read.
 
 use super::format::{self, Head, MAP_KIND, TABLE_KIND};
 use super::groups::GroupStreams;
-use super::{OperatorSnapshot, PartWriter, SnapshotPart, StateReader, WrittenPart};
+use super::{OperatorSnapshot, PartWriter, SnapshotPart, WrittenPart};
 use crate::element::{Data, Key, Namespace};
 use crate::state::schema::{Migration, Schema, decode_with};
 use crate::state::segment::Entry;
-use crate::state::segments::SharedSegments;
-use crate::state::{Keyed, MapTable, StateError, Table, schema_failed};
-use kvick_core::checkpoint::{KeyGroups, KeyedData, KeyedState, Piece};
+use crate::state::segments::{Segments, SharedSegments};
+use crate::state::user_map::UserMap;
+use crate::state::{MapTable, StateError, Table, schema_failed};
+use kvick_core::checkpoint::KeyGroups;
 use serde::de::DeserializeOwned;
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -31,15 +32,16 @@ fn encode_value<K: Key, N: Namespace, V: Data>(
     out: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
 ) -> Result<(), postcard::Error> {
-    format::put_entry(out, scratch, &(&entry.key, &entry.namespace, &entry.value))
+    let Some(value) = &entry.value else { return Ok(()) };
+    format::put_entry(out, scratch, &(&entry.key, &entry.namespace, value))
 }
 
 fn encode_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
-    entry: &Entry<K, N, BTreeMap<UK, UV>>,
+    entry: &Entry<K, N, UserMap<UK, UV>>,
     out: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
 ) -> Result<(), postcard::Error> {
-    let mut entries = entry.value.iter();
+    let mut entries = entry.value.iter().flat_map(UserMap::iter);
     entries.try_for_each(|(uk, uv)| format::put_entry(out, scratch, &(&entry.key, &entry.namespace, uk, uv)))
 }
 
@@ -89,6 +91,11 @@ impl<E: DeserializeOwned + 'static> EntryReader<E> {
         Ok(EntryReader { name: name.to_string(), written, types: PhantomData })
     }
 
+    /// Whether entries were written just as the program would write them.
+    pub(crate) fn reads_own(&self) -> bool {
+        self.written.is_none()
+    }
+
     /// Reads an entry.
     ///
     /// # Errors
@@ -101,7 +108,7 @@ impl<E: DeserializeOwned + 'static> EntryReader<E> {
 }
 
 /// The schema in a head.
-fn written_schema(head: Head) -> Result<Option<Schema>, StateError> {
+pub(super) fn written_schema(head: Head) -> Result<Option<Schema>, StateError> {
     let failed = |source| schema_failed(&head.name, source);
     head.schema.map(|schema| Schema::from_json(&schema.to_string()).map_err(failed)).transpose()
 }
@@ -112,7 +119,23 @@ pub(super) fn hand_over<K: Key, N: Namespace, V: Data>(
 ) -> Result<(), StateError> {
     let head = head_of::<(K, N, V)>(table.name())?;
     let kind = format!("{TABLE_KIND}{}", table.name());
-    table.inner().hand_over(kind, head, encode_value, snapshot)
+    match table.inner() {
+        // The backend hands over its store as a whole.
+        crate::state::TableInner::Store(_) => {}
+        crate::state::TableInner::Memory(segments) => share(segments, kind, head, encode_value, snapshot),
+    }
+    Ok(())
+}
+
+fn share<K: Key, N: Namespace, V: Clone + Send + Sync + 'static>(
+    segments: &mut Segments<K, N, V>,
+    kind: String,
+    head: Head,
+    encode: Encode<K, N, V>,
+    snapshot: &mut OperatorSnapshot,
+) {
+    let (groups, segments) = (segments.key_groups(), segments.share());
+    snapshot.add(Box::new(TablePart { kind, head, groups, segments, encode }));
 }
 
 pub(super) fn hand_over_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
@@ -124,31 +147,14 @@ pub(super) fn hand_over_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
     match table.inner() {
         // The backend hands over its store as a whole.
         crate::state::MapInner::Store(_) => Ok(()),
-        crate::state::MapInner::Memory(table) => table.inner().hand_over(kind, head, encode_map, snapshot),
-    }
-}
-
-impl<K: Key, N: Namespace, V: Data> crate::state::TableInner<K, N, V> {
-    fn hand_over(
-        &mut self,
-        kind: String,
-        head: Head,
-        encode: Encode<K, N, V>,
-        snapshot: &mut OperatorSnapshot,
-    ) -> Result<(), StateError> {
-        match self {
-            crate::state::TableInner::Memory(segments) => {
-                let (groups, segments) = (segments.key_groups(), segments.share());
-                snapshot.add(Box::new(TablePart { kind, head, groups, segments, encode }));
-                Ok(())
-            }
-            // The backend hands over its store as a whole.
-            crate::state::TableInner::Store(_) => Ok(()),
+        crate::state::MapInner::Memory(segments) => {
+            share(segments, kind, head, encode_map, snapshot);
+            Ok(())
         }
     }
 }
 
-impl<K: Key, N: Namespace, V: Data> SnapshotPart for TablePart<K, N, V> {
+impl<K: Key, N: Namespace, V: Send + Sync> SnapshotPart for TablePart<K, N, V> {
     fn write(self: Box<Self>, out: &mut PartWriter<'_>) -> Result<WrittenPart, StateError> {
         let TablePart { kind, head, groups, segments, encode } = *self;
         if segments.is_empty() {
@@ -171,71 +177,6 @@ impl<K: Key, N: Namespace, V: Data> SnapshotPart for TablePart<K, N, V> {
         }
         streams.finish(out)
     }
-}
-
-/// Fills a table with what was restored of it.
-pub(crate) fn restore_table<K: Key, N: Namespace, V: Data>(
-    table: &mut Table<K, N, V>,
-    parts: &[KeyedState],
-    reader: &StateReader,
-    max_parallelism: u32,
-) -> Result<(), StateError> {
-    let name = table.name().to_string();
-    restore(parts, reader, &name, |(key, namespace, value): (K, N, V)| {
-        table.put(&Keyed::new(key, max_parallelism), &namespace, value)
-    })
-}
-
-/// Fills a table of maps with what was restored of it.
-pub(crate) fn restore_map_table<K: Key, N: Namespace, UK: Namespace, UV: Data>(
-    table: &mut MapTable<K, N, UK, UV>,
-    parts: &[KeyedState],
-    reader: &StateReader,
-    max_parallelism: u32,
-) -> Result<(), StateError> {
-    let name = table.name().to_string();
-    restore(parts, reader, &name, |(key, namespace, user_key, value): (K, N, UK, UV)| {
-        table.put(&Keyed::new(key, max_parallelism), &namespace, user_key, value)
-    })
-}
-
-fn restore<E: DeserializeOwned + 'static>(
-    parts: &[KeyedState],
-    reader: &StateReader,
-    name: &str,
-    mut put: impl FnMut(E) -> Result<(), StateError>,
-) -> Result<(), StateError> {
-    for part in parts {
-        let KeyedData::Stream { handle, groups } = &part.data else {
-            let reason = "it consists of files, which tables cannot be filled from".to_string();
-            return Err(StateError::Unreadable { state: part.kind.clone(), reason });
-        };
-        let mut source = reader.open(handle)?;
-        let restored = restore_groups(&mut source, groups, name, &mut put);
-        // Damage explains whatever could not be understood.
-        source.finish()?;
-        restored?;
-    }
-    Ok(())
-}
-
-fn restore_groups<E: DeserializeOwned + 'static>(
-    source: &mut super::reader::HandleReader,
-    groups: &[Piece],
-    name: &str,
-    put: &mut impl FnMut(E) -> Result<(), StateError>,
-) -> Result<(), StateError> {
-    let (head, _) = Head::read(source, name)?;
-    let reader = EntryReader::<E>::new(name, written_schema(head)?)?;
-    let mut buffer = Vec::new();
-    for piece in groups.iter().filter(|piece| piece.length > 0) {
-        source.piece(piece.offset, piece.length, &mut buffer)?;
-        let mut group = buffer.as_slice();
-        while let Some(entry) = format::take_entry(&mut group).map_err(|error| source.failed(&error))? {
-            put(reader.read(entry)?)?;
-        }
-    }
-    Ok(())
 }
 
 fn decode<E: DeserializeOwned>(entry: &[u8], name: &str) -> Result<E, StateError> {

@@ -1,6 +1,7 @@
 //! Writes the parts of one task's snapshot: small ones into the acknowledgement, the others one after the other into one
 //! file, whose name no other attempt has.
 
+use super::local::{LocalCopy, LocalState};
 use super::reader::io_failed;
 use crate::state::StateError;
 use kvick_core::checkpoint::{SnapshotTarget, StateFile, StateHandle};
@@ -22,12 +23,32 @@ pub struct SnapshotFile {
     written: u64,
     elsewhere: u64,
     others: Vec<FsPath>,
+    /// Where local copies go, and for which checkpoint.
+    local: Option<(Arc<LocalState>, u64)>,
+    copy: Option<LocalCopy>,
 }
 
 impl SnapshotFile {
     /// No file yet. `name` must be unique within the directory.
     pub fn new(files: Arc<FileSystems>, target: SnapshotTarget, name: String) -> SnapshotFile {
-        SnapshotFile { files, target, name, writer: None, written: 0, elsewhere: 0, others: Vec::new() }
+        SnapshotFile {
+            files,
+            target,
+            name,
+            writer: None,
+            written: 0,
+            elsewhere: 0,
+            others: Vec::new(),
+            local: None,
+            copy: None,
+        }
+    }
+
+    /// The same, with a local copy for a checkpoint.
+    #[must_use]
+    pub fn with_local(mut self, local: Option<Arc<LocalState>>, checkpoint: u64) -> SnapshotFile {
+        self.local = local.map(|local| (local, checkpoint));
+        self
     }
 
     /// A writer for the next part.
@@ -53,6 +74,9 @@ impl SnapshotFile {
             let path = writer.path().to_string();
             writer.close().map_err(|source| StateError::Write { path, source })?;
         }
+        if let Some(copy) = self.copy.take() {
+            copy.keep();
+        }
         Ok(self.written + self.elsewhere)
     }
 
@@ -71,6 +95,7 @@ impl SnapshotFile {
             Some(writer) => writer,
             None => {
                 let path = self.path()?;
+                self.copy = self.local.as_ref().and_then(|(local, id)| local.create(*id, &self.name));
                 self.create(&path).map_err(|source| StateError::Write { path: path.to_string(), source })?
             }
         };
@@ -100,6 +125,9 @@ impl SnapshotFile {
             path: path.to_string(),
             source: io_failed("write", &path, &error),
         })?;
+        if let Some(copy) = &mut self.copy {
+            copy.write(bytes);
+        }
         self.written += bytes.len() as u64;
         Ok(())
     }
@@ -182,6 +210,13 @@ impl PartWriter<'_> {
     /// Where the snapshot goes.
     pub fn target(&self) -> &SnapshotTarget {
         &self.file.target
+    }
+
+    /// Keeps a local copy of a file that never changes and that this snapshot refers to by a name.
+    pub(crate) fn keep_local(&self, name: &str, from: &std::path::Path) {
+        if let Some((local, checkpoint)) = &self.file.local {
+            local.link(*checkpoint, name, from);
+        }
     }
 
     /// A name that no other attempt uses, for parts that have files of their own.

@@ -2,7 +2,7 @@
 
 use super::part::WrittenPart;
 use super::writer::SnapshotFile;
-use super::{OperatorSnapshot, Parts};
+use super::{LocalState, OperatorSnapshot, Parts};
 use crate::element::Barrier;
 use crate::state::StateError;
 use crate::task::Reporter;
@@ -27,6 +27,7 @@ pub struct SnapshotJob {
     given_up: Arc<AtomicBool>,
     metrics: SnapshotMetrics,
     reports: Reporter,
+    local: Option<Arc<LocalState>>,
 }
 
 /// Gives a snapshot up that is being written, when nobody wants it any more.
@@ -79,7 +80,14 @@ impl SnapshotJob {
         reports: Reporter,
     ) -> SnapshotJob {
         let (parts, given_up) = (snapshot.into_parts(), Arc::default());
-        SnapshotJob { execution, barrier, parts, files, given_up, metrics, reports }
+        SnapshotJob { execution, barrier, parts, files, given_up, metrics, reports, local: None }
+    }
+
+    /// The same, with local copies of its files. A savepoint is a person's: it gets none.
+    #[must_use]
+    pub fn with_local(mut self, local: Option<Arc<LocalState>>) -> SnapshotJob {
+        self.local = local.filter(|_| !self.barrier.kind.is_savepoint());
+        self
     }
 
     /// How to give it up.
@@ -88,10 +96,10 @@ impl SnapshotJob {
     }
 
     fn run(self) {
-        let SnapshotJob { execution, barrier, parts, files, given_up, mut metrics, reports } = self;
+        let SnapshotJob { execution, barrier, parts, files, given_up, mut metrics, reports, local } = self;
         let started = Instant::now();
         let name = unique_name(execution);
-        let mut file = SnapshotFile::new(files, barrier.target.clone(), name);
+        let mut file = SnapshotFile::new(files, barrier.target.clone(), name).with_local(local, barrier.id);
         let result = catch_unwind(AssertUnwindSafe(|| write_all(parts, &mut file, &given_up)));
         let outcome = match result {
             Ok(Ok(Some(operators))) => file.close().map(|bytes| Some((operators, bytes))),

@@ -166,7 +166,7 @@ fn write(directory: &Path, name: &str, content: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(12)))]
 
     #[test]
     fn every_format_gives_every_record_once_at_any_change_of_parallelism(

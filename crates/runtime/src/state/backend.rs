@@ -182,7 +182,7 @@ impl<K: Key> KeyedBackend<K> {
         self.open(&spec.name)?;
         self.refuse(MAP_KIND, TABLE_KIND, &spec.name)?;
         let parts = self.restored.remove(&format!("{TABLE_KIND}{}", spec.name));
-        let mut table = Table::new(spec.name, self.segments());
+        let mut table = Table::new(spec.name, Inner::Memory(self.segments()));
         restore_table(&mut table, &parts.unwrap_or_default(), &self.reader, self.max_parallelism)?;
         let max = self.max_parallelism;
         let (kind, name) = (format!("{TABLE_KIND}{}", table.name()), table.name().to_string());
@@ -205,10 +205,10 @@ impl<K: Key> KeyedBackend<K> {
         let (kind, name, max) = (format!("{MAP_KIND}{}", spec.name), spec.name, self.max_parallelism);
         let parts = self.restored.remove(&kind).unwrap_or_default();
         let inner = match self.kind {
-            BackendKind::HashMap => MapInner::Memory(Table::new(name.clone(), self.segments())),
+            BackendKind::HashMap => MapInner::Memory(self.segments()),
             BackendKind::RocksDb => MapInner::Store(Box::new(self.stored_map(&kind, &name)?)),
         };
-        let mut table = MapTable::new(inner);
+        let mut table = MapTable::new(name.clone(), inner);
         restore_map_table(&mut table, &parts, &self.reader, max)?;
         self.each_fetched(&kind, &name, |(key, namespace, user_key, value): (K, N, UK, UV)| {
             table.put(&Keyed::new(key, max), &namespace, user_key, value)
@@ -298,8 +298,8 @@ impl<K: Key> KeyedBackend<K> {
         Ok(())
     }
 
-    fn segments<N: Namespace, V: Data>(&self) -> Inner<K, N, V> {
-        Inner::Memory(Segments::new(self.groups.clone(), self.max_parallelism))
+    fn segments<N: Namespace, V: Clone>(&self) -> Segments<K, N, V> {
+        Segments::new(self.groups.clone(), self.max_parallelism)
     }
 
     fn open(&mut self, name: &str) -> Result<(), StateError> {

@@ -130,7 +130,7 @@ impl<V: Data> ListState<V> {
 }
 
 handle! {
-    /// A map for each key, ordered by its own keys where it is in memory.
+    /// A map for each key. Its entries come in no particular order.
     MapState<UK, UV>
 }
 

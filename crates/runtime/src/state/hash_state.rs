@@ -47,6 +47,11 @@ impl<K: Eq + Serialize, V> HashState<K, V> {
         self.table.is_empty()
     }
 
+    /// Takes everything out and frees its memory: hashes with keys and values.
+    pub fn take(&mut self) -> impl Iterator<Item = (u64, K, V)> + use<K, V> {
+        std::mem::take(&mut self.table).into_iter()
+    }
+
     /// Takes everything out, keys with values.
     pub fn drain(&mut self) -> impl Iterator<Item = (K, V)> + '_ {
         self.table.drain().map(|(_, key, value)| (key, value))

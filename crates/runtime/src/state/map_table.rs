@@ -1,27 +1,28 @@
-//! A table of maps: for each key and namespace a map of the user's own, ordered by the user's keys.
+//! A table of maps: for each key and namespace a map of the user's own.
 
+use super::segments::Segments;
 use super::store::map::StoreMap;
-use super::table::Table;
+use super::user_map::UserMap;
 use super::{Keyed, StateError};
 use crate::element::{Data, Key, Namespace};
-use std::collections::BTreeMap;
 
 /// One named map state of one operator in one subtask. A map without entries does not exist.
 pub struct MapTable<K, N, UK, UV> {
+    name: String,
     inner: Inner<K, N, UK, UV>,
 }
 
 /// Where the maps are.
 pub(crate) enum Inner<K, N, UK, UV> {
     /// In memory, each map in one piece.
-    Memory(Table<K, N, BTreeMap<UK, UV>>),
+    Memory(Segments<K, N, UserMap<UK, UV>>),
     /// In a store on the local disk, entry by entry.
     Store(Box<StoreMap<K, N, UK, UV>>),
 }
 
 impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
-    pub(crate) fn new(inner: Inner<K, N, UK, UV>) -> Self {
-        MapTable { inner }
+    pub(crate) fn new(name: String, inner: Inner<K, N, UK, UV>) -> Self {
+        MapTable { name, inner }
     }
 
     pub(crate) fn inner(&mut self) -> &mut Inner<K, N, UK, UV> {
@@ -30,10 +31,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
 
     /// The state's name.
     pub fn name(&self) -> &str {
-        match &self.inner {
-            Inner::Memory(table) => table.name(),
-            Inner::Store(map) => map.name(),
-        }
+        &self.name
     }
 
     /// The value of a user key.
@@ -54,7 +52,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
     pub fn put(&mut self, key: &Keyed<K>, namespace: &N, user_key: UK, value: UV) -> Result<(), StateError> {
         match &mut self.inner {
             Inner::Memory(table) => table.update(key, namespace, |map| {
-                map.get_or_insert_with(BTreeMap::new).insert(user_key, value);
+                map.get_or_insert_with(UserMap::new).insert(user_key, value);
             }),
             Inner::Store(map) => map.put(key, namespace, &user_key, &value),
         }
@@ -68,7 +66,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
         match &mut self.inner {
             Inner::Memory(table) => table.update(key, namespace, |slot| {
                 let removed = slot.as_mut().and_then(|map| map.remove(user_key));
-                if slot.as_ref().is_some_and(BTreeMap::is_empty) {
+                if slot.as_ref().is_some_and(UserMap::is_empty) {
                     *slot = None;
                 }
                 removed
@@ -85,7 +83,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
         Ok(self.get(key, namespace, user_key)?.is_some())
     }
 
-    /// Visits the entries of one key and namespace. In memory they come in order of the user keys.
+    /// Visits the entries of one key and namespace, in any order.
     ///
     /// # Errors
     /// As [`MapTable::get`].
@@ -97,7 +95,7 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
     ) -> Result<(), StateError> {
         match &mut self.inner {
             Inner::Memory(table) => {
-                table.get(key, namespace)?.into_iter().flatten().for_each(|(k, v)| visit(k, v));
+                table.get(key, namespace)?.into_iter().flat_map(UserMap::iter).for_each(|(k, v)| visit(k, v));
                 Ok(())
             }
             Inner::Store(map) => map.for_each_of(key, namespace, visit),
@@ -112,6 +110,24 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
         match &mut self.inner {
             Inner::Memory(table) => table.remove(key, namespace).map(drop),
             Inner::Store(map) => map.clear(key, namespace),
+        }
+    }
+
+    /// Removes the entries of all keys.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub fn clear_all(&mut self) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) if table.len() == 0 => Ok(()),
+            Inner::Memory(table) => {
+                table.drain(|_, _, _| {});
+                Ok(())
+            }
+            Inner::Store(_) => Err(StateError::Backend {
+                act: "remove the maps of all keys at once",
+                reason: format!("the state \"{}\" is in a store, which only streaming mode uses", self.name),
+            }),
         }
     }
 
@@ -133,7 +149,8 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
     pub fn for_each(&mut self, mut visit: impl FnMut(&K, &N, &UK, &UV)) -> Result<(), StateError> {
         match &mut self.inner {
             Inner::Memory(table) => {
-                table.for_each(|k, n, map| map.iter().for_each(|(uk, uv)| visit(k, n, uk, uv)))
+                table.for_each(|k, n, map| map.iter().for_each(|(uk, uv)| visit(k, n, uk, uv)));
+                Ok(())
             }
             Inner::Store(map) => map.for_each(visit),
         }

@@ -14,7 +14,9 @@ pub(crate) struct Entry<K, N, V> {
     pub(super) hash: u64,
     pub key: K,
     pub namespace: N,
-    pub value: V,
+    /// Optional, so that it can be changed and removed where it lies. In a segment of its own it is always there; beside a
+    /// snapshot's, none stands for what was removed.
+    pub value: Option<V>,
 }
 
 pub(crate) type Bucket<K, N, V> = HashTable<Entry<K, N, V>>;
@@ -22,8 +24,8 @@ pub(crate) type Bucket<K, N, V> = HashTable<Entry<K, N, V>>;
 /// A segment that a snapshot has, or had.
 pub(super) struct Shared<K, N, V> {
     base: Arc<Bucket<K, N, V>>,
-    /// What was written since, and what was removed (`None`).
-    changed: Bucket<K, N, Option<V>>,
+    /// What was written since, and what was removed.
+    changed: Bucket<K, N, V>,
     len: usize,
 }
 
@@ -37,17 +39,33 @@ fn is<K: Key, N: Namespace, V>(entry: &Entry<K, N, V>, hash: u64, key: &K, names
     entry.hash == hash && entry.key == *key && entry.namespace == *namespace
 }
 
+/// Changes a value where it lies, or puts one there; returns it after that.
+#[inline]
+fn upsert_in<V, A>(
+    slot: &mut Option<V>,
+    argument: A,
+    update: impl FnOnce(&mut V, A),
+    insert: impl FnOnce(A) -> V,
+) -> &V {
+    match slot {
+        Some(value) => {
+            update(value, argument);
+            value
+        }
+        None => slot.insert(insert(argument)),
+    }
+}
+
 impl<K: Key, N: Namespace, V: Clone> Shared<K, N, V> {
     fn get(&self, hash: u64, key: &K, namespace: &N) -> Option<&V> {
-        match self.changed.find(hash, |e| is(e, hash, key, namespace)) {
-            Some(entry) => entry.value.as_ref(),
-            None => self.base.find(hash, |e| is(e, hash, key, namespace)).map(|entry| &entry.value),
-        }
+        let entry = self.changed.find(hash, |e| is(e, hash, key, namespace));
+        let entry = entry.or_else(|| self.base.find(hash, |e| is(e, hash, key, namespace)));
+        entry.and_then(|entry| entry.value.as_ref())
     }
 
     /// The value for being changed: copied from the snapshot's the first time.
     fn slot<'a>(
-        changed: &'a mut Bucket<K, N, Option<V>>,
+        changed: &'a mut Bucket<K, N, V>,
         base: &Bucket<K, N, V>,
         hash: u64,
         key: &K,
@@ -57,7 +75,7 @@ impl<K: Key, N: Namespace, V: Clone> Shared<K, N, V> {
             Occupied(entry) => &mut entry.into_mut().value,
             Vacant(vacant) => {
                 let known = base.find(hash, |e| is(e, hash, key, namespace));
-                let value = known.map(|entry| entry.value.clone());
+                let value = known.and_then(|entry| entry.value.clone());
                 let (key, namespace) = (key.clone(), namespace.clone());
                 &mut vacant.insert(Entry { hash, key, namespace, value }).into_mut().value
             }
@@ -87,26 +105,14 @@ impl<K: Key, N: Namespace, V: Clone> Shared<K, N, V> {
         insert: impl FnOnce(A) -> V,
     ) -> &V {
         let slot = Self::slot(&mut self.changed, &self.base, hash, key, namespace);
-        let value = match slot.take() {
-            Some(mut value) => {
-                update(&mut value, argument);
-                value
-            }
-            None => {
-                self.len += 1;
-                insert(argument)
-            }
-        };
-        slot.insert(value)
+        self.len += usize::from(slot.is_none());
+        upsert_in(slot, argument, update, insert)
     }
 
     fn for_each(&self, mut visit: impl FnMut(&K, &N, &V)) {
-        for e in self.base.iter() {
-            if self.changed.find(e.hash, |c| is(c, e.hash, &e.key, &e.namespace)).is_none() {
-                visit(&e.key, &e.namespace, &e.value);
-            }
-        }
-        for e in self.changed.iter() {
+        let changed =
+            |e: &Entry<K, N, V>| self.changed.find(e.hash, |c| is(c, e.hash, &e.key, &e.namespace)).is_some();
+        for e in self.base.iter().filter(|e| !changed(e)).chain(self.changed.iter()) {
             if let Some(value) = &e.value {
                 visit(&e.key, &e.namespace, value);
             }
@@ -117,13 +123,13 @@ impl<K: Key, N: Namespace, V: Clone> Shared<K, N, V> {
     fn merged(self) -> Bucket<K, N, V> {
         let mut bucket = Arc::try_unwrap(self.base).unwrap_or_else(|base| Bucket::clone(&base));
         for Entry { hash, key, namespace, value } in self.changed {
-            match (bucket.entry(hash, |e| is(e, hash, &key, &namespace), |e| e.hash), value) {
-                (Occupied(entry), Some(value)) => entry.into_mut().value = value,
-                (Occupied(entry), None) => drop(entry.remove()),
-                (Vacant(vacant), Some(value)) => {
+            match bucket.entry(hash, |e| is(e, hash, &key, &namespace), |e| e.hash) {
+                Occupied(entry) if value.is_none() => drop(entry.remove()),
+                Occupied(entry) => entry.into_mut().value = value,
+                Vacant(vacant) if value.is_some() => {
                     vacant.insert(Entry { hash, key, namespace, value });
                 }
-                (Vacant(_), None) => {}
+                Vacant(_) => {}
             }
         }
         bucket
@@ -147,7 +153,7 @@ impl<K: Key, N: Namespace, V: Clone> Segment<K, N, V> {
     pub fn get(&self, hash: u64, key: &K, namespace: &N) -> Option<&V> {
         match self {
             Segment::Owned(bucket) => {
-                bucket.find(hash, |e| is(e, hash, key, namespace)).map(|entry| &entry.value)
+                bucket.find(hash, |e| is(e, hash, key, namespace)).and_then(|entry| entry.value.as_ref())
             }
             Segment::Shared(shared) => shared.get(hash, key, namespace),
         }
@@ -205,19 +211,18 @@ impl<K: Key, N: Namespace, V: Clone> Segment<K, N, V> {
             Segment::Shared(shared) => return shared.update(hash, key, namespace, change),
         };
         match bucket.entry(hash, |e| is(e, hash, key, namespace), |e| e.hash) {
-            Occupied(entry) => {
-                let (Entry { key, namespace, value, .. }, vacant) = entry.remove();
-                let mut value = Some(value);
-                let result = change(&mut value);
-                if let Some(value) = value {
-                    vacant.insert(Entry { hash, key, namespace, value });
+            Occupied(mut entry) => {
+                let slot = &mut entry.get_mut().value;
+                let result = change(slot);
+                if slot.is_none() {
+                    entry.remove();
                 }
                 result
             }
             Vacant(vacant) => {
                 let mut value = None;
                 let result = change(&mut value);
-                if let Some(value) = value {
+                if value.is_some() {
                     let (key, namespace) = (key.clone(), namespace.clone());
                     vacant.insert(Entry { hash, key, namespace, value });
                 }
@@ -241,14 +246,11 @@ impl<K: Key, N: Namespace, V: Clone> Segment<K, N, V> {
         match self {
             Segment::Owned(bucket) => {
                 match bucket.entry(hash, |e| is(e, hash, &key, &namespace), |e| e.hash) {
-                    Occupied(entry) => {
-                        let value = &mut entry.into_mut().value;
-                        update(value, argument);
-                        value
-                    }
+                    Occupied(entry) => upsert_in(&mut entry.into_mut().value, argument, update, insert),
                     Vacant(vacant) => {
-                        let entry = Entry { hash, key, namespace, value: insert(argument) };
-                        &vacant.insert(entry).into_mut().value
+                        let value = insert(argument);
+                        let entry = Entry { hash, key, namespace, value: None };
+                        vacant.insert(entry).into_mut().value.insert(value)
                     }
                 }
             }
@@ -258,7 +260,10 @@ impl<K: Key, N: Namespace, V: Clone> Segment<K, N, V> {
 
     pub fn for_each(&self, mut visit: impl FnMut(&K, &N, &V)) {
         match self {
-            Segment::Owned(bucket) => bucket.iter().for_each(|e| visit(&e.key, &e.namespace, &e.value)),
+            Segment::Owned(bucket) => {
+                let all = bucket.iter().filter_map(|e| Some((e, e.value.as_ref()?)));
+                all.for_each(|(e, value)| visit(&e.key, &e.namespace, value));
+            }
             Segment::Shared(shared) => shared.for_each(visit),
         }
     }

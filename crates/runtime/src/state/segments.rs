@@ -4,6 +4,8 @@
 //! group, then further bits of the key's hash; a segment that is full is split in two, and nothing else moves. A snapshot
 //! shares every segment (`segment`), which costs time per segment and not per entry.
 
+mod load;
+
 use super::segment::{Bucket, Segment};
 use super::{Keyed, StateError};
 use crate::element::{Key, Namespace};
@@ -119,10 +121,15 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
         let wanted = self.directory.len() * 2;
         let exhausted = self.depth >= 20 || wanted > DIRECTORY_LIMIT || wanted > 16 * self.slots.len();
         if !exhausted {
-            self.directory = self.directory.iter().flat_map(|slot| [*slot, *slot]).collect();
-            self.depth += 1;
+            self.deepen();
         }
         !exhausted
+    }
+
+    /// The directory looks at one more bit.
+    fn deepen(&mut self) {
+        self.directory = self.directory.iter().flat_map(|slot| [*slot, *slot]).collect();
+        self.depth += 1;
     }
 
     fn split_once(&mut self, slot: usize, hash: u64) {
@@ -220,7 +227,7 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
         if !kept {
             let bucket = slot.segment.own();
             let before = bucket.len();
-            bucket.retain(|entry| keep(&entry.value));
+            bucket.retain(|entry| entry.value.as_ref().is_some_and(&mut keep));
             self.len -= before - bucket.len();
         }
     }
@@ -228,8 +235,11 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
     /// Takes everything out.
     pub fn drain(&mut self, mut visit: impl FnMut(K, N, V)) {
         for slot in &mut self.slots {
-            let entries = std::mem::take(slot.segment.own());
-            entries.into_iter().for_each(|entry| visit(entry.key, entry.namespace, entry.value));
+            for entry in std::mem::take(slot.segment.own()) {
+                if let Some(value) = entry.value {
+                    visit(entry.key, entry.namespace, value);
+                }
+            }
         }
         self.len = 0;
     }

@@ -4,7 +4,7 @@
 use super::{OperatorIdentity, Reporter, TaskContext};
 use crate::element::Barrier;
 use crate::error::TaskResult;
-use crate::snapshot::{GiveUp, OperatorSnapshot, SnapshotJob, SnapshotWriters};
+use crate::snapshot::{GiveUp, LocalState, OperatorSnapshot, SnapshotJob, SnapshotWriters};
 use crate::time::Clock;
 use kvick_core::checkpoint::message::SnapshotMetrics;
 use kvick_core::checkpoint::{CheckpointFailureReason, CheckpointReport, SnapshotKind};
@@ -47,6 +47,7 @@ pub(super) struct Checkpoints {
     execution: ExecutionId,
     operator: OperatorIdentity,
     files: Arc<FileSystems>,
+    local: Option<Arc<LocalState>>,
     reports: Reporter,
     writers: Arc<SnapshotWriters>,
     clock: Clock,
@@ -68,6 +69,7 @@ impl Checkpoints {
             execution: context.execution,
             operator: context.operator.clone(),
             files: Arc::clone(&context.job.files),
+            local: context.job.local.clone(),
             reports: context.reports.clone(),
             writers: Arc::clone(&context.writers),
             clock: context.clock.clone(),
@@ -151,6 +153,7 @@ impl Checkpoints {
         let (files, reports) = (Arc::clone(&self.files), self.reports.clone());
         let id = barrier.id;
         let job = SnapshotJob::new(self.execution, barrier, snapshot, files, metrics, reports);
+        let job = job.with_local(self.local.clone());
         self.writing.insert(id, job.give_up());
         self.writers.write(job);
     }

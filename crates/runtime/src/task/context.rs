@@ -6,7 +6,7 @@ use crate::element::{Data, Key};
 use crate::error::TaskResult;
 use crate::key_group::range_of;
 use crate::metrics::{MetricGroup, MetricRegistry};
-use crate::snapshot::{SnapshotWriters, StateReader, restore_list};
+use crate::snapshot::{LocalState, SnapshotWriters, StateReader, restore_list};
 use crate::state::store::StoreSettings;
 use crate::state::{BackendKind, KeyedBackend};
 use crate::stdio::StandardOutput;
@@ -35,6 +35,8 @@ pub struct JobInfo {
     pub tmp_dirs: Vec<String>,
     /// The file systems, as the job is to see them.
     pub files: Arc<FileSystems>,
+    /// Local copies of the files of checkpoints, where there are to be some.
+    pub local: Option<Arc<LocalState>>,
     /// Where the `print` sinks write.
     pub stdout: StandardOutput,
 }
@@ -46,7 +48,7 @@ pub fn file_systems(
     user: &str,
     config: &Configuration,
 ) -> Arc<FileSystems> {
-    let mut context = kvick_filesystem::Context::new(hadoop.clone());
+    let mut context = kvick_filesystem::Context::new(hadoop.clone()).in_background();
     if !user.is_empty() {
         context = context.with_user(user);
     }
@@ -97,6 +99,8 @@ pub struct TaskContext {
     pub reports: Reporter,
     /// Who writes its snapshots.
     pub writers: Arc<SnapshotWriters>,
+    /// Bytes that an operator of it may use in batch mode to sort and to group.
+    pub batch_memory: u64,
     /// Whether at the end of its data it waits for a checkpoint that contains it.
     pub waits_at_end: bool,
     /// Whether barriers of the job may overtake records.
@@ -172,7 +176,7 @@ impl TaskContext {
     /// Reads the state that the task begins with.
     pub fn state_reader(&self) -> StateReader {
         let directory = self.restore.as_ref().and_then(|restore| restore.directory.clone());
-        StateReader::new(Arc::clone(&self.job.files), directory)
+        StateReader::new(Arc::clone(&self.job.files), directory).with_local(self.job.local.clone())
     }
 }
 

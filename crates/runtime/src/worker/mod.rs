@@ -12,6 +12,7 @@ use crate::host_link::{HostError, HostLink, HostReader};
 use crate::log;
 use crate::options;
 use crate::program::Program;
+use crate::snapshot::LocalState;
 use crate::stdio::StandardOutput;
 use crate::task::{self, JobInfo, Reporter, TaskEvent};
 use crate::task_host::TaskHost;
@@ -78,6 +79,7 @@ fn job_info(spec: &WorkerSpec, stdout: StandardOutput) -> JobInfo {
         job_id: spec.job_id,
         name: spec.graph.name.clone(),
         files: task::file_systems(&spec.hadoop, &spec.user, &config),
+        local: LocalState::of(&config, &spec.tmp_dirs, spec.job_id, &spec.executor),
         config: Arc::new(config),
         tmp_dirs: spec.tmp_dirs.clone(),
         stdout,
@@ -210,6 +212,7 @@ impl Worker<'_> {
                 }
             }
         }
+        self.host.remove_local_state();
         0
     }
 }

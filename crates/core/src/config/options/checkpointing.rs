@@ -47,9 +47,11 @@ super::options! {
     /// Buffer of a checkpoint file, in bytes.
     CHECKPOINT_BUFFER: u32 = "execution.checkpointing.write-buffer-size" | "state.storage.fs.write-buffer-size", "4096", NotYet;
     /// Whether state is kept on the node as well.
-    LOCAL_BACKUP: bool = "execution.checkpointing.local-backup.enabled", "false", NotYet;
+    LOCAL_BACKUP: bool = "execution.checkpointing.local-backup.enabled", "false", Used;
+    /// Where on the node; the directories for temporary files where not set.
+    LOCAL_DIRS: Option<String> = "execution.checkpointing.local-backup.dirs" | "taskmanager.state.local.root-dirs", none, Used;
     /// Whether state on the node is used for recovery.
-    FROM_LOCAL: bool = "execution.state-recovery.from-local" | "state.backend.local-recovery", "false", NotYet;
+    FROM_LOCAL: bool = "execution.state-recovery.from-local" | "state.backend.local-recovery", "false", Used;
     /// Whether small checkpoint files are merged.
     FILE_MERGING: bool = "execution.checkpointing.file-merging.enabled", "false", NotYet;
     /// Largest merged file.

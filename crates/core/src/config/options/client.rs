@@ -22,9 +22,9 @@ super::options! {
     /// Whether buffers are sent before they are full.
     BUFFER_TIMEOUT_ENABLED: bool = "execution.buffer-timeout.enabled", "true", Used;
     /// Exchange between tasks of batch jobs.
-    BATCH_SHUFFLE: String = "execution.batch-shuffle-mode", "ALL_EXCHANGES_BLOCKING", NotYet;
+    BATCH_SHUFFLE: String = "execution.batch-shuffle-mode", "ALL_EXCHANGES_BLOCKING", Used;
     /// Whether records are sorted by key in batch jobs.
-    SORTED_INPUTS: bool = "execution.sorted-inputs.enabled", "true", NotYet;
+    SORTED_INPUTS: bool = "execution.sorted-inputs.enabled", "true", Used;
     /// Parallelism of operators that set none.
     PARALLELISM: u32 = "parallelism.default", "1", Used;
     /// Number of key groups; -1 to derive it from the parallelism.

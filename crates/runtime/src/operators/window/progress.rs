@@ -76,6 +76,11 @@ impl Progress {
         self.restored.retain(|part| part.watermark > self.watermark);
     }
 
+    /// Event time begins anew, for another key: batch mode.
+    pub(super) fn begin_again(&mut self) {
+        self.watermark = i64::MIN;
+    }
+
     pub(super) fn snapshot(&self, snapshot: &mut OperatorSnapshot) -> TaskResult {
         snapshot.list(STATE, Redistribution::Union, &self.parts())?;
         Ok(())

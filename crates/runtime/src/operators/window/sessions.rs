@@ -5,14 +5,14 @@
 //! look again. Each key has at least as many due times as sessions, and in order none is later than its session: so sessions
 //! fire in the order of their ends, also those of one key that records have made in another order.
 
-use super::assigner::WindowAssigner;
+use super::assigner::{Layout, WindowAssigner};
 use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::span::{TimeWindow, Window};
-use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
+use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
-use crate::operator::{Operator, Output, earlier};
+use crate::operator::{KeyedOperator, Operator, Output, earlier};
 use crate::operators::FunctionContext;
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, StateError, Table, TableSpec};
@@ -326,6 +326,7 @@ where
         let mut states = KeyedStates::new(context.keyed_backend::<K>()?);
         let table = states.backend().table(TableSpec::new("window-contents"))?;
         self.emit.open(&mut FunctionContext::new(&mut states, context))?;
+        check_window_state(&states, M::WINDOW_STATE, Layout::Sessions)?;
         let (due, clock) = (BinaryHeap::new(), context.clock.clone());
         let late = Late::open(context);
         let mut opened = Opened { states, table, due, clock, late, watermark: i64::MIN };
@@ -387,5 +388,22 @@ where
 
     fn close(&mut self) {
         self.emit.close();
+    }
+}
+
+impl<T, K, F, A, C, M> KeyedOperator for SessionOperator<T, K, F, A, C, M>
+where
+    T: Data,
+    K: Key,
+    F: FnMut(&T) -> K + Send + 'static,
+    A: WindowAssigner<T>,
+    C: WindowContents<T>,
+    M: WindowEmit<K, A::Window, C::Kept>,
+{
+    fn end_key(&mut self, out: &mut Output<M::Output>) -> TaskResult {
+        self.advance(i64::MAX, out)?;
+        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        opened.watermark = i64::MIN;
+        Ok(opened.states.clear()?)
     }
 }

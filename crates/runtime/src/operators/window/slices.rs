@@ -4,15 +4,15 @@
 //! belongs to one slice, however many windows overlap there. State is kept by key and slice; a window that fires merges its
 //! slices. A slice is dropped once its last window, and the lateness that is allowed, are over.
 
-use super::assigner::Panes;
+use super::assigner::{Layout, Panes};
 use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::progress::Progress;
 use super::span::Window;
-use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
+use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
-use crate::operator::{Operator, Output};
+use crate::operator::{KeyedOperator, Operator, Output};
 use crate::operators::FunctionContext;
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, Table, TableSpec};
@@ -369,6 +369,7 @@ where
         let mut states = KeyedStates::new(context.keyed_backend::<K>()?);
         let table = states.backend().table(TableSpec::new("window-contents"))?;
         self.emit.open(&mut FunctionContext::new(&mut states, context))?;
+        check_window_state(&states, M::WINDOW_STATE, Layout::Slices)?;
         let (slices, ends) = (BTreeMap::new(), BTreeSet::new());
         let (progress, clock) = (Progress::open(context)?, context.clock.clone());
         let current = Slice { start: 0, end: 0, first_window: i64::MAX, last_window: i64::MIN };
@@ -432,6 +433,23 @@ where
 
     fn close(&mut self) {
         self.emit.close();
+    }
+}
+
+impl<T, K, F, W, C, M> KeyedOperator for SliceOperator<T, K, F, W, C, M>
+where
+    T: Data,
+    K: Key,
+    F: FnMut(&T) -> K + Send + 'static,
+    W: Window,
+    C: WindowContents<T>,
+    M: WindowEmit<K, W, C::Kept>,
+{
+    fn end_key(&mut self, out: &mut Output<M::Output>) -> TaskResult {
+        self.advance(i64::MAX, out)?;
+        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        opened.progress.begin_again();
+        Ok(opened.states.clear()?)
     }
 }
 

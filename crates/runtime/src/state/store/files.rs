@@ -4,6 +4,8 @@
 //! `MANIFEST-*`) are the checkpoint's own. A savepoint has everything to itself, so that it can be moved.
 
 use super::directory::{LocalDirectory, failed};
+use crate::parallel::in_parallel;
+use crate::snapshot::local::link_or_copy;
 use crate::snapshot::{PartWriter, SnapshotPart, StateReader, WrittenPart};
 use crate::state::StateError;
 use crate::task::lock;
@@ -14,7 +16,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -74,10 +75,15 @@ impl SnapshotPart for FilesPart {
         let mut pending = Vec::new();
         for (name, path, size) in list(self.directory.path())? {
             match known.get(&name).filter(|handle| handle.bytes() == size) {
-                Some(handle) => drop(files.insert(name, handle.clone())),
+                Some(handle) => {
+                    let shared = handle.shared_file().and_then(|shared| shared.rsplit('/').next());
+                    out.keep_local(shared.unwrap_or_default(), &path);
+                    files.insert(name, handle.clone());
+                }
                 None => match self.place(out, &name)? {
                     Some((to, file)) => {
                         out.wrote(to.clone(), size);
+                        out.keep_local(to.name(), &path);
                         pending.push(Upload { name, from: path, to, file });
                     }
                     None => drop(files.insert(name, own(out, &path)?)),
@@ -165,6 +171,12 @@ fn upload(systems: &FileSystems, file: &Upload) -> Result<StateHandle, StateErro
     Ok(StateHandle::File { file: file.file.clone(), offset: 0, length, checksum: hash.digest() })
 }
 
+/// Whether a piece of state is all of a local file.
+fn is_whole(handle: &StateHandle, copy: &Path) -> bool {
+    let all = copy.metadata().is_ok_and(|metadata| metadata.len() == handle.bytes());
+    all && matches!(handle, StateHandle::File { offset: 0, .. })
+}
+
 /// Fetches a store's files into a directory, and verifies them.
 pub(crate) fn download(
     files: &Files,
@@ -184,6 +196,10 @@ pub(crate) fn download(
 }
 
 fn fetch(reader: &StateReader, handle: &StateHandle, to: &Path) -> Result<(), StateError> {
+    // A store never writes into a file that is there: it may be the very file.
+    if let Some(copy) = reader.local_copy(handle).filter(|copy| is_whole(handle, copy)) {
+        return link_or_copy(&copy, to).map_err(|error| failed("make", to, error));
+    }
     let mut source = reader.open(handle)?;
     let mut file = File::create(to).map_err(|error| failed("make", to, error))?;
     let mut chunk = vec![0; CHUNK];
@@ -193,37 +209,4 @@ fn fetch(reader: &StateReader, handle: &StateHandle, to: &Path) -> Result<(), St
             count => file.write_all(&chunk[..count]).map_err(|error| failed("write", to, error))?,
         }
     }
-}
-
-/// Does the same with all items, some at once; results are in their order. The first failure ends it.
-fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    threads: usize,
-    act: impl Fn(&T) -> Result<R, StateError> + Sync,
-) -> Result<Vec<R>, StateError> {
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<(usize, Result<R, StateError>)>> = Mutex::new(Vec::new());
-    let work = || {
-        while let Some((index, item)) = next_of(items, &next) {
-            let result = act(item);
-            if result.is_err() {
-                next.store(items.len(), Ordering::Relaxed);
-            }
-            lock(&results).push((index, result));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.clamp(1, items.len().max(1)) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
-}
-
-fn next_of<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    items.get(index).map(|item| (index, item))
 }

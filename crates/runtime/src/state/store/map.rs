@@ -25,8 +25,8 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> StoreMap<K, N, UK, UV> {
         StoreMap { access, key: KeyBuffer::default(), bytes: Vec::new(), value: None, types: PhantomData }
     }
 
-    pub fn name(&self) -> &str {
-        &self.access.name
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Builds the key of an entry.

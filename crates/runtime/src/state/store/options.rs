@@ -6,7 +6,7 @@ use kvick_core::config::{ConfigValue, Configuration, MemorySize};
 
 const PREFIX: &str = "state.backend.rocksdb.";
 /// Managed memory of a slot where nobody has sized the process: that of Flink's embedded cluster.
-const DEFAULT_MANAGED: u64 = 128 << 20;
+pub(crate) const DEFAULT_MANAGED: u64 = 128 << 20;
 const MIB: u64 = 1 << 20;
 
 /// How RocksDB is set up for a job.
@@ -98,7 +98,7 @@ fn memory(reader: &Reader<'_>, threads: u32) -> Result<Option<MemoryOptions>, St
 }
 
 /// A slot's share of the managed memory, as the task executor has sized it.
-fn managed_per_slot(config: &Configuration) -> Result<u64, StateError> {
+pub(crate) fn managed_per_slot(config: &Configuration) -> Result<u64, StateError> {
     let key = "taskmanager.memory.managed.size";
     let Some(text) = config.raw(key) else { return Ok(DEFAULT_MANAGED) };
     let size = MemorySize::parse(text).ok_or_else(|| refused(key, text, "size of memory"))?;

@@ -84,6 +84,10 @@ impl<K: Key, N: Namespace, V: Data> StoreTable<K, N, V> {
         StoreTable { access, key, bytes, value: None, sweep, types: PhantomData }
     }
 
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
     fn read(&mut self, key: &Keyed<K>, namespace: &N) -> Result<Option<V>, StateError> {
         let Access { store, column, name, .. } = &self.access;
         self.access.check(key)?;

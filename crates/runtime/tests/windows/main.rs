@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod triggers;
+
 use kvick_core::checkpoint::SubtaskState;
 use kvick_runtime::error::TaskResult;
 use kvick_runtime::operator::{Operator, Output};
@@ -296,7 +298,7 @@ fn gathered() -> Gathered {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(kvick_runtime::testing::cases(192)))]
 
     #[test]
     fn tumbling_and_sliding_windows_are_those_of_the_model(

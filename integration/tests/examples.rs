@@ -42,6 +42,18 @@ fn prints(application: &str, text: &str, count: usize) -> String {
     })
 }
 
+/// Waits until a metric of an operator is shown for the first subtask of a vertex.
+#[track_caller]
+fn measures(application: &str, job: &str, metric: &str) {
+    let job = format!("{}/jobs/{job}", rest(application));
+    let vertices = json(&job)["vertices"].clone();
+    let ids: Vec<&str> = vertices.as_array().into_iter().flatten().filter_map(|v| v["id"].as_str()).collect();
+    until(&format!("the metric {metric}"), LIMIT, || {
+        let shown = ids.iter().map(|id| json(&format!("{job}/vertices/{id}/metrics")).to_string());
+        shown.into_iter().any(|all| all.contains("\"0.Window") && all.contains(metric)).then_some(())
+    });
+}
+
 /// SocketWindowWordCount: words are served as long as they are not counted.
 #[track_caller]
 fn socket_words(session: &str) {
@@ -135,5 +147,6 @@ fn in_a_session() {
     // (car, speed, distance, time)
     prints(&id, "(0,", 1);
     prints(&id, "(1,", 1);
+    measures(&id, &endless, "numLateRecordsDropped");
     flink(["cancel", "-yid", &id, &endless]).ok();
 }

@@ -122,6 +122,9 @@ impl<K: Key, N: Namespace> Queue<K, N> {
     }
 }
 
+/// A timer that fires because its key has ended: key, namespace, time, and whose time that is.
+pub type LastTimer<K, N> = (Keyed<K>, N, i64, TimeDomain);
+
 /// The timers of one operator in one subtask, by key and namespace.
 pub struct Timers<K, N> {
     event: Queue<K, N>,
@@ -234,7 +237,7 @@ impl<K: Key, N: Namespace> Timers<K, N> {
     ///
     /// # Errors
     /// State that cannot be read.
-    pub fn pop_last(&mut self) -> Result<Option<(Keyed<K>, N, i64, TimeDomain)>, StateError> {
+    pub fn pop_last(&mut self) -> Result<Option<LastTimer<K, N>>, StateError> {
         if let Some((key, namespace, at)) = self.event.pop(i64::MAX)? {
             return Ok(Some((key, namespace, at, TimeDomain::EventTime)));
         }

@@ -206,7 +206,8 @@ impl Run {
             JobEffect::GraphChanged
             | JobEffect::StateChanged(_)
             | JobEffect::StopWorker(_)
-            | JobEffect::ReturnSlots(_) => {}
+            | JobEffect::ReturnSlots(_)
+            | JobEffect::LeaveSlots(_) => {}
             JobEffect::Ended(result) => self.result = Some(*result),
         }
     }

@@ -184,6 +184,8 @@ restart_locked() {
   set_java_flags
   spawn "$1"
   await_role "$1"
+  # The only ResourceManager that lives, or both: without ZooKeeper none of them would ever become active.
+  elect
   await_cluster
 }
 

@@ -16,6 +16,8 @@ export CARGO_TERM_COLOR=never
 cd "$root"
 
 step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+# shellcheck source=/dev/null
+source "$root/integration/lib/product.sh"
 
 require() { # command what-to-install
     command -v "$1" > /dev/null && return
@@ -34,7 +36,7 @@ without_cluster() {
     for workspace in integration integration/bench; do
         (cd "$workspace" && cargo clippy --workspace --all-targets --locked -q -- -D warnings)
     done
-    rustfmt --edition 2024 --check integration/src/lib.rs integration/tests/*.rs integration/jobs/src/bin/*.rs \
+    rustfmt --edition 2024 --check integration/src/lib.rs integration/src/bin/*.rs integration/tests/*.rs integration/jobs/src/bin/*.rs \
         integration/bench/*/src/main.rs
     step "house rules"
     cargo xtask check
@@ -68,25 +70,6 @@ start_cluster() {
     trap '"$root/integration/cluster.sh" stop > /dev/null' EXIT
     "$root/integration/cluster.sh" start --nodemanagers 2
     eval "$("$root/integration/cluster.sh" env)"
-}
-
-# A configuration of the tests' own: sessions are remembered beside it, so that no session of a person is met.
-configure() {
-    export FLINK_CONF_DIR=$CARGO_TARGET_DIR/kvick-test-conf
-    rm -rf "$FLINK_CONF_DIR"
-    cp -r "$KVICK_DIST/conf" "$FLINK_CONF_DIR"
-    printf '\nyarn.properties-file.location: %s\n' "$FLINK_CONF_DIR" >> "$FLINK_CONF_DIR/config.yaml"
-}
-
-build_for_cluster() {
-    step "distribution"
-    scripts/build-dist.sh "$KVICK_DIST"
-    configure
-    cargo build --release --locked -q -p kvick-filesystem --example fs
-    export KVICK_FS=$CARGO_TARGET_DIR/release/examples/fs
-    step "jobs of the tests, in a workspace of their own"
-    export KVICK_TEST_JOBS=$CARGO_TARGET_DIR/kvick-test-jobs.jar
-    "$KVICK_DIST/bin/cargo-kvick" kvick jar --manifest-path integration/jobs/Cargo.toml --out "$KVICK_TEST_JOBS"
 }
 
 end_to_end() { # names of test files; all if none

@@ -16,6 +16,7 @@ use kvick_core::time::Millis;
 use kvick_rpc::gateway::encode;
 use kvick_rpc::generated::v1::Frame;
 use kvick_storage::Outcome;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
@@ -29,6 +30,10 @@ pub trait ResourceDriver: Send {
     fn want(&mut self, count: u32);
     /// Stop a container and give it back.
     fn release(&mut self, executor: &ExecutorId, reason: &str);
+    /// Take no containers on these nodes, and on all others again.
+    fn exclude(&mut self, hosts: &BTreeSet<String>);
+    /// Something seems to be wrong with a container: what YARN knows of it is wanted soon.
+    fn hurry(&mut self);
 }
 
 /// How the application ended.
@@ -62,7 +67,12 @@ pub async fn run(
         tokio::select! {
             biased;
             input = inbox.recv() => match input {
-                Some(input) => apply(&mut cluster, input),
+                Some(input) => {
+                    if matches!(input, Input::Disconnected(..)) {
+                        resources.hurry();
+                    }
+                    apply(&mut cluster, input);
+                }
                 None => return (cluster, abandoned()),
             },
             () = tokio::time::sleep(pause) => cluster.with_master(|master, fx| master.tick(now(), fx)),
@@ -108,8 +118,8 @@ fn apply(cluster: &mut Cluster, input: Input) {
                 cluster.master.executor_disconnected(at, &executor);
             }
         }
-        Input::ContainerStarting(executor) => {
-            cluster.with_master(|m, fx| m.container_starting(at, executor, fx));
+        Input::ContainerStarting(executor, host) => {
+            cluster.with_master(|m, fx| m.container_starting(at, executor, &host, fx));
         }
         Input::ContainerEnded(executor, failure) => {
             info!(%executor, "{}", failure.message);
@@ -144,7 +154,8 @@ fn from_executor(cluster: &mut Cluster, executor: &ExecutorId, message: FromExec
         if let FromExecutor::Heartbeat { metrics } = &message {
             connection.metrics = *metrics;
             let reply = Effect::Send { executor: executor.clone(), message: Box::new(ToExecutor::Heartbeat) };
-            cluster.effects.push(reply);
+            // Nothing has to be durable for this, and without it the task executor ends itself.
+            cluster.released.push(reply);
         }
     }
     match message {
@@ -174,6 +185,10 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
             send(cluster, &executor, &ToExecutor::Shutdown { reason: reason.clone() });
             cluster.connections.remove(&executor);
             resources.release(&executor, &reason);
+        }
+        Effect::ExcludeNodes(hosts) => {
+            warn!("containers fail again and again on some nodes; none are taken there for now: {hosts:?}");
+            resources.exclude(&hosts);
         }
         Effect::Send { executor, message } => send(cluster, &executor, &message),
         Effect::JobStateChanged { job, state } => info!(%job, "job is now {state:?}"),
@@ -244,4 +259,5 @@ fn job_ended(cluster: &mut Cluster, result: JobResult) {
         let _ = waiter.send(result.clone());
     }
     cluster.results.insert(job, result);
+    durable::job_ended(cluster, job);
 }

@@ -16,7 +16,7 @@ use kvick_core::job::JobSubmission;
 use kvick_core::master::{Effect, Master, SubmitError};
 use kvick_core::time::Millis;
 use std::collections::{BTreeMap, BTreeSet};
-use tracing::warn;
+use tracing::{info, warn};
 
 /// A checkpoint of a job.
 type Key = (JobId, u64);
@@ -34,6 +34,8 @@ pub struct Durable {
     writing: BTreeSet<Key>,
     /// Pointers that are or will be there.
     pointers: BTreeSet<Key>,
+    /// Checkpoints of ended jobs that are being removed, and noted as such.
+    going: BTreeMap<JobId, BTreeSet<u64>>,
     /// Effects that wait: those of the end of a job first.
     held: Option<Vec<Effect>>,
     /// How many of them are released once that end is durable.
@@ -53,6 +55,7 @@ impl Durable {
             storing: BTreeMap::new(),
             writing: BTreeSet::new(),
             pointers,
+            going: BTreeMap::new(),
             held: None,
             releasing: 0,
         }
@@ -66,6 +69,7 @@ impl Durable {
                 Effect::JobEnded { result } => {
                     self.jobs.remove(&result.job_id);
                     changes.extend(Change::job_ended(result));
+                    changes.extend(self.removals(result.job_id, effects));
                     waits = true;
                 }
                 Effect::JobGraphChanged { job } => {
@@ -84,6 +88,38 @@ impl Durable {
             drop(self.services.write(changes));
         }
         None
+    }
+
+    /// What is removed with the end of a job is noted before: should this process die, its successor goes on with it.
+    fn removals(&mut self, ended: JobId, effects: &[Effect]) -> Vec<Change> {
+        let mut records = Vec::new();
+        for effect in effects {
+            if let Effect::Checkpoint {
+                job,
+                effect: CheckpointEffect::Discard { checkpoint: Some(id), directory, files },
+            } = effect
+                && *job == ended
+                && (directory.is_some() || !files.is_empty())
+            {
+                let record = StoredCheckpoint::going(ended, *id, directory.clone(), files.clone());
+                records.push(Change::Put(Record::Checkpoint(Box::new(record))));
+                self.going.entry(ended).or_default().insert(*id);
+            }
+        }
+        records
+    }
+
+    /// What was to be removed of this job is being removed; once it is, the note of it goes.
+    fn forget_removals(&mut self, job: JobId, removed: impl Future<Output = bool> + Send + 'static) {
+        let Some(ids) = self.going.remove(&job) else { return };
+        let services = self.services.clone();
+        tokio::spawn(async move {
+            if removed.await {
+                let forget = |id| Change::Remove(RecordKey::Checkpoint(job, id));
+                // Should that fail, it is removed again, which does no harm.
+                drop(services.write(ids.into_iter().map(forget).collect()).await);
+            }
+        });
     }
 
     /// The record of a job whose graph is another than when it was submitted.
@@ -106,6 +142,7 @@ impl Durable {
                     owned: own,
                     referable: own,
                     metadata: directory.is_none().then(|| (**metadata).clone()),
+                    going: None,
                 };
                 self.storing.insert((job, *checkpoint), pointer);
                 false
@@ -154,6 +191,30 @@ pub fn release(cluster: &mut Cluster) -> Vec<Effect> {
     let later = first.split_off(durable.releasing.min(first.len()));
     first.extend(admit(cluster, later));
     first
+}
+
+/// The end of a job is being told, and the removal of its checkpoints has been ordered.
+pub fn job_ended(cluster: &mut Cluster, job: JobId) {
+    if let Some(durable) = &mut cluster.durable {
+        durable.forget_removals(job, cluster.checkpoints.done());
+    }
+}
+
+/// Goes on with removals that an earlier attempt had begun.
+pub fn go_on_removing(cluster: &mut Cluster, contents: &mut Contents) {
+    let Some(durable) = &mut cluster.durable else { return };
+    for (job, pointers) in &mut contents.checkpoints {
+        let going = |_: &u64, pointer: &mut StoredCheckpoint| pointer.going.is_some();
+        for (id, pointer) in pointers.extract_if(.., going) {
+            info!(%job, "going on to remove checkpoint {id} in {}", pointer.external_path);
+            let files = pointer.going.unwrap_or_default();
+            let effect =
+                CheckpointEffect::Discard { checkpoint: Some(id), directory: pointer.directory, files };
+            cluster.checkpoints.perform(*job, effect);
+            durable.going.entry(*job).or_default().insert(id);
+        }
+        durable.forget_removals(*job, cluster.checkpoints.done());
+    }
 }
 
 /// The metadata of a checkpoint is written. Says whether its pointer is written now, which will be told when it is.

@@ -5,7 +5,8 @@ use kvick_filesystem::{Context, FileSystems};
 
 /// File systems for this application. Nothing is connected before it is used.
 pub fn connect(settings: &Settings) -> FileSystems {
-    let mut context = Context::new(settings.hadoop.clone()).with_user(settings.spec.user.clone());
+    let user = settings.spec.user.clone();
+    let mut context = Context::new(settings.hadoop.clone()).with_user(user).in_background();
     if let Some(scheme) = settings.config.raw("fs.default-scheme") {
         context = context.with_default_scheme(scheme);
     }

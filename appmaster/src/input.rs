@@ -29,8 +29,8 @@ pub enum Input {
     Executor(ExecutorId, u64, FromExecutor),
     /// Its connection broke.
     Disconnected(ExecutorId, u64),
-    /// A container was allocated and is being started.
-    ContainerStarting(ExecutorId),
+    /// A container was allocated on this node and is being started.
+    ContainerStarting(ExecutorId, String),
     /// A container has ended, or could not be started.
     ContainerEnded(ExecutorId, Failure),
     /// The program of an application-mode application has ended.

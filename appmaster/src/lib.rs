@@ -9,6 +9,7 @@
 pub mod checkpoints;
 pub mod clock;
 pub mod cluster;
+pub mod container_end;
 pub mod driver;
 pub mod durable;
 pub mod end;
@@ -19,6 +20,7 @@ pub mod handle;
 pub mod input;
 pub mod launch;
 pub mod operations;
+pub mod previous;
 pub mod program;
 pub mod rest;
 pub mod server;

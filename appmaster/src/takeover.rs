@@ -1,7 +1,7 @@
 //! Taking over from an earlier attempt: what it left is read, checked, and given to the master.
 
 use crate::cluster::Cluster;
-use crate::durable::Durable;
+use crate::durable::{self, Durable};
 use crate::ha::{self, HaServices};
 use crate::handle::ClusterHandle;
 use crate::{clock, filesystems};
@@ -48,6 +48,8 @@ pub async fn recover(
     if cluster.settings.epoch <= 1 && contents == Contents::default() {
         return;
     }
+    let mut contents = contents;
+    durable::go_on_removing(cluster, &mut contents);
     let legacy = legacy(cluster, &services, contents, containers).await;
     info!(
         "recovering {} jobs; {} have ended; waiting for {} task executors of earlier attempts",

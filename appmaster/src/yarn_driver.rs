@@ -7,19 +7,22 @@ use crate::handle::ClusterHandle;
 use crate::input::Input;
 use crate::launch::executor_context;
 use crate::settings::Settings;
+use crate::{container_end, previous};
 use anyhow::{Context, Result};
 use kvick_core::config::options;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ha::HaKind;
 use kvick_core::ids::ExecutorId;
-use kvick_core::master::FinalStatus;
+use kvick_core::master::{Effect, FinalStatus, Master};
+use kvick_core::resources::WantedBack;
+use kvick_core::time::Millis;
 use kvick_yarn::am::{AmClient, AmConfig, AmEvent, AmEvents, NodeHint, Wanted};
 use kvick_yarn::client::YarnClient;
 use kvick_yarn::conf::HadoopConf;
 use kvick_yarn::ids::ContainerId;
 use kvick_yarn::nm::NmClients;
 use kvick_yarn::records::{
-    Container, ContainerStatus, LaunchContext, NodeReport, NodeState, Resource, exit_status,
+    Container, ContainerStatus, LaunchContext, NodeReport, NodeState, Preemption, Resource,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +36,10 @@ const PRIORITY: i32 = 1;
 /// How long asking for the cluster's nodes may take; without an answer containers are asked for anywhere.
 const NODES_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a node that is being decommissioned stays, in milliseconds, where YARN does not say
+/// (`yarn.resourcemanager.nodemanager-graceful-decommission-timeout-secs`).
+const DECOMMISSIONING: u32 = 3_600_000;
+
 /// How long a NodeManager may refuse connections before a container there counts as lost.
 const NODE_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -40,8 +47,11 @@ const NODE_PATIENCE: Duration = Duration::from_secs(20);
 enum Order {
     Want(u32),
     Release(ExecutorId),
-    Nodes(Vec<NodeHint>),
+    Exclude(BTreeSet<String>),
+    Hurry,
+    Nodes(Vec<NodeReport>),
     StartFailed(ContainerId, String),
+    Ended(ContainerStatus),
 }
 
 /// The connection of this application to YARN.
@@ -86,6 +96,14 @@ impl ResourceDriver for Orders {
     fn release(&mut self, executor: &ExecutorId, _reason: &str) {
         let _ = self.0.send(Order::Release(executor.clone()));
     }
+
+    fn exclude(&mut self, hosts: &BTreeSet<String>) {
+        let _ = self.0.send(Order::Exclude(hosts.clone()));
+    }
+
+    fn hurry(&mut self) {
+        let _ = self.0.send(Order::Hurry);
+    }
 }
 
 /// Registers this attempt, with the REST port as its RPC port, and begins the bookkeeping.
@@ -112,6 +130,7 @@ pub async fn register(settings: &Arc<Settings>, port: u16, cluster: ClusterHandl
     tokio::spawn(find_nodes(conf, settings.spec.user.clone(), orders.clone()));
     let keeper = Keeper {
         nodes: Arc::new(NmClients::new(am.nm_tokens().clone(), NODE_PATIENCE)),
+        probes: Arc::new(NmClients::new(am.nm_tokens().clone(), previous::PATIENCE)),
         am: am.clone(),
         context: executor_context(settings, port),
         settings: settings.clone(),
@@ -119,6 +138,7 @@ pub async fn register(settings: &Arc<Settings>, port: u16, cluster: ClusterHandl
         orders: orders.clone(),
         expected: previous.iter().copied().collect(),
         hints: Vec::new(),
+        excluded: BTreeSet::new(),
         held: BTreeMap::new(),
         outstanding: 0,
     };
@@ -139,13 +159,10 @@ fn hadoop_conf(settings: &Settings) -> HadoopConf {
 async fn find_nodes(conf: HadoopConf, user: String, orders: mpsc::UnboundedSender<Order>) {
     let found = async {
         let client = YarnClient::connect(&conf, &user, NODES_PATIENCE)?;
-        client.nodes(&[NodeState::Running]).await
+        client.nodes(&[NodeState::Running, NodeState::Decommissioning]).await
     };
     match found.await {
-        Ok(nodes) => {
-            let hint = |node: &NodeReport| NodeHint { host: node.id.host.clone(), rack: node.rack.clone() };
-            let _ = orders.send(Order::Nodes(nodes.iter().map(hint).collect()));
-        }
+        Ok(nodes) => drop(orders.send(Order::Nodes(nodes))),
         Err(error) => {
             warn!("the nodes of the cluster are not known, containers are asked for anywhere: {error}")
         }
@@ -156,11 +173,14 @@ async fn find_nodes(conf: HadoopConf, user: String, orders: mpsc::UnboundedSende
 struct Keeper {
     am: AmClient,
     nodes: Arc<NmClients>,
+    /// For questions that are not worth much waiting.
+    probes: Arc<NmClients>,
     settings: Arc<Settings>,
     context: LaunchContext,
     cluster: ClusterHandle,
     orders: mpsc::UnboundedSender<Order>,
     hints: Vec<NodeHint>,
+    excluded: BTreeSet<String>,
     /// Containers of earlier attempts whose task executors may come forward.
     expected: BTreeSet<ContainerId>,
     /// Containers that were granted and have not ended.
@@ -197,9 +217,15 @@ impl Keeper {
                     self.give_back(id);
                 }
             }
-            Order::Nodes(hints) => {
-                self.hints = hints;
+            Order::Exclude(hosts) => self.exclude(hosts),
+            Order::Hurry => self.am.hurry(),
+            Order::Nodes(nodes) => {
+                self.nodes_updated(&nodes);
                 self.ask();
+            }
+            Order::Ended(status) => {
+                self.am.release(status.id);
+                self.completed(&status);
             }
             Order::StartFailed(id, why) => {
                 let failure = Failure::new(
@@ -260,7 +286,8 @@ impl Keeper {
             AmEvent::ShutdownRequested { reason } => self.cluster.send(Input::AttemptOver(reason)),
             AmEvent::Reregistered => info!("the ResourceManager had restarted; registered again"),
             AmEvent::NodesUpdated(nodes) => self.nodes_updated(&nodes),
-            AmEvent::Preemption(_) | AmEvent::NmToken { .. } => {}
+            AmEvent::Preemption(wanted) => self.preemption(&wanted),
+            AmEvent::NmToken { .. } => {}
         }
     }
 
@@ -268,6 +295,7 @@ impl Keeper {
     fn previous(&mut self, container: Container) {
         if self.expected.contains(&container.id) {
             info!("container {} of an earlier attempt still runs on {}", container.id, container.node_id);
+            self.look_after(&container);
             self.held.insert(container.id, container);
             self.ask();
         } else {
@@ -275,13 +303,56 @@ impl Keeper {
         }
     }
 
+    /// Has the node asked whether a container of an earlier attempt still runs: it knows before the ResourceManager does.
+    fn look_after(&self, container: &Container) {
+        let (id, node) = (container.id, container.node_id.clone());
+        let (executor, host) = (ExecutorId(id.to_string()), node.host.clone());
+        self.master(move |master, _, _| master.found_on(&executor, &host));
+        let (nodes, orders, cluster) = (self.probes.clone(), self.orders.clone(), self.cluster.clone());
+        tokio::spawn(async move {
+            if let Some(status) = previous::look_after(&nodes, &node, id, &cluster).await {
+                let _ = orders.send(Order::Ended(status));
+            }
+        });
+    }
+
+    /// Gives the master an input.
+    fn master(&self, input: impl FnOnce(&mut Master, Millis, &mut Vec<Effect>) + Send + 'static) {
+        self.cluster.send(Input::Request(Box::new(move |cluster, now| {
+            cluster.with_master(|master, fx| input(master, now, fx));
+        })));
+    }
+
+    fn preemption(&self, wanted: &Preemption) {
+        let executors =
+            |ids: &[ContainerId]| ids.iter().map(|id| ExecutorId(id.to_string())).collect::<Vec<_>>();
+        let wanted =
+            WantedBack { strict: executors(&wanted.strict), negotiable: executors(&wanted.negotiable) };
+        debug!("YARN wants containers back: {wanted:?}");
+        self.master(move |master, now, fx| master.wanted_back(now, &wanted, fx));
+    }
+
     fn nodes_updated(&mut self, nodes: &[NodeReport]) {
         for node in nodes {
-            self.hints.retain(|hint| hint.host != node.id.host);
-            if node.state == NodeState::Running {
-                self.hints.push(NodeHint { host: node.id.host.clone(), rack: node.rack.clone() });
+            let host = node.id.host.clone();
+            self.hints.retain(|hint| hint.host != host);
+            match node.state {
+                NodeState::Running => {
+                    self.hints.push(NodeHint { host: host.clone(), rack: node.rack.clone() });
+                    self.master(move |master, now, fx| master.node_stays(now, &host, fx));
+                }
+                NodeState::Decommissioning => {
+                    let within =
+                        node.decommissioning_timeout.map_or(DECOMMISSIONING, |s| s.saturating_mul(1_000));
+                    info!("node {host} is being taken out of the cluster, within {within} ms: leaving it");
+                    let within = Millis(u64::from(within));
+                    self.master(move |master, now, fx| master.node_leaves(now, &host, within, fx));
+                }
+                _ => {}
             }
         }
+        let size = self.hints.len() as u32;
+        self.master(move |master, now, fx| master.cluster_size(now, size, fx));
     }
 
     fn allocated(&mut self, container: Container) {
@@ -294,7 +365,8 @@ impl Keeper {
         self.outstanding -= 1;
         info!("starting a task executor in {id} on {}", container.node_id);
         self.held.insert(id, container.clone());
-        self.cluster.send(Input::ContainerStarting(ExecutorId(id.to_string())));
+        let host = container.node_id.host.clone();
+        self.cluster.send(Input::ContainerStarting(ExecutorId(id.to_string()), host));
         let (nodes, context, orders) = (self.nodes.clone(), self.context.clone(), self.orders.clone());
         tokio::spawn(async move {
             for (id, started) in nodes.start(vec![(container, context)]).await {
@@ -309,27 +381,15 @@ impl Keeper {
         if self.held.remove(&status.id).is_some() {
             self.ask();
         }
-        let failure =
-            Failure::new(FailureKind::ExecutorLost, cause(status)).with_detail(status.diagnostics.trim());
+        let failure = container_end::failure(status);
         self.cluster.send(Input::ContainerEnded(ExecutorId(status.id.to_string()), failure));
     }
-}
 
-/// The words of Flink's `YarnResourceManagerDriver` for a container's end.
-fn cause(status: &ContainerStatus) -> String {
-    let id = &status.id;
-    match status.exit_status {
-        0 => format!("Container {id} exited normally."),
-        exit_status::PREEMPTED => format!("Container {id} was preempted by yarn."),
-        exit_status::INVALID => format!("Container {id} was invalid."),
-        exit_status::ABORTED => format!(
-            "Container {id} killed by YARN, either due to being released by the application or being 'lost' due to node \
-             failures etc."
-        ),
-        exit_status::DISKS_FAILED => format!(
-            "Container {id} is failed because threshold number of the nodemanager-local-directories or threshold number \
-             of the nodemanager-log-directories have become bad."
-        ),
-        code => format!("Container {id} marked as failed. Exit code: {code}."),
+    /// No containers are taken on these nodes from now on, and on no others that were excluded before.
+    fn exclude(&mut self, hosts: BTreeSet<String>) {
+        let additions = hosts.difference(&self.excluded).cloned().collect();
+        let removals = self.excluded.difference(&hosts).cloned().collect();
+        self.am.blacklist(additions, removals);
+        self.excluded = hosts;
     }
 }

@@ -5,6 +5,7 @@
 
 mod destination;
 mod interrupt;
+mod questions;
 mod report;
 
 pub use destination::{Destination, Preparation, Watch};
@@ -89,6 +90,7 @@ struct Jobs {
 }
 
 /// A job that a cluster has accepted.
+#[derive(Clone)]
 pub struct Accepted {
     /// Its id.
     pub job_id: JobId,
@@ -128,7 +130,7 @@ impl Accepted {
 
 impl Jobs {
     async fn converse(&mut self, execution: &mut Execution<'_>, mut program: Program) -> Result<()> {
-        let mut clients: BTreeMap<JobId, RestClient> = BTreeMap::new();
+        let mut accepted_jobs: BTreeMap<JobId, Accepted> = BTreeMap::new();
         let mut failed = None;
         while let Some(message) = program.inbox.recv().await {
             match message? {
@@ -148,13 +150,20 @@ impl Jobs {
                         }
                     };
                     program.outbox.send(ToProgram::Submitted { ordinal, job_id: accepted.job_id });
-                    clients.insert(accepted.job_id, accepted.rest.clone());
+                    accepted_jobs.insert(accepted.job_id, accepted.clone());
                     failed = self.after_submission(ordinal, accepted, attached, &program.outbox).await?;
                 }
-                FromProgram::CancelJob { job_id } => match clients.get(&job_id) {
-                    Some(rest) => rest.cancel(job_id).await?,
+                FromProgram::CancelJob { job_id } => match accepted_jobs.get(&job_id) {
+                    Some(job) => job.rest.cancel(job_id).await?,
                     None => bail!("The program asked to cancel the job {job_id}, which it did not submit"),
                 },
+                FromProgram::AskJob { request, job_id, question } => {
+                    let answer = match accepted_jobs.get(&job_id) {
+                        Some(job) => questions::answer(job, question, execution.config).await,
+                        None => Err(format!("the program did not submit the job {job_id}")),
+                    };
+                    program.outbox.send(ToProgram::JobAnswer { request, answer });
+                }
                 _ => bail!(
                     "The program speaks as a worker; was it started by something else than this client?"
                 ),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "each test uses its part of it")]
 mod harness;
 
 use harness::{PATIENCE, Program, graph_of, ready_worker, worker_spec};

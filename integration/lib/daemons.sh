@@ -164,7 +164,8 @@ forget_yarn() {
     [ -d "$dir" ] && rm -rf "$dir/data"
   done
   for dir in "$KVICK_CLUSTER_DIR"/nodemanager*; do
-    [ -d "$dir" ] && rm -rf "$dir/local" "$dir/recovery"
+    # A file system that somebody mounted there stays, empty.
+    [ -d "$dir" ] && rm -rf "$dir/local" "$dir/recovery" 2>/dev/null
   done
   return 0
 }

@@ -1,14 +1,37 @@
 //! What YARN and HDFS say, and what is left on the machine.
 
 use crate::command::{fs, required};
-use crate::http::{json, request};
+use crate::http::{json, request, request_within};
 use crate::wait::until;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The ResourceManager's REST API.
+/// How long a ResourceManager may take to say whether it is active.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The addresses of the ResourceManagers' web pages, each with its role. There may be one only.
+fn resource_managers() -> [(&'static str, String); 2] {
+    let first = required("KVICK_RESOURCEMANAGER_WEB");
+    let second = first.replace("127.0.0.1", "127.0.0.2");
+    [("resourcemanager", first), ("resourcemanager2", second)]
+}
+
+/// The role and the address of the ResourceManager that is active, if one is.
+pub fn active_resource_manager() -> Option<(&'static str, String)> {
+    let is_active = |address: &str| {
+        let answer = request_within("GET", &format!("{address}/ws/v1/cluster/info"), None, PATIENCE);
+        let Ok((200, body)) = answer else { return false };
+        let info: Value = serde_json::from_str(&body).unwrap_or_default();
+        info["clusterInfo"]["haState"] == "ACTIVE"
+    };
+    resource_managers().into_iter().find(|(_, address)| is_active(address))
+}
+
+/// The active ResourceManager's REST API; that of the first while none is.
 fn rm(path: &str) -> String {
-    format!("{}/ws/v1/cluster/{path}", required("KVICK_RESOURCEMANAGER_WEB"))
+    let address = active_resource_manager().map(|(_, address)| address);
+    let address = address.unwrap_or_else(|| required("KVICK_RESOURCEMANAGER_WEB"));
+    format!("{address}/ws/v1/cluster/{path}")
 }
 
 /// YARN's record of an application.

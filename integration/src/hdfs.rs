@@ -13,6 +13,11 @@ impl HdfsDir {
         HdfsDir(uri(&dir))
     }
 
+    /// The directory itself, with scheme and authority.
+    pub fn root(&self) -> &str {
+        &self.0
+    }
+
     /// A path in it, with scheme and authority.
     pub fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.0)

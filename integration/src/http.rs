@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 /// The status code and the body of an answer.
@@ -10,10 +10,21 @@ pub type Answer = (u16, String);
 
 /// Sends a request to `http://host:port/path`.
 pub fn request(method: &str, url: &str, body: Option<&str>) -> std::io::Result<Answer> {
+    request_within(method, url, body, Duration::from_secs(60))
+}
+
+/// The same, where nothing may take longer than `limit`: for servers that may hang.
+pub fn request_within(
+    method: &str,
+    url: &str,
+    body: Option<&str>,
+    limit: Duration,
+) -> std::io::Result<Answer> {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let mut stream = TcpStream::connect(host)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let address = host.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    let mut stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_read_timeout(Some(limit))?;
     let body = body.unwrap_or_default();
     let length = body.len();
     write!(

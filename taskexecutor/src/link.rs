@@ -1,19 +1,22 @@
 //! The link to the application master: one conversation, opened again when it breaks, with whoever leads then.
 //!
 //! Each connection begins with a registration that tells all that this task executor runs, so nothing that was said before
-//! need arrive but what tasks say of checkpoints: that is kept. A link that stays down for longer than `heartbeat.timeout`
-//! is given up: the task executor must not run on as a ghost.
+//! need arrive but what tasks say of checkpoints: that is kept. A link over which no heartbeat was answered for longer than
+//! `heartbeat.timeout` is given up, whether it is down or only silent: the application master counts this task executor as lost
+//! by then, and it must not run on as a ghost.
 
 use crate::leader::Leaders;
+use crate::lease::Lease;
 use crate::settings::Settings;
 use anyhow::{Result, bail};
 use kvick_core::executor::{FromExecutor, ToExecutor};
 use kvick_core::ha::Leader;
 use kvick_rpc::gateway::{Conversation, from_executor};
 use kvick_rpc::generated::v1::Frame;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tracing::{info, warn};
 
@@ -45,7 +48,7 @@ pub enum Outgoing {
 pub struct Link {
     leaders: Leaders,
     secret: String,
-    give_up: Duration,
+    lease: Lease,
     /// What tasks said of checkpoints and may not have arrived.
     kept: Vec<FromExecutor>,
 }
@@ -55,7 +58,12 @@ impl Link {
     pub fn new(settings: &Settings, give_up: Duration) -> Link {
         let first = Leader { epoch: settings.epoch, address: settings.master.clone() };
         let leaders = Leaders::new(settings.filesystems(), settings.ha_dir.clone(), first);
-        Link { leaders, secret: settings.secret.clone(), give_up, kept: Vec::new() }
+        Link {
+            leaders,
+            secret: settings.secret.clone(),
+            lease: Lease::new(Instant::now(), give_up),
+            kept: Vec::new(),
+        }
     }
 
     /// Carries messages both ways until `outgoing` is closed.
@@ -67,11 +75,11 @@ impl Link {
         mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<()> {
-        let (mut down_since, mut tries) = (Instant::now(), 0);
+        let mut tries = 0;
         loop {
             match self.converse(&mut outgoing, &events).await {
                 Ok(Ended::Closed) => return Ok(()),
-                Ok(Ended::Broken) => (down_since, tries) = (Instant::now(), 0),
+                Ok(Ended::Broken) => tries = 0,
                 Err(error) => {
                     // Each failure is the same for as long as there is no application master.
                     if tries == 0 {
@@ -79,9 +87,12 @@ impl Link {
                     }
                 }
             }
-            if down_since.elapsed() > self.give_up {
+            if self.lease.end() <= Instant::now() {
                 let address = &self.leaders.known().address;
-                bail!("no connection to an application master, last at {address}, for {:?}", self.give_up);
+                bail!(
+                    "no word from an application master, last at {address}, for {:?} (heartbeat.timeout)",
+                    self.lease.term()
+                );
             }
             tokio::time::sleep(if tries < QUICK_RETRIES { RETRY } else { SLOW_RETRY }).await;
             tries += 1;
@@ -109,6 +120,8 @@ impl Link {
             return Ok(Ended::Closed);
         }
         let Some(registration) = self.await_registration(outgoing).await else { return Ok(Ended::Closed) };
+        self.lease.reconnected();
+        self.lease.asked(Instant::now());
         let (frames, receiver) = mpsc::unbounded_channel();
         frames.send(from_executor(epoch, &registration)?)?;
         let stream = UnboundedReceiverStream::new(receiver);
@@ -117,7 +130,7 @@ impl Link {
         for message in std::mem::take(&mut self.kept) {
             frames.send(from_executor(epoch, &message)?)?;
         }
-        Ok(carry(epoch, &mut conversation, &frames, outgoing, events).await)
+        Ok(carry(epoch, &mut self.lease, &mut conversation, &frames, outgoing, events).await)
     }
 
     /// What was said before the registration is part of it, but for what tasks said of checkpoints.
@@ -146,6 +159,7 @@ enum Ended {
 /// Carries messages over one connection.
 async fn carry(
     epoch: u64,
+    lease: &mut Lease,
     conversation: &mut Conversation,
     frames: &mpsc::UnboundedSender<Frame>,
     outgoing: &mut mpsc::UnboundedReceiver<Outgoing>,
@@ -158,6 +172,9 @@ async fn carry(
                     Some(Outgoing::Message(message) | Outgoing::Registration(message)) => message,
                     None => return Ended::Closed,
                 };
+                if matches!(message, FromExecutor::Heartbeat { .. }) {
+                    lease.asked(Instant::now());
+                }
                 match from_executor(epoch, &message).map(|frame| frames.send(frame)) {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Ended::Broken,
@@ -166,6 +183,9 @@ async fn carry(
             }
             received = conversation.next() => match received {
                 Ok(Some((by, message))) if by == epoch => {
+                    if matches!(message, ToExecutor::Heartbeat | ToExecutor::Registered { .. }) {
+                        lease.answered();
+                    }
                     if events.send(LinkEvent::Message(message)).is_err() {
                         return Ended::Closed;
                     }
@@ -177,6 +197,10 @@ async fn carry(
                     return Ended::Broken;
                 }
             },
+            () = sleep_until(lease.end()) => {
+                warn!("the application master is silent");
+                return Ended::Broken;
+            }
         }
     }
 }

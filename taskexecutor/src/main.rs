@@ -5,6 +5,7 @@
 
 mod artifact;
 mod leader;
+mod lease;
 mod link;
 mod logs;
 mod memory_guard;

@@ -82,7 +82,8 @@ impl Settings {
 impl Settings {
     /// The file systems as this application reaches them.
     pub fn filesystems(&self) -> FileSystems {
-        FileSystems::new(kvick_filesystem::Context::new(self.hadoop.clone()).with_user(self.user.clone()))
+        let context = kvick_filesystem::Context::new(self.hadoop.clone()).with_user(self.user.clone());
+        FileSystems::new(context.in_background())
     }
 
     /// Where this task executor keeps programs: its container's working directory.

@@ -17,6 +17,7 @@ use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
 use kvick_core::ids::JobId;
 use kvick_core::job::ProgramSpec;
 use kvick_process::memory;
+use kvick_yarn::ids::ContainerId;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -101,6 +102,7 @@ pub async fn run(settings: Settings) -> Result<()> {
             Some(event) = from_workers.recv() => supervisor.handle_worker(event),
             Some(prepared) = preparations.recv() => supervisor.start_prepared(prepared),
             () = sleep_until(next_heartbeat) => {
+                supervisor.end_silent_workers();
                 supervisor.send_heartbeat();
                 next_heartbeat = Instant::now() + supervisor.heartbeat;
             }
@@ -186,7 +188,7 @@ impl Supervisor {
     fn prepare(&mut self, program: ProgramSpec, spec: Box<WorkerSpec>) {
         let job = spec.job_id;
         if matches!(self.workers.get(&job), Some(Place::Preparing(..) | Place::Running(_))) {
-            return;
+            return self.say_again_that_it_is_ready(job);
         }
         info!(%job, jar = %program.jar.name, "preparing a worker");
         self.started += 1;
@@ -199,6 +201,16 @@ impl Supervisor {
             let path = store.prepare(&program).await;
             let _ = sender.send(Prepared { id, program: path, args: program.args, spec });
         });
+    }
+
+    /// Whoever asks for a worker that there is waits to hear that it is ready: the word of an earlier one's end may have crossed
+    /// with that of this one's beginning.
+    fn say_again_that_it_is_ready(&mut self, job: JobId) {
+        if let Some(worker) = self.holdings.worker(job)
+            && let (Some(address), pid) = (worker.address.clone(), worker.pid)
+        {
+            self.say(FromExecutor::WorkerReady { job_id: job, address, pid });
+        }
     }
 
     fn start_prepared(&mut self, prepared: Prepared) {
@@ -271,6 +283,7 @@ impl Supervisor {
             WorkerEvent::Ended(id, failure) if self.is_running(id) => {
                 warn!(job = %id.job, "{}", failure.message);
                 self.workers.remove(&id.job);
+                let failure = self.with_place(failure);
                 self.say(FromExecutor::WorkerLost { job_id: id.job, failure });
             }
             WorkerEvent::Ended(id, _) => {
@@ -281,11 +294,66 @@ impl Supervisor {
         }
     }
 
+    /// A worker's failure with where it was, and how to see more of it.
+    fn with_place(&self, failure: Failure) -> Failure {
+        let (id, host) = (&self.settings.id, &self.settings.host);
+        let more = match id.0.parse::<ContainerId>() {
+            Ok(container) => {
+                let application = container.attempt_id.application_id;
+                format!("More: yarn logs -applicationId {application} -containerId {id}")
+            }
+            Err(_) => format!("More: the log files in {}", self.settings.log_dir.display()),
+        };
+        let before = if failure.detail.is_empty() { String::new() } else { format!("{}\n", failure.detail) };
+        failure.with_detail(format!("{before}It ran in {id} on {host}. {more}"))
+    }
+
     fn is_running(&self, id: WorkerId) -> bool {
         matches!(self.workers.get(&id.job), Some(Place::Running(worker)) if worker.id == id)
     }
 
+    /// A worker with tasks says something every second. One that has said nothing for `heartbeat.timeout` hangs as a whole
+    /// (it is paused, or its machine's memory thrashes), and its tasks go on elsewhere. Time is counted in heartbeats of this
+    /// process, so that a pause of the task executor itself is not held against its workers.
+    fn end_silent_workers(&mut self) {
+        let timeout = self.settings.link_timeout;
+        let most = timeout.as_millis().div_ceil(self.heartbeat.as_millis().max(1)) as u32;
+        let busy = |holdings: &mut Holdings, job| {
+            let tasks = holdings.worker(job).map(|worker| worker.tasks.iter());
+            tasks.is_some_and(|mut tasks| tasks.any(|task| !task.report.state.is_terminal()))
+        };
+        let mut silent = Vec::new();
+        for (job, place) in &mut self.workers {
+            let Place::Running(worker) = place else { continue };
+            let Some(silence) = &mut worker.silence else { continue };
+            *silence = if busy(&mut self.holdings, *job) { *silence + 1 } else { 0 };
+            if *silence > most {
+                silent.push(*job);
+            }
+        }
+        silent.into_iter().for_each(|job| self.end_silent(job, timeout));
+    }
+
+    fn end_silent(&mut self, job: JobId, timeout: Duration) {
+        let Some(Place::Running(worker)) = self.workers.remove(&job) else { return };
+        let pid = worker.process.pid().unwrap_or_default();
+        let text = format!(
+            "the worker process {pid} of the job has said nothing for {timeout:?} (heartbeat.timeout): it hangs, and is killed"
+        );
+        warn!(%job, "{text}");
+        worker.process.kill();
+        self.say(FromExecutor::WorkerLost {
+            job_id: job,
+            failure: Failure::new(FailureKind::WorkerLost, text),
+        });
+    }
+
     fn worker_said(&mut self, job: JobId, message: FromProgram) {
+        if let Some(Place::Running(Worker { silence, .. })) = self.workers.get_mut(&job)
+            && (silence.is_some() || matches!(message, FromProgram::WorkerReady { .. }))
+        {
+            *silence = Some(0);
+        }
         match message {
             FromProgram::WorkerReady { data_port } => {
                 let pid = match self.workers.get(&job) {
@@ -299,6 +367,7 @@ impl Supervisor {
             FromProgram::WorkerFailed { failure } => {
                 warn!(%job, "{failure}");
                 self.workers.remove(&job);
+                let failure = self.with_place(failure);
                 self.say(FromExecutor::WorkerLost { job_id: job, failure });
             }
             FromProgram::Task { report } => self.say(FromExecutor::Task { job_id: job, report }),
@@ -308,7 +377,10 @@ impl Supervisor {
             FromProgram::Metrics { tasks, accumulators } => {
                 self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
             }
-            FromProgram::Hello { .. } | FromProgram::Execute { .. } | FromProgram::CancelJob { .. } => {
+            FromProgram::Hello { .. }
+            | FromProgram::Execute { .. }
+            | FromProgram::CancelJob { .. }
+            | FromProgram::AskJob { .. } => {
                 warn!(%job, "a worker said what only a client says");
             }
         }
@@ -333,13 +405,13 @@ impl Supervisor {
     }
 
     fn send_heartbeat(&mut self) {
-        let pids = self.workers.values().filter_map(|place| match place {
-            Place::Running(worker) | Place::Stopping(worker) => worker.process.pid(),
-            Place::Preparing(..) => None,
+        let resident = self.workers.values().map(|place| match place {
+            Place::Running(worker) | Place::Stopping(worker) => worker.resident_bytes(),
+            Place::Preparing(..) => 0,
         });
         let metrics = ExecutorMetrics {
             resident_bytes: memory::resident_bytes(std::process::id()).unwrap_or_default(),
-            workers_resident_bytes: pids.filter_map(memory::resident_bytes).sum(),
+            workers_resident_bytes: resident.sum(),
             workers: self.workers.len() as u32,
             free_memory: memory::machine().map_or(0, |(_, available)| available),
         };

@@ -4,10 +4,12 @@ use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, Role, ToProgram, WorkerSpec};
 use kvick_core::ids::JobId;
 use kvick_core::launch::{PLUGINS_DIR_ENV, ROCKSDB_PLUGIN};
+use kvick_process::memory;
 use kvick_rpc::host::{HostError, Inbox, Outbox, Process, Program, ProgramExit};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -41,6 +43,11 @@ pub struct Worker {
     pub outbox: Outbox,
     /// Its process.
     pub process: Process,
+    /// For how many heartbeats it has said nothing, though it ought to; `None` until it is ready, for its `main()` takes
+    /// as long as it takes.
+    pub silence: Option<u32>,
+    /// The most resident memory that was seen, in bytes.
+    peak: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -63,7 +70,14 @@ impl Worker {
         let Program { inbox, outbox, process, stderr } = Program::launch(Role::Worker, command)?;
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let reading = stderr.map(|stderr| tokio::spawn(copy_lines(stderr, lines.clone())));
-        let worker = Worker { id, outbox: outbox.clone(), process: process.clone() };
+        let peak = Arc::new(AtomicU64::new(0));
+        let worker = Worker {
+            id,
+            outbox: outbox.clone(),
+            process: process.clone(),
+            silence: None,
+            peak: peak.clone(),
+        };
         tokio::spawn(async move {
             converse(id, spec, inbox, outbox, &events).await;
             let exit = process.exited().await;
@@ -71,9 +85,17 @@ impl Worker {
                 // The pipe ends with the process, unless a grandchild holds it: then its lines are not worth the wait.
                 let _ = tokio::time::timeout(std::time::Duration::from_secs(1), reading).await;
             }
-            let _ = events.send(WorkerEvent::Ended(id, end_of(&process, exit, &lines)));
+            let _ = events
+                .send(WorkerEvent::Ended(id, end_of(&process, exit, peak.load(Ordering::Relaxed), &lines)));
         });
         Ok(worker)
+    }
+
+    /// Its resident memory in bytes; 0 once it has ended.
+    pub fn resident_bytes(&self) -> u64 {
+        let bytes = self.process.pid().and_then(memory::resident_bytes).unwrap_or_default();
+        self.peak.fetch_max(bytes, Ordering::Relaxed);
+        bytes
     }
 }
 
@@ -125,10 +147,11 @@ async fn copy_lines(stderr: tokio::process::ChildStderr, kept: Arc<Mutex<VecDequ
     }
 }
 
-fn end_of(process: &Process, exit: ProgramExit, lines: &Mutex<VecDeque<String>>) -> Failure {
+fn end_of(process: &Process, exit: ProgramExit, peak: u64, lines: &Mutex<VecDeque<String>>) -> Failure {
     let pid = process.pid().map_or_else(|| "?".to_string(), |pid| pid.to_string());
     let kept = lines.lock().unwrap_or_else(PoisonError::into_inner);
-    let detail: Vec<String> = kept.iter().cloned().collect();
+    let memory = (peak > 0).then(|| format!("It was last seen with up to {} MiB of memory.", peak >> 20));
+    let detail: Vec<String> = memory.into_iter().chain(kept.iter().cloned()).collect();
     Failure::new(FailureKind::WorkerLost, format!("the worker process {pid} of the job ended with {exit}"))
         .with_detail(detail.join("\n"))
 }

@@ -56,6 +56,11 @@ pub enum HaError {
 }
 
 impl HaError {
+    /// Whether the same may succeed later, with nothing changed by us. ZooKeeper's client has tried again already.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, HaError::Files(error) if error.is_transient())
+    }
+
     /// Whether a later attempt has taken over.
     pub fn is_fenced(&self) -> bool {
         matches!(self, HaError::Fenced { .. })

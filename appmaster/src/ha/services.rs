@@ -34,7 +34,7 @@ impl HaServices {
         store: Arc<dyn HaStore>,
         leader: &Leader,
     ) -> Result<(HaServices, Contents), HaError> {
-        let contents = store.take_over(leader).await?;
+        let contents = lead(store.as_ref(), leader).await?;
         Ok((HaServices::start(store, None), contents))
     }
 
@@ -50,7 +50,7 @@ impl HaServices {
         let writing = store.clone();
         tokio::spawn(async move {
             let led = match &leader {
-                Some(leader) => writing.take_over(leader).await.map(drop),
+                Some(leader) => lead(writing.as_ref(), leader).await.map(drop),
                 None => Ok(()),
             };
             match led {
@@ -116,6 +116,22 @@ async fn write_all(
         if written.is_err() {
             return;
         }
+    }
+}
+
+/// Becomes the leader, however long the store is away: a NameNode that restarts, or is in safe mode, must not use up the
+/// attempts that YARN allows.
+async fn lead(store: &dyn HaStore, leader: &Leader) -> Result<Contents, HaError> {
+    let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
+    loop {
+        match store.take_over(leader).await {
+            Err(error) if error.may_pass() && began.elapsed() < PATIENCE => {
+                warn!("what earlier attempts left cannot be taken over yet, trying again: {error}");
+            }
+            outcome => return outcome,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_PAUSE);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is said to a program in the role of an application: its jobs are submitted, and it is told how they end.
 
-use super::{ProgramOptions, fixed_job_id, random_job_id};
+use super::{ProgramOptions, fixed_job_id, questions, random_job_id};
 use crate::checkpoints;
 use crate::handle::ClusterHandle;
 use futures::future::BoxFuture;
@@ -27,6 +27,8 @@ pub struct Conversation {
     jobs: Vec<JobId>,
     /// Ends that the program waits for.
     awaited: FuturesUnordered<BoxFuture<'static, (u32, Option<JobResult>)>>,
+    /// Answers about jobs that are on their way.
+    answers: FuturesUnordered<BoxFuture<'static, ToProgram>>,
 }
 
 impl Conversation {
@@ -47,6 +49,7 @@ impl Conversation {
             earlier: Vec::new(),
             jobs: Vec::new(),
             awaited: FuturesUnordered::new(),
+            answers: FuturesUnordered::new(),
         }
     }
 
@@ -62,6 +65,7 @@ impl Conversation {
                     None => return Ok(()),
                 },
                 Some((ordinal, result)) = self.awaited.next() => self.tell_end(ordinal, result),
+                Some(answer) = self.answers.next() => self.outbox.send(answer),
             }
         }
     }
@@ -83,6 +87,16 @@ impl Conversation {
             }
             FromProgram::CancelJob { job_id } => {
                 warn!(job = %job_id, "the program cancels a job that is not its own")
+            }
+            FromProgram::AskJob { request, job_id, question } => {
+                let (cluster, own) = (self.cluster.clone(), self.jobs.contains(&job_id));
+                self.answers.push(Box::pin(async move {
+                    let answer = match own {
+                        true => questions::answer(&cluster, job_id, question).await,
+                        false => Err(format!("the program did not submit the job {job_id}")),
+                    };
+                    ToProgram::JobAnswer { request, answer }
+                }));
             }
             other => warn!("the program says what only a worker says: {other:?}"),
         }

@@ -6,6 +6,7 @@
 
 mod conversation;
 mod process;
+mod questions;
 mod replan;
 
 use crate::handle::ClusterHandle;

@@ -4,7 +4,7 @@ use super::Answer;
 use super::state::{Rest, VertexView};
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use kvick_core::accumulator::{Accumulator, Accumulators, merge_into};
+use kvick_core::accumulator::{Accumulator, Accumulators, merge_into, shown};
 use kvick_core::jobmaster::Execution;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,7 +26,8 @@ pub async fn of_job(
     Query(query): Query<Serialized>,
 ) -> Answer {
     let all = rest.job(&id, |view| Ok(view.job.accumulators())).await?;
-    let serialized = if query.include_serialized_value { json!(all) } else { json!({}) };
+    let serialized: BTreeMap<&String, &Accumulator> =
+        if query.include_serialized_value { shown(&all).collect() } else { BTreeMap::new() };
     Ok(Json(json!({
         "job-accumulators": [],
         "user-task-accumulators": entries(&all),
@@ -69,12 +70,12 @@ fn of_subtask(view: &VertexView<'_>, subtask: u32, execution: &Execution) -> Val
 
 /// Names and values as text.
 pub fn as_text(accumulators: &Accumulators) -> BTreeMap<&str, String> {
-    accumulators.iter().map(|(name, value)| (name.as_str(), text(value))).collect()
+    shown(accumulators).map(|(name, value)| (name.as_str(), text(value))).collect()
 }
 
 fn entries(accumulators: &Accumulators) -> Vec<Value> {
     let entry = |(name, value)| json!({ "name": name, "type": kind(value), "value": text(value) });
-    accumulators.iter().map(entry).collect()
+    shown(accumulators).map(entry).collect()
 }
 
 /// The class of Flink's accumulators that does the same.

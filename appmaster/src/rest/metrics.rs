@@ -7,9 +7,11 @@ use super::error::RestError;
 use super::measured::{Aggregates, Measured, Metrics, Wanted, aggregate, answer, listed, real, whole};
 use super::memory::Memory;
 use super::state::{JobView, Rest, VertexView};
+use super::user_metrics;
 use super::vertices::{execution, subtask_index};
 use super::{Answer, executor_not_found};
 use axum::extract::{Path, Query, State};
+use kvick_core::checkpoint::stats::CheckpointStats;
 use kvick_core::executor::ExecutorMetrics;
 use kvick_core::ids::ExecutorId;
 use kvick_core::job::JobState;
@@ -77,7 +79,7 @@ pub async fn of_taskmanagers(State(rest): State<Rest>, Query(query): Query<Aggre
     .await?
 }
 
-/// What is measured of a job. Checkpoint counters stand at what is true of a job without checkpoints.
+/// What is measured of a job.
 fn job_metrics(view: &JobView<'_>) -> Metrics {
     let job = view.job;
     let since = |state| view.now.since(job.entered().get(&state).copied().unwrap_or(view.now)).0;
@@ -94,13 +96,36 @@ fn job_metrics(view: &JobView<'_>) -> Metrics {
     for (name, state) in TIMED {
         metrics.push(whole(name, in_state(state)));
     }
-    let none = ["numberOfCompletedCheckpoints", "numberOfFailedCheckpoints", "numberOfInProgressCheckpoints"];
-    metrics.extend(none.into_iter().chain(["totalNumberOfCheckpoints"]).map(|name| whole(name, 0)));
-    let never = ["lastCheckpointDuration", "lastCheckpointSize", "lastCheckpointFullSize"];
-    let never = never.into_iter().chain(["lastCompletedCheckpointId", "lastCheckpointRestoreTimestamp"]);
-    metrics.extend(never.map(|name| (name.to_string(), Measured::Whole(-1))));
-    metrics.push(("lastCheckpointExternalPath".to_string(), Measured::Text("n/a".to_string())));
+    metrics.extend(checkpoint_metrics(view));
     metrics
+}
+
+/// What `CheckpointStatsTracker` measures; a job that takes none has zeros and -1.
+fn checkpoint_metrics(view: &JobView<'_>) -> Metrics {
+    let stats = view.job.checkpoints().map(|coordinator| coordinator.statistics());
+    let counts = stats.map(|stats| stats.counts()).unwrap_or_default();
+    let latest = stats.and_then(|stats| stats.latest_completed());
+    let of_latest = |name: &str, value: &dyn Fn(&CheckpointStats) -> u64| {
+        let value = latest.map_or(-1, |latest| i64::try_from(value(latest)).unwrap_or(i64::MAX));
+        (name.to_string(), Measured::Whole(value))
+    };
+    let restored = stats.and_then(|stats| stats.latest_restored());
+    let path = latest.and_then(|latest| latest.external_path.clone());
+    vec![
+        whole("numberOfCompletedCheckpoints", counts.completed),
+        whole("numberOfFailedCheckpoints", counts.failed),
+        whole("numberOfInProgressCheckpoints", counts.in_progress),
+        whole("totalNumberOfCheckpoints", counts.total),
+        of_latest("lastCheckpointDuration", &|latest| latest.duration(view.now).0),
+        of_latest("lastCheckpointSize", &|latest| latest.checkpointed_bytes),
+        of_latest("lastCheckpointFullSize", &|latest| latest.state_bytes),
+        of_latest("lastCompletedCheckpointId", &|latest| latest.id),
+        (
+            "lastCheckpointRestoreTimestamp".to_string(),
+            Measured::Whole(restored.map_or(-1, |restored| restored.at.0 as i64)),
+        ),
+        ("lastCheckpointExternalPath".to_string(), Measured::Text(path.unwrap_or_else(|| "n/a".to_string()))),
+    ]
 }
 
 /// Metrics that tell for how long a job is in a state by now.
@@ -131,7 +156,7 @@ pub async fn of_jobs(State(rest): State<Rest>, Query(query): Query<Aggregates>) 
     aggregate(&members, &query)
 }
 
-/// What is measured of a subtask.
+/// What is measured of a subtask, by the engine and by user code.
 fn task_metrics(view: &VertexView<'_>, subtask: u32, execution: &Execution) -> Metrics {
     let (sum, rate) = (&execution.metrics, view.rate(subtask, execution));
     let mut metrics = vec![
@@ -155,6 +180,7 @@ fn task_metrics(view: &VertexView<'_>, subtask: u32, execution: &Execution) -> M
         let watermark = sum.watermark.unwrap_or(i64::MIN);
         metrics.push(("currentInputWatermark".to_string(), Measured::Whole(watermark)));
     }
+    metrics.extend(user_metrics::of(&execution.accumulators));
     metrics
 }
 

@@ -23,6 +23,7 @@ mod shape;
 mod state;
 mod taskmanagers;
 mod unsupported;
+mod user_metrics;
 mod vertices;
 mod web;
 

@@ -27,6 +27,7 @@ pub fn completed(id: u64) -> Change {
         owned: true,
         referable: true,
         metadata: None,
+        going: None,
     })))
 }
 

@@ -1,6 +1,7 @@
 //! Metrics by scope: names, values, aggregates.
 
 use crate::support::{JOB, SUM, TestCluster, executions, job};
+use kvick_core::accumulator::{Accumulator, METRIC_PREFIX};
 use kvick_core::executor::{ExecutorMetrics, FromExecutor};
 use kvick_core::task::TaskMetrics;
 use serde_json::{Value, json};
@@ -65,6 +66,38 @@ async fn aggregates_cover_the_chosen_subtasks() {
     );
     let one = cluster.json(&format!("{path}&agg=max,sum&subtasks=0")).await;
     assert_eq!(one, json!([{"id": "numRecordsIn", "max": 100.0, "sum": 100.0}]));
+}
+
+#[tokio::test]
+async fn what_user_code_measures_is_shown_with_the_rest_and_not_among_the_accumulators() {
+    let (cluster, job) = (TestCluster::start(), job());
+    let executor = cluster.with_running_job(&job).await;
+    let named = |name: &str| format!("{METRIC_PREFIX}{name}");
+    for (subtask, errors) in [(0, 3), (1, 5)] {
+        let values = [
+            (named("Flat_Map.errors"), Accumulator::LongCounter(errors)),
+            (named("Flat_Map.length"), Accumulator::Histogram([(7, 2), (9, 1)].into())),
+            ("rows".to_string(), Accumulator::LongCounter(1)),
+        ];
+        executor.say(FromExecutor::TaskMetrics {
+            job_id: JOB,
+            tasks: Vec::new(),
+            accumulators: vec![(executions(&job)[2 + subtask], values.into())],
+        });
+    }
+    let vertex = format!("/jobs/{JOB}/vertices/{SUM}");
+    let list = cluster.json(&format!("{vertex}/metrics")).await;
+    assert!(names(&list).contains(&"1.Flat_Map.length_p99"), "{list}");
+    let one =
+        cluster.json(&format!("{vertex}/subtasks/1/metrics?get=Flat_Map.errors,Flat_Map.length_max")).await;
+    let expected =
+        json!([{"id": "Flat_Map.errors", "value": "5"}, {"id": "Flat_Map.length_max", "value": "9"}]);
+    assert_eq!(one, expected);
+    let sum = cluster.json(&format!("{vertex}/subtasks/metrics?get=Flat_Map.errors&agg=sum")).await;
+    assert_eq!(sum, json!([{"id": "Flat_Map.errors", "sum": 8.0}]));
+    let accumulators = cluster.json(&format!("/jobs/{JOB}/accumulators")).await;
+    let shown = accumulators["user-task-accumulators"].clone();
+    assert_eq!(shown, json!([{"name": "rows", "type": "LongCounter", "value": "2"}]));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::support::{TestCluster, config, graph, job};
 use kvick_core::config::Configuration;
 use kvick_core::executor::ToExecutor;
 use kvick_core::graph::JobGraph;
-use kvick_core::host::{FromProgram, HOST_ENV, ToProgram};
+use kvick_core::host::{FromProgram, HOST_ENV, JobAnswer, JobQuestion, ToProgram};
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobState, JobSubmission, ProgramSpec};
 use kvick_core::task::TaskState;
@@ -49,6 +49,14 @@ impl Host {
 
     async fn hear(&mut self) -> ToProgram {
         read_frame(&mut self.0).await.unwrap().unwrap()
+    }
+
+    async fn ask(&mut self, job_id: JobId, question: JobQuestion) -> Result<JobAnswer, String> {
+        self.say(FromProgram::AskJob { request: 7, job_id, question }).await;
+        match self.hear().await {
+            ToProgram::JobAnswer { request: 7, answer } => answer,
+            other => panic!("no answer but {other:?}"),
+        }
     }
 
     async fn execute(&mut self, ordinal: u32, graph: JobGraph, attached: bool) -> ToProgram {
@@ -161,6 +169,46 @@ async fn a_program_cancels_its_job_and_hears_of_a_refusal() {
     assert_eq!((outcome.error, outcome.jobs.len()), (None, 1));
     let path = format!("/jobs/{}/status", outcome.jobs[0]);
     assert_eq!(cluster.json(&path).await, json!({"status": "CANCELED"}));
+}
+
+#[tokio::test]
+#[ignore = "a program that the tests run"]
+async fn a_job_that_is_asked_about() {
+    let (mut host, _) = Host::connect().await;
+    let ToProgram::Submitted { job_id, .. } = host.execute(0, graph(), false).await else {
+        panic!("not accepted")
+    };
+    assert_eq!(host.ask(job_id, JobQuestion::Result).await, Ok(JobAnswer::Result(None)));
+    let Err(none) = host.ask(job_id, JobQuestion::Savepoint { target: None }).await else {
+        panic!("a savepoint without a directory")
+    };
+    assert!(none.contains("No savepoint location given"), "{none}");
+    let foreign = host.ask(JobId(5), JobQuestion::State).await.unwrap_err();
+    assert!(foreign.contains("did not submit"), "{foreign}");
+    host.say(FromProgram::CancelJob { job_id }).await;
+    let ended = loop {
+        if let Ok(JobAnswer::Result(Some(result))) = host.ask(job_id, JobQuestion::Result).await {
+            break result.state;
+        }
+    };
+    assert_eq!(ended, JobState::Canceled);
+    assert_eq!(host.ask(job_id, JobQuestion::State).await, Ok(JobAnswer::State(ended)));
+}
+
+#[tokio::test]
+async fn a_program_asks_about_a_job_that_it_does_not_wait_for() {
+    let cluster = TestCluster::start();
+    let mut executor = cluster.executor("te", 2);
+    let (submitted, mut jobs) = mpsc::unbounded_channel();
+    let options = ProgramOptions { submitted: Some(submitted), ..ProgramOptions::default() };
+    let serve = async {
+        let job = JobSubmission { job_id: jobs.recv().await.unwrap(), ..job() };
+        executor.run(&job).await;
+        executor.hear(|m| matches!(m, ToExecutor::Cancel { .. }).then_some(())).await;
+        executor.report_all(&job, TaskState::Canceled);
+    };
+    let (outcome, ()) = tokio::join!(run(&cluster, "a_job_that_is_asked_about", options), serve);
+    assert_eq!(outcome.error, None);
 }
 
 #[tokio::test]

@@ -55,6 +55,10 @@ pub struct TestCluster {
 struct NoContainers;
 
 impl ResourceDriver for NoContainers {
+    fn hurry(&mut self) {}
+
+    fn exclude(&mut self, _hosts: &std::collections::BTreeSet<String>) {}
+
     fn want(&mut self, _: u32) {}
     fn release(&mut self, _: &ExecutorId, _: &str) {}
 }

@@ -197,6 +197,7 @@ mod tests {
             containers: 0,
             state: NodeState::Running,
             health_report: String::new(),
+            decommissioning_timeout: None,
             labels: Vec::new(),
         };
         let leaves = vec![queue("default", "root.default", vec![]), queue("other", "root.other", vec![])];

@@ -9,9 +9,10 @@ mod shapes;
 pub use error::RestError;
 pub use shapes::{JobSummary, Operation};
 
+use kvick_core::accumulator::Accumulators;
 use kvick_core::config::{ConfigError, Configuration, options};
 use kvick_core::ids::JobId;
-use kvick_core::job::{JobResult, JobSubmission};
+use kvick_core::job::{JobResult, JobState, JobSubmission};
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -100,6 +101,34 @@ impl RestClient {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+
+    /// How a job ended; `None` if it still runs after about a second.
+    ///
+    /// # Errors
+    /// No such job, or no answer.
+    pub async fn result_soon(&self, job: JobId) -> Result<Option<JobResult>, RestError> {
+        let path = format!("jobs/{job}/execution-result?wait=1000");
+        Ok(self.call::<ExecutionResult>(Method::GET, &path, NOTHING).await?.result())
+    }
+
+    /// Where a job is in its life.
+    ///
+    /// # Errors
+    /// No such job, or no answer.
+    pub async fn state(&self, job: JobId) -> Result<JobState, RestError> {
+        let status: shapes::Status = self.call(Method::GET, &format!("jobs/{job}/status"), NOTHING).await?;
+        Ok(status.status)
+    }
+
+    /// What the subtasks of a job have counted so far.
+    ///
+    /// # Errors
+    /// No such job, or no answer.
+    pub async fn accumulators(&self, job: JobId) -> Result<Accumulators, RestError> {
+        let path = format!("jobs/{job}/accumulators?includeSerializedValue=true");
+        let all: shapes::JobAccumulators = self.call(Method::GET, &path, NOTHING).await?;
+        Ok(all.serialized_user_task_accumulators)
     }
 
     /// Asks for the end of a job; does not wait for it.

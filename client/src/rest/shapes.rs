@@ -1,6 +1,7 @@
 //! The answers of the REST API, as far as the command line reads them.
 
 use super::RestError;
+use kvick_core::accumulator::Accumulators;
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobState};
 use serde::Deserialize;
@@ -24,6 +25,21 @@ pub struct JobSummary {
     pub start_time: i64,
     /// Where it is in its life.
     pub state: JobState,
+}
+
+/// `/jobs/:id/status`
+#[derive(Debug, Deserialize)]
+pub struct Status {
+    /// Where it is in its life.
+    pub status: JobState,
+}
+
+/// `/jobs/:id/accumulators?includeSerializedValue=true`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct JobAccumulators {
+    /// As our own JSON.
+    pub serialized_user_task_accumulators: Accumulators,
 }
 
 /// `IN_PROGRESS` or `COMPLETED`.

@@ -24,6 +24,10 @@ pub enum Accumulator {
 /// Accumulators whose names begin so are the engine's own and not shown.
 pub const INTERNAL_PREFIX: &str = "$internal.";
 
+/// What the names of metrics of user code begin with: they travel beside accumulators, as
+/// `<prefix><operator>.<group>.<name>`.
+pub const METRIC_PREFIX: &str = "$internal.metric.";
+
 /// Accumulators by name.
 pub type Accumulators = BTreeMap<String, Accumulator>;
 
@@ -56,6 +60,11 @@ impl Accumulator {
             Accumulator::Histogram(_) => "java.util.TreeMap",
         }
     }
+}
+
+/// The accumulators that are shown: the engine's own are left out.
+pub fn shown(all: &Accumulators) -> impl Iterator<Item = (&String, &Accumulator)> {
+    all.iter().filter(|(name, _)| !name.starts_with(INTERNAL_PREFIX))
 }
 
 /// Merges the accumulators of one subtask into a total.

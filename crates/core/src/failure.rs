@@ -31,6 +31,8 @@ pub enum FailureKind {
     WorkerLost,
     /// A task executor or its container was lost.
     ExecutorLost,
+    /// The cluster took a container back, or its node: nothing that ran there did anything wrong.
+    Withdrawn,
     /// State that a task was to begin with is not what was written: a file is missing, torn or changed.
     StateDamaged,
     /// A result that a task was to read is not there any more, or not what was written: its producers must run again.

@@ -4,11 +4,12 @@
 //! [`HOST_ENV`]`=<role>:<path of the socket>`. Both sides send frames: a 4-byte big-endian length, then one JSON value.
 //! The program speaks first, with [`FromProgram::Hello`]. Unknown fields are ignored, so that either side may be newer.
 
+use crate::accumulator::Accumulators;
 use crate::checkpoint::{CheckpointCommand, CheckpointReport};
 use crate::config::Configuration;
 use crate::graph::JobGraph;
 use crate::ids::{ExecutionId, JobId};
-use crate::job::JobResult;
+use crate::job::{JobResult, JobState};
 use crate::task::{TaskDeployment, TaskMetrics, TaskReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,6 +72,15 @@ pub enum FromProgram {
         /// The job.
         job_id: JobId,
     },
+    /// Something is asked about a job that was submitted by this program; answered with [`ToProgram::JobAnswer`].
+    AskJob {
+        /// To find the answer by.
+        request: u64,
+        /// The job.
+        job_id: JobId,
+        /// What.
+        question: JobQuestion,
+    },
     /// The worker has built the graph, found it equal to the deployed one, and listens for exchanges.
     WorkerReady {
         /// The port of its data listener.
@@ -91,7 +101,7 @@ pub enum FromProgram {
         /// By execution.
         tasks: Vec<(ExecutionId, TaskMetrics)>,
         /// Accumulators of running tasks.
-        accumulators: Vec<(ExecutionId, crate::accumulator::Accumulators)>,
+        accumulators: Vec<(ExecutionId, Accumulators)>,
     },
     /// A task has something to say about a checkpoint.
     Checkpoint {
@@ -137,6 +147,13 @@ pub enum ToProgram {
         /// How.
         result: JobResult,
     },
+    /// The answer to [`FromProgram::AskJob`].
+    JobAnswer {
+        /// Which question.
+        request: u64,
+        /// The answer, or why there is none.
+        answer: Result<JobAnswer, String>,
+    },
     /// The graph was all that was wanted (`flink info`, `/jars/:id/plan`): the program ends with exit code 0.
     PlanTaken,
     /// Tasks to run in this worker.
@@ -158,6 +175,44 @@ pub enum ToProgram {
     },
     /// The worker shall end: its job has.
     Shutdown,
+}
+
+/// What a program asks about a job of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum JobQuestion {
+    /// Where it is in its life.
+    State,
+    /// What its subtasks have counted so far.
+    Accumulators,
+    /// How it ended; answered within about a second, with nothing while it runs.
+    Result,
+    /// A savepoint; the job goes on.
+    Savepoint {
+        /// The directory below which it is made; the configured one otherwise.
+        target: Option<String>,
+    },
+    /// A savepoint with which the job ends.
+    Stop {
+        /// The directory below which it is made; the configured one otherwise.
+        target: Option<String>,
+        /// Whether the input counts as ended.
+        drain: bool,
+    },
+}
+
+/// What is known of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", content = "value", rename_all = "snake_case")]
+pub enum JobAnswer {
+    /// Where it is in its life.
+    State(JobState),
+    /// What its subtasks have counted so far.
+    Accumulators(Accumulators),
+    /// How it ended; nothing while it runs.
+    Result(Option<JobResult>),
+    /// The directory of the savepoint.
+    Savepoint(String),
 }
 
 /// What a worker needs to know of its job.

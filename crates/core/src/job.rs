@@ -1,6 +1,6 @@
 //! What is submitted, and what comes back: the program, the submission, job states and results.
 
-use crate::accumulator::{Accumulator, Accumulators, INTERNAL_PREFIX};
+use crate::accumulator::{self, Accumulator, Accumulators};
 use crate::config::Configuration;
 use crate::failure::Failure;
 use crate::graph::JobGraph;
@@ -130,8 +130,7 @@ impl JobResult {
             "Program execution finished\nJob with JobID {} has finished.\nJob Runtime: {} ms\n",
             self.job_id, self.net_runtime_ms
         );
-        let mut shown_ones =
-            self.accumulators.iter().filter(|(n, _)| !n.starts_with(INTERNAL_PREFIX)).peekable();
+        let mut shown_ones = accumulator::shown(&self.accumulators).peekable();
         if shown_ones.peek().is_some() {
             text.push_str("Accumulator Results: \n");
             for (name, value) in shown_ones {

@@ -1,10 +1,12 @@
 //! The entry to everything: where streams begin, and where a job is executed.
 
-use crate::execute::{self, JobClient, JobError};
+use crate::execute::{self, JobError};
 use crate::graph::{
     Chaining, Defaults, Node, NodeKind, SHUFFLE_MODE, StreamGraph, batch_exchange, fan_out, generate, scope,
     unboxed,
 };
+use crate::job_client::JobClient;
+use crate::job_client::remote::Target;
 use crate::session::{self, session};
 use crate::stream::DataStream;
 use kvick_core::config::Configuration;
@@ -22,7 +24,9 @@ use kvick_runtime::task::{OneInput, Source, SourceTask, Task};
 use kvick_runtime::time::{SplitTurn, TimestampAssigner, WatermarkGenerator, WatermarkStrategy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What the program has said so far.
 #[derive(Default)]
@@ -35,6 +39,8 @@ pub(crate) struct State {
     pub chaining_disabled: bool,
     /// Whether jobs run in this process, wherever the program runs.
     pub local: bool,
+    /// The cluster to which a program that nobody hosts submits its jobs itself.
+    pub remote: Option<Target>,
 }
 
 /// The state behind all clones of an environment and the streams made from it.
@@ -80,6 +86,29 @@ impl StreamExecutionEnvironment {
         env
     }
 
+    /// An environment whose jobs run on a cluster that is there already, such as a YARN session: `host` and `port` are those
+    /// of its REST API, `jar` is the jar with this very program (`cargo kvick jar` makes it), which is uploaded with each
+    /// job. What `execute()` prints, returns and fails with is what it does everywhere.
+    ///
+    /// Where the `flink` command or a cluster runs the program, jobs go where that sends them.
+    ///
+    /// ```no_run
+    /// # use kvick::prelude::*;
+    /// let env = StreamExecutionEnvironment::create_remote_environment("node1", 8081, "target/my-job.jar");
+    /// env.from_sequence(1, 10).print(); // on the cluster: in taskmanager.out
+    /// env.execute("numbers")?;
+    /// # Ok::<(), JobError>(())
+    /// ```
+    pub fn create_remote_environment(
+        host: &str,
+        port: u16,
+        jar: impl Into<PathBuf>,
+    ) -> StreamExecutionEnvironment {
+        let env = StreamExecutionEnvironment::get_execution_environment();
+        env.shared.state().remote = Some(Target::new(host, port, jar.into()));
+        env
+    }
+
     /// The number of subtasks of operators that do not say otherwise; stronger than `-p` and `parallelism.default`.
     pub fn set_parallelism(&self, parallelism: u32) -> &Self {
         self.shared.state().parallelism = Some(parallelism);
@@ -88,8 +117,10 @@ impl StreamExecutionEnvironment {
 
     /// The number of subtasks of operators that do not say otherwise.
     pub fn parallelism(&self) -> u32 {
-        let own = self.shared.state().parallelism;
-        own.unwrap_or_else(|| default_parallelism(&session()))
+        let state = self.shared.state();
+        let (own, is_remote) = (state.parallelism, state.remote.is_some());
+        drop(state);
+        own.unwrap_or_else(|| default_parallelism(&session(), is_remote))
     }
 
     /// The number of key groups of operators that do not say otherwise.
@@ -107,6 +138,13 @@ impl StreamExecutionEnvironment {
     /// How long records may wait for a buffer to fill, in milliseconds; 0: not at all, -1: for ever.
     pub fn set_buffer_timeout(&self, millis: i64) -> &Self {
         self.set_option("execution.buffer-timeout.interval", &millis.to_string())
+    }
+
+    /// Takes a checkpoint at this interval: short for `execution.checkpointing.interval`. What else is to be said of
+    /// checkpoints (`execution.checkpointing.dir`, …) goes through [`StreamExecutionEnvironment::set_option`] or the
+    /// configuration.
+    pub fn enable_checkpointing(&self, interval: Duration) -> &Self {
+        self.set_option("execution.checkpointing.interval", &format!("{} ms", interval.as_millis()))
     }
 
     /// Lets every operator be a task of its own.
@@ -306,12 +344,11 @@ impl StreamExecutionEnvironment {
     /// The job failed, was cancelled or rejected; the message holds the root cause.
     pub fn execute(&self, name: &str) -> Result<JobResult, JobError> {
         let program = self.take_program(name)?;
-        let local = self.shared.state().local;
-        if local {
-            execute::execute_here(program, &self.config())
-        } else {
-            execute::execute(program, &self.config())
+        if self.shared.state().local {
+            return execute::execute_here(program, &self.config());
         }
+        let remote = self.shared.state().remote.clone();
+        execute::execute(program, &self.config(), remote.as_ref())
     }
 
     /// Runs what was built as a job, and does not wait for it.
@@ -320,12 +357,11 @@ impl StreamExecutionEnvironment {
     /// The job was rejected.
     pub fn execute_async(&self, name: &str) -> Result<JobClient, JobError> {
         let program = self.take_program(name)?;
-        let local = self.shared.state().local;
-        if local {
-            execute::start_here(program, &self.config())
-        } else {
-            execute::execute_async(program, &self.config())
+        if self.shared.state().local {
+            return execute::start_here(program, &self.config());
         }
+        let remote = self.shared.state().remote.clone();
+        execute::execute_async(program, &self.config(), remote.as_ref())
     }
 
     pub(crate) fn take_program(&self, name: &str) -> Result<Program, JobError> {
@@ -378,10 +414,12 @@ fn configured_mode(text: Option<&str>) -> Result<Option<RuntimeMode>, JobError> 
 }
 
 /// `parallelism.default`; without one, an embedded job uses the machine's cores.
-fn default_parallelism(session: &session::Session) -> u32 {
+fn default_parallelism(session: &session::Session, is_remote: bool) -> u32 {
     let configured = session.config.raw("parallelism.default").and_then(|text| text.trim().parse().ok());
     configured.unwrap_or_else(|| match session.link {
-        session::Link::Embedded => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        session::Link::Embedded if !is_remote => {
+            std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
+        }
         _ => 1,
     })
 }

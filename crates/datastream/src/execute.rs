@@ -1,9 +1,11 @@
 //! `execute()` in each role: here, by handing the graph to a host, or by running the tasks of a worker.
 
+use crate::job_client::remote::{Place, Target};
+use crate::job_client::{Embedded, Hosted, JobClient, RestError, Running, lost};
 use crate::session::{Link, Session, session};
 use crate::stream::DataStream;
 use kvick_core::accumulator::Accumulator;
-use kvick_core::checkpoint::{CheckpointFailure, SavepointFormat, SnapshotRequest};
+use kvick_core::checkpoint::CheckpointFailure;
 use kvick_core::config::Configuration;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::graph::GraphError;
@@ -22,8 +24,7 @@ use kvick_runtime::task::JobInfo;
 use kvick_runtime::worker;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why a job was not run, or not to its end. `Debug` is as readable as `Display`, because that is what a `main()` that
@@ -88,11 +89,32 @@ pub enum JobError {
         "the job was submitted detached: its records cannot be collected; run it attached or write to a sink"
     )]
     NotCollected,
-    /// Something that works only where the job runs in the program's own process.
+    /// The program is run in a role in which there is no such thing.
+    #[error("{0} is not possible where a task executor runs the program")]
+    InWorker(&'static str),
+    /// Something that was asked about a job.
+    #[error("job {job_id} was asked for {what}: {reason}")]
+    NotAnswered {
+        /// The job.
+        job_id: JobId,
+        /// What was asked for.
+        what: &'static str,
+        /// Why there is no answer.
+        reason: String,
+    },
+    /// The jar for a remote cluster cannot be read.
     #[error(
-        "{0} is not supported when a program is run by the flink command or on a cluster; write to a sink instead"
+        "cannot read the jar {path}, which create_remote_environment is to upload: {source}; `cargo kvick jar` makes it"
     )]
-    EmbeddedOnly(&'static str),
+    Jar {
+        /// The jar.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A remote cluster did not answer as hoped.
+    #[error(transparent)]
+    Remote(Box<RestError>),
     /// A savepoint was not taken.
     #[error("no savepoint: {0}")]
     Savepoint(Box<CheckpointFailure>),
@@ -116,82 +138,8 @@ impl fmt::Debug for JobError {
 /// Keys of Flink's configuration that are meant for Hadoop's, without this prefix.
 const HADOOP_PREFIX: &str = "flink.hadoop.";
 
-/// A job that was started and not waited for.
-pub struct JobClient {
-    job_id: JobId,
-    running: Option<(JoinHandle<JobResult>, EmbeddedControl)>,
-}
-
-impl JobClient {
-    /// The job's id.
-    pub fn job_id(&self) -> JobId {
-        self.job_id
-    }
-
-    /// Asks the job to stop.
-    ///
-    /// # Errors
-    /// The host of this program is gone.
-    pub fn cancel(&self) -> Result<(), JobError> {
-        match (&self.running, &session().link) {
-            (Some((_, cancel)), _) => cancel.cancel(),
-            (None, Link::Hosted { link, .. }) => {
-                link.send(&FromProgram::CancelJob { job_id: self.job_id })?
-            }
-            (None, _) => {}
-        }
-        Ok(())
-    }
-
-    /// Takes a savepoint and returns its directory; the job goes on. `target`: the directory below which it is made, or
-    /// `execution.checkpointing.savepoint-dir`.
-    ///
-    /// # Errors
-    /// There is no savepoint, or the job does not run in this process.
-    pub fn trigger_savepoint(&self, target: Option<&str>) -> Result<String, JobError> {
-        let (target, format) = (target.map(str::to_string), SavepointFormat::Canonical);
-        self.snapshot(SnapshotRequest::Savepoint { target, format, cancel_job: false })
-    }
-
-    /// Ends the job with a savepoint and returns its directory. With `drain` the input counts as ended: windows fire and
-    /// operators finish before.
-    ///
-    /// # Errors
-    /// There is no savepoint, the job did not stop, or it does not run in this process.
-    pub fn stop_with_savepoint(&self, drain: bool, target: Option<&str>) -> Result<String, JobError> {
-        let (target, format) = (target.map(str::to_string), SavepointFormat::Canonical);
-        self.snapshot(SnapshotRequest::Stop { target, format, drain })
-    }
-
-    fn snapshot(&self, request: SnapshotRequest) -> Result<String, JobError> {
-        match &self.running {
-            Some((_, control)) => {
-                let done = control.snapshot(request).map_err(|why| JobError::Savepoint(Box::new(why)))?;
-                Ok(done.external_path)
-            }
-            None => Err(JobError::EmbeddedOnly("a savepoint asked for by the program itself")),
-        }
-    }
-
-    /// Waits for the end of the job, where it runs in this process.
-    ///
-    /// # Errors
-    /// The job failed or was cancelled, or does not run in this process.
-    pub fn wait(self) -> Result<JobResult, JobError> {
-        match self.running {
-            Some((thread, _)) => ended(thread.join().unwrap_or_else(|_| lost(self.job_id))),
-            None => Err(JobError::EmbeddedOnly("waiting for a job that was started with execute_async")),
-        }
-    }
-}
-
-fn lost(job_id: JobId) -> JobResult {
-    let failure = Some(Failure::new(FailureKind::Panic, "the thread that ran the job panicked"));
-    JobResult { job_id, state: JobState::Failed, net_runtime_ms: 0, accumulators: BTreeMap::new(), failure }
-}
-
 /// The result of a job that finished, or whose end nobody waits for; an error for any other end.
-fn ended(result: JobResult) -> Result<JobResult, JobError> {
+pub(crate) fn ended(result: JobResult) -> Result<JobResult, JobError> {
     let job_id = result.job_id;
     match result.state {
         JobState::Finished => Ok(result),
@@ -204,20 +152,34 @@ fn ended(result: JobResult) -> Result<JobResult, JobError> {
     }
 }
 
-pub(crate) fn execute(program: Program, config: &Configuration) -> Result<JobResult, JobError> {
-    let mut session = session();
-    let ordinal = session.executed;
+/// Which `execute()` of the program this is: from 0, over all environments whose jobs do not stay in this process.
+fn next_ordinal(session: &mut Session) -> u32 {
     session.executed += 1;
-    match &session.link {
-        Link::Embedded => {
+    session.executed - 1
+}
+
+pub(crate) fn execute(
+    program: Program,
+    config: &Configuration,
+    remote: Option<&Target>,
+) -> Result<JobResult, JobError> {
+    let mut session = session();
+    let ordinal = next_ordinal(&mut session);
+    match (&session.link, remote) {
+        (Link::Embedded, Some(target)) => {
+            let result = submit_remote(session, target, ordinal, program, config)?.wait()?;
+            crate::session::session().earlier.insert(ordinal, result.clone());
+            Ok(result)
+        }
+        (Link::Embedded, None) => {
             drop(session);
             ended(run_embedded(embedded_job(&program, config)?, program))
         }
-        Link::Hosted { .. } => {
+        (Link::Hosted { .. }, _) => {
             submit(&mut session, ordinal, &program, true)?;
             ended(wait_for_end(&mut session, ordinal)?)
         }
-        Link::Worker { .. } => work(session, ordinal, program),
+        (Link::Worker { .. }, _) => work(session, ordinal, program),
     }
 }
 
@@ -228,24 +190,53 @@ pub(crate) fn execute_here(program: Program, config: &Configuration) -> Result<J
 
 /// Starts a job in this process, whatever the process is run for.
 pub(crate) fn start_here(program: Program, config: &Configuration) -> Result<JobClient, JobError> {
-    start_embedded(embedded_job(&program, config)?, program)
+    let job = embedded_job(&program, config)?;
+    Ok(JobClient::of(job.job_id, Running::Here(Embedded::start(job, program)?)))
 }
 
-pub(crate) fn execute_async(program: Program, config: &Configuration) -> Result<JobClient, JobError> {
+pub(crate) fn execute_async(
+    program: Program,
+    config: &Configuration,
+    remote: Option<&Target>,
+) -> Result<JobClient, JobError> {
     let mut session = session();
-    let ordinal = session.executed;
-    session.executed += 1;
-    match &session.link {
-        Link::Embedded => start_embedded(embedded_job(&program, config)?, program),
-        Link::Hosted { .. } => {
-            let job_id = submit(&mut session, ordinal, &program, false)?;
-            Ok(JobClient { job_id, running: None })
+    let ordinal = next_ordinal(&mut session);
+    match (&session.link, remote) {
+        (Link::Embedded, Some(target)) => submit_remote(session, target, ordinal, program, config),
+        (Link::Embedded, None) => {
+            drop(session);
+            start_here(program, config)
         }
-        Link::Worker { .. } => {
+        (Link::Hosted { .. }, _) => {
+            let job_id = submit(&mut session, ordinal, &program, false)?;
+            Ok(JobClient::of(job_id, Running::Hosted(Hosted::new(ordinal))))
+        }
+        (Link::Worker { .. }, _) => {
             let job_id = work(session, ordinal, program)?.job_id;
-            Ok(JobClient { job_id, running: None })
+            Ok(JobClient::of(job_id, Running::Hosted(Hosted::new(ordinal))))
         }
     }
+}
+
+/// Submits a job to a cluster from this process.
+fn submit_remote(
+    session: MutexGuard<'static, Session>,
+    target: &Target,
+    ordinal: u32,
+    program: Program,
+    config: &Configuration,
+) -> Result<JobClient, JobError> {
+    let job_id = random_job_id();
+    // One whose end is not known went well so far.
+    let told = |ordinal| session.earlier.get(&ordinal).cloned().unwrap_or_else(|| unknown_end(job_id));
+    let place = Place { ordinal, once: session.once.clone(), earlier: (0..ordinal).map(told).collect() };
+    drop(session);
+    Ok(JobClient::of(job_id, Running::Remote(target.submit(job_id, program, config.clone(), place)?)))
+}
+
+fn unknown_end(job_id: JobId) -> JobResult {
+    let (state, accumulators) = (JobState::Finished, BTreeMap::new());
+    JobResult { job_id, state, net_runtime_ms: 0, accumulators, failure: None }
 }
 
 /// Runs a job in this process. Under `flink run -t local` it says what the command says of a job elsewhere.
@@ -259,14 +250,6 @@ fn run_embedded(job: JobInfo, program: Program) -> JobResult {
         print!("{}", result.finished_lines());
     }
     result
-}
-
-fn start_embedded(job: JobInfo, program: Program) -> Result<JobClient, JobError> {
-    let (job_id, cancel) = (job.job_id, EmbeddedControl::default());
-    let shared = cancel.clone();
-    let thread = std::thread::Builder::new().name("embedded-job".to_string());
-    let handle = thread.spawn(move || embedded::run(job, program, &shared))?;
-    Ok(JobClient { job_id, running: Some((handle, cancel)) })
 }
 
 fn embedded_job(program: &Program, config: &Configuration) -> Result<JobInfo, JobError> {
@@ -300,7 +283,7 @@ fn random_job_id() -> JobId {
 fn submit(session: &mut Session, ordinal: u32, program: &Program, attached: bool) -> Result<JobId, JobError> {
     let once = session.once.clone();
     let Link::Hosted { link, reader } = &mut session.link else {
-        return Err(JobError::EmbeddedOnly("this call"));
+        return Err(JobError::InWorker("this call"));
     };
     link.send(&FromProgram::Execute { ordinal, graph: program.graph.clone(), once, attached })?;
     loop {
@@ -318,7 +301,7 @@ fn submit(session: &mut Session, ordinal: u32, program: &Program, attached: bool
 
 fn wait_for_end(session: &mut Session, ordinal: u32) -> Result<JobResult, JobError> {
     let Link::Hosted { reader, .. } = &mut session.link else {
-        return Err(JobError::EmbeddedOnly("this call"));
+        return Err(JobError::InWorker("this call"));
     };
     loop {
         match reader.receive()? {
@@ -330,19 +313,19 @@ fn wait_for_end(session: &mut Session, ordinal: u32) -> Result<JobResult, JobErr
 
 /// In a worker: the recorded result of an earlier job, or the tasks of this one, after which the process ends.
 fn work(
-    mut session: std::sync::MutexGuard<'static, Session>,
+    mut session: MutexGuard<'static, Session>,
     ordinal: u32,
     program: Program,
 ) -> Result<JobResult, JobError> {
     let Link::Worker { link, reader, spec, stdout } = &mut session.link else {
-        return Err(JobError::EmbeddedOnly("this call"));
+        return Err(JobError::InWorker("this call"));
     };
     if ordinal < spec.ordinal {
         let earlier = spec.earlier.get(ordinal as usize).cloned();
         return ended(earlier.unwrap_or_else(|| lost(spec.job_id)));
     }
     let Some(reader) = reader.take() else {
-        return Err(JobError::EmbeddedOnly("a second execute() in a worker"));
+        return Err(JobError::InWorker("a second execute()"));
     };
     let (link, spec, stdout) = (link.clone(), spec.clone(), stdout.clone());
     drop(session);

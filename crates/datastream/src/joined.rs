@@ -287,6 +287,12 @@ where
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
         CoGroupWindow { join: self.join.allowed_lateness(lateness) }
     }
+
+    /// Sends records of either stream that come too late to a side output of the result.
+    #[must_use]
+    pub fn side_output_late_data(self, tag: &OutputTag<Either<A, B>>) -> Self {
+        CoGroupWindow { join: self.join.side_output_late_data(tag) }
+    }
 }
 
 impl<A, B, K, F, W, Tr, E> CoGroupWindow<A, B, K, F, W, Tr, E>

@@ -28,6 +28,7 @@ mod connected;
 mod environment;
 mod execute;
 mod graph;
+mod job_client;
 mod joined;
 mod keyed;
 mod params;
@@ -44,7 +45,8 @@ pub use connected::{
     KeyedConnectedStreams,
 };
 pub use environment::StreamExecutionEnvironment;
-pub use execute::{JobClient, JobError};
+pub use execute::JobError;
+pub use job_client::{JobClient, RestError};
 pub use joined::{
     CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, IntervalJoined, JoinEqualTo, JoinWhere,
     JoinWindow, JoinedStreams,
@@ -53,10 +55,10 @@ pub use keyed::KeyedStream;
 pub use kvick_core::accumulator::{Accumulator, Accumulators};
 pub use kvick_core::graph::RuntimeMode;
 pub use kvick_core::job::{JobResult, JobState};
-pub use kvick_runtime::element::{Batch, Data, Key};
+pub use kvick_runtime::element::{Batch, Data, Event, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
 pub use kvick_runtime::metrics::{Counter, Histogram, Meter, MetricGroup, metric_prefix};
-pub use kvick_runtime::operator::Output as Collector;
+pub use kvick_runtime::operator::{Operator, Output as Collector};
 pub use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, RetryDelay};
 pub use kvick_runtime::operators::{
     BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, FunctionContext,
@@ -74,12 +76,14 @@ pub use sink::DataStreamSink;
 pub use stream::DataStream;
 pub use windowed::WindowedStream;
 
-/// State by key: descriptors, handles and time to live.
+/// State: descriptors, handles and time to live of state by key; what operator state is handed over to.
 pub mod state {
+    pub use kvick_core::checkpoint::{Redistribution, SnapshotKind};
+    pub use kvick_runtime::snapshot::OperatorSnapshot;
     pub use kvick_runtime::state::{
         AggregatingState, AggregatingStateDescriptor, ListState, ListStateDescriptor, MapState,
         MapStateDescriptor, ReducingState, ReducingStateDescriptor, StateAccess, StateError, StateTtlConfig,
-        StateVisibility, TtlUpdate, ValueState, ValueStateDescriptor,
+        StateVisibility, TtlUpdate, ValueState, ValueStateDescriptor, WindowState, WindowStateAccess,
     };
 }
 

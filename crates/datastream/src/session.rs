@@ -3,6 +3,7 @@
 use crate::environment::Shared;
 use kvick_core::config::Configuration;
 use kvick_core::host::{LOCAL_CONFIG_ENV, Role, ToProgram, WorkerSpec};
+use kvick_core::job::JobResult;
 use kvick_runtime::host_link::{self, HostError, HostLink, HostReader};
 use kvick_runtime::stdio::StandardOutput;
 use std::collections::BTreeMap;
@@ -25,6 +26,14 @@ pub(crate) struct Session {
     pub once: BTreeMap<String, String>,
     /// How many `execute()` calls there were.
     pub executed: u32,
+    /// How jobs ended that this process submitted to a remote cluster, by `execute()`.
+    pub earlier: BTreeMap<u32, JobResult>,
+}
+
+impl Session {
+    fn new(link: Link, config: Configuration, once: BTreeMap<String, String>) -> Session {
+        Session { link, config, once, executed: 0, earlier: BTreeMap::new() }
+    }
 }
 
 static SESSION: OnceLock<Mutex<Session>> = OnceLock::new();
@@ -43,10 +52,7 @@ pub(crate) fn session() -> MutexGuard<'static, Session> {
 
 fn start() -> Result<Session, HostError> {
     match host_link::from_environment()? {
-        None => {
-            let config = local_config();
-            Ok(Session { link: Link::Embedded, config, once: BTreeMap::new(), executed: 0 })
-        }
+        None => Ok(Session::new(Link::Embedded, local_config(), BTreeMap::new())),
         Some((Role::Worker, path)) => start_worker(&path),
         Some((_, path)) => start_hosted(&path),
     }
@@ -64,9 +70,7 @@ fn local_config() -> Configuration {
 fn start_hosted(path: &str) -> Result<Session, HostError> {
     let (link, mut reader) = host_link::connect(path)?;
     match reader.receive()? {
-        ToProgram::Welcome { config, once } => {
-            Ok(Session { link: Link::Hosted { link, reader }, config, once, executed: 0 })
-        }
+        ToProgram::Welcome { config, once } => Ok(Session::new(Link::Hosted { link, reader }, config, once)),
         _ => Err(HostError::Unexpected { expected: "welcome" }),
     }
 }
@@ -81,7 +85,7 @@ fn start_worker(path: &str) -> Result<Session, HostError> {
             config.overlay(&spec.graph.config);
             let once = spec.once.clone();
             let link = Link::Worker { link, reader: Some(reader), spec, stdout };
-            Ok(Session { link, config, once, executed: 0 })
+            Ok(Session::new(link, config, once))
         }
         _ => Err(HostError::Unexpected { expected: "work" }),
     }

@@ -32,6 +32,11 @@ impl DataStreamSink {
         self.configure(|node| node.parallelism = Some(parallelism))
     }
 
+    /// The number of key groups.
+    pub fn set_max_parallelism(self, max_parallelism: u32) -> Self {
+        self.configure(|node| node.max_parallelism = Some(max_parallelism))
+    }
+
     /// Subtasks of operators in different groups do not share slots.
     pub fn slot_sharing_group(self, group: &str) -> Self {
         self.configure(|node| node.slot_sharing_group = Some(group.to_string()))

@@ -8,13 +8,17 @@ use crate::graph::{
 };
 use crate::keyed::KeyedStream;
 use crate::sink::DataStreamSink;
-use crate::windowed::{AllWindowedStream, CountWindowedStream, UnitKey, WindowedStream};
+use crate::windowed::{
+    AllWindowedStream, CountWindowedStream, SlidingCountWindowedStream, UnitKey, WindowedStream,
+};
 use kvick_core::graph::{Partitioning, RuntimeMode};
 use kvick_runtime::element::{Data, Key};
 use kvick_runtime::error::BoxError;
 use kvick_runtime::exchange::writer::{ByRecord, ExchangeWriter, OutputPort, ToAll, ToFirst};
 use kvick_runtime::operator::{BoxStage, Chained, KeyedOperator, Operator, Output};
-use kvick_runtime::operators::window::{CountTrigger, GlobalWindows, PurgingTrigger, WindowAssigner};
+use kvick_runtime::operators::window::{
+    CountEvictor, CountTrigger, GlobalWindows, PurgingTrigger, WindowAssigner,
+};
 use kvick_runtime::operators::{
     AssignTimestamps, Filter, FlatMap, Map, OneKeyAtATime, ProcessFunction, ProcessOperator, RichFlatMap,
     TryMap,
@@ -317,6 +321,15 @@ impl<T: Data> DataStream<T> {
     /// Windows of so many records each, over the whole stream.
     pub fn count_window_all(&self, size: u64) -> CountWindowedStream<T, (), UnitKey<T>> {
         self.window_all(GlobalWindows).trigger(PurgingTrigger::of(CountTrigger::of(size)))
+    }
+
+    /// The last `size` records of the whole stream, after each `slide` records.
+    pub fn count_window_all_sliding(
+        &self,
+        size: usize,
+        slide: u64,
+    ) -> SlidingCountWindowedStream<T, (), UnitKey<T>> {
+        self.window_all(GlobalWindows).trigger(CountTrigger::of(slide)).evictor(CountEvictor::of(size))
     }
 
     /// The records of this stream and others, in no particular order.

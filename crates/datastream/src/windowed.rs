@@ -159,6 +159,7 @@ impl<T, W: Window> Eviction<T, W> for NoEvictor {
         M: WindowEmit<K, W, C::Kept>,
     {
         if Tr::IS_DEFAULT
+            && !M::WINDOW_STATE
             && A::LAYOUT == Layout::Slices
             && let Some(panes) = spec.assigner.panes()
         {

@@ -5,6 +5,9 @@
 use kvick::prelude::*;
 use kvick::{Accumulator, JobState};
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 fn environment(parallelism: u32) -> StreamExecutionEnvironment {
     let env = StreamExecutionEnvironment::get_execution_environment();
@@ -123,6 +126,62 @@ fn a_job_that_never_ends_can_be_cancelled() {
     client.cancel().unwrap();
     let ended = client.wait().unwrap_err();
     assert!(matches!(ended, JobError::Canceled { .. }), "{ended}");
+}
+
+#[test]
+fn a_job_in_the_background_tells_its_state_and_what_it_has_counted() {
+    let env = environment(1);
+    env.set_runtime_mode(RuntimeMode::Streaming);
+    let source = kvick::sources::DataGeneratorSource::new(|n| n as i64, u64::MAX).rate_limited(1000.0);
+    env.from_data_generator(source)
+        .process(CountLines::default())
+        .sink_to("none", || kvick::sinks::DiscardingSink);
+    let client = env.execute_async("counted").unwrap();
+    let counted = || match client.accumulators().unwrap().get("lines") {
+        Some(Accumulator::LongCounter(lines)) => *lines,
+        _ => 0,
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while counted() < 10 {
+        assert!(Instant::now() < deadline, "nothing is counted");
+        std::thread::yield_now();
+    }
+    assert_eq!(client.status().unwrap(), JobState::Running);
+    client.cancel().unwrap();
+    assert!(matches!(client.wait(), Err(JobError::Canceled { .. })));
+}
+
+#[test]
+fn a_remote_cluster_that_is_none_is_named_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let jar = directory.path().join("job.jar");
+    let submit = |port: u16| {
+        let env = StreamExecutionEnvironment::create_remote_environment("127.0.0.1", port, &jar);
+        env.from_sequence(1, 3).print();
+        env.execute("remote").unwrap_err().to_string()
+    };
+    let missing = submit(1);
+    assert!(missing.contains("job.jar") && missing.contains("cargo kvick jar"), "{missing}");
+    std::fs::write(&jar, b"a jar").unwrap();
+    let nobody = submit(1);
+    assert!(nobody.contains("cannot reach the cluster at 127.0.0.1:1: Connection refused"), "{nobody}");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mailer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // Reads the request, or the connection would be reset before the answer is read.
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"--\r\n") {
+            let mut some = [0; 1024];
+            let count = stream.read(&mut some).unwrap();
+            request.extend_from_slice(&some[..count]);
+        }
+        stream.write_all(b"220 mail.example.org ESMTP\r\n").unwrap();
+    });
+    let foreign = submit(port);
+    mailer.join().unwrap();
+    assert!(foreign.contains("does not answer POST jars/upload as a Flink cluster does"), "{foreign}");
 }
 
 #[derive(Clone, Default)]

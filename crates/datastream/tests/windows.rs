@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use kvick::prelude::*;
+use kvick::state::WindowState;
 use kvick::window::*;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 fn environment(parallelism: u32, mode: RuntimeMode) -> StreamExecutionEnvironment {
@@ -220,4 +222,109 @@ fn a_split_that_is_behind_does_not_make_its_records_late() {
     let expected: Vec<(i64, usize)> =
         [0, 3_600_000].into_iter().flat_map(|start| (0..5).map(move |n| (start + n * 100, 100))).collect();
     assert_eq!(sorted(counts.execute_and_collect("shifts").unwrap()), expected);
+}
+
+#[test]
+fn windows_over_the_last_records_of_the_whole_stream_slide_by_their_number() {
+    let env = environment(1, RuntimeMode::Streaming);
+    let sums = env.from_collection([1_u64, 2, 3, 4, 5]).count_window_all_sliding(3, 2).reduce(|a, b| a + b);
+    assert_eq!(sums.execute_and_collect("last").unwrap(), [3, 9]);
+}
+
+/// By how much a window's sum has grown since it fired last: `(start, growth)`.
+#[derive(Clone, Default)]
+struct Growth {
+    told: WindowState<TimeWindow, u64>,
+}
+
+/// What was known of all windows when they ended.
+static KNOWN_AT_THE_END: AtomicU64 = AtomicU64::new(0);
+
+impl ProcessWindowFunction<Reading, (i64, u64), u32, TimeWindow> for Growth {
+    const WINDOW_STATE: bool = true;
+
+    fn open(&mut self, context: &mut FunctionContext<'_, u32>) -> Result<(), BoxError> {
+        self.told = context.window_state(ValueStateDescriptor::new("told"))?;
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        _: &u32,
+        context: &mut WindowContext<'_, u32, TimeWindow>,
+        readings: &[Reading],
+        out: &mut Collector<(i64, u64)>,
+    ) -> Result<(), BoxError> {
+        let sum: u64 = readings.iter().map(|reading| reading.2).sum();
+        let told = self.told.value(context)?.copied().unwrap_or(0);
+        self.told.update(context, sum)?;
+        out.push((context.window().start, sum - told));
+        Ok(())
+    }
+
+    fn clear(&mut self, _: &u32, context: &mut WindowContext<'_, u32, TimeWindow>) -> Result<(), BoxError> {
+        let told = self.told.value(context)?.copied().unwrap_or(0);
+        KNOWN_AT_THE_END.fetch_add(told, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_window_function_keeps_state_by_window_from_one_firing_to_the_next_until_the_window_ends() {
+    let env = environment(1, RuntimeMode::Streaming);
+    let growths = readings(&env)
+        .key_by(|reading| reading.0)
+        .window(SlidingEventTimeWindows::of(Duration::from_secs(2), Duration::from_secs(1)))
+        .trigger(CountTrigger::of(10))
+        .process(Growth::default());
+    let mut told = BTreeMap::<i64, u64>::new();
+    for (start, growth) in growths.execute_and_collect("growth").unwrap() {
+        *told.entry(start).or_default() += growth;
+    }
+    let mut readings = BTreeMap::<(i64, i64), u64>::new();
+    for n in 0..10_000_i64 {
+        let second = n * 10 / 1000 * 1000;
+        for start in [second - 1000, second] {
+            *readings.entry((start, n % 7)).or_default() += 1;
+        }
+    }
+    let mut expected = BTreeMap::<i64, u64>::new();
+    readings.iter().for_each(|((start, _), count)| *expected.entry(*start).or_default() += count / 10 * 10);
+    assert_eq!(told, expected);
+    assert_eq!(KNOWN_AT_THE_END.load(Ordering::SeqCst), expected.values().sum::<u64>());
+}
+
+/// Opens state by window and does not say so.
+#[derive(Clone)]
+struct Silent;
+
+impl ProcessWindowFunction<Reading, u64, u32, TimeWindow> for Silent {
+    fn open(&mut self, context: &mut FunctionContext<'_, u32>) -> Result<(), BoxError> {
+        let _: WindowState<TimeWindow, u64> = context.window_state(ValueStateDescriptor::new("told"))?;
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        _: &u32,
+        _: &mut WindowContext<'_, u32, TimeWindow>,
+        _: &[Reading],
+        _: &mut Collector<u64>,
+    ) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn state_by_window_is_refused_in_words_where_it_cannot_be() {
+    let sessions = environment(1, RuntimeMode::Streaming);
+    let merging = readings(&sessions).key_by(|reading| reading.0);
+    let merging = merging.window(EventTimeSessionWindows::with_gap(Duration::from_secs(1)));
+    let error = merging.process(Growth::default()).execute_and_collect("sessions").unwrap_err().to_string();
+    assert!(error.contains("state by window is not allowed where windows merge"), "{error}");
+    let silent = environment(1, RuntimeMode::Streaming);
+    let windows = readings(&silent).key_by(|reading| reading.0);
+    let windows = windows.window(TumblingEventTimeWindows::of(Duration::from_secs(1)));
+    let error = windows.process(Silent).execute_and_collect("silent").unwrap_err().to_string();
+    assert!(error.contains("const WINDOW_STATE: bool = true;"), "{error}");
 }

@@ -17,6 +17,9 @@ use crate::path::{FsPath, WrittenPath};
 /// The schemes that [`FileSystems::get`] can serve, as error messages list them.
 pub const SUPPORTED_SCHEMES: &str = "file, hdfs, viewfs";
 
+/// See [`Context::in_background`].
+const BACKGROUND_PATIENCE: Duration = Duration::from_secs(15);
+
 /// Everything a file system needs to know of its surroundings.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -31,7 +34,8 @@ pub struct Context {
     /// Where the delegation tokens are. The HDFS client reads `HADOOP_TOKEN_FILE_LOCATION` afresh at every connection
     /// and nothing else, so this must be the same file; connecting says so when it is not.
     pub token_file: Option<PathBuf>,
-    /// How long a refused connection (a NameNode that is restarting or failing over) is tried again.
+    /// How long a call is tried again whose connection is refused (a NameNode that is restarting or failing over), or that
+    /// meets a NameNode in safe mode.
     pub patience: Duration,
     /// How long one answer of the NameNode may take.
     pub call_timeout: Duration,
@@ -64,6 +68,13 @@ impl Context {
     /// The same for another user.
     pub fn with_user(self, user: impl Into<String>) -> Self {
         Self { user: Some(user.into()), ..self }
+    }
+
+    /// The same for programs that nobody waits in front of: a NameNode that restarts or is in safe mode is waited for about
+    /// as long as Java's client does (`ipc.client.connect.max.retries`, 10, a second apart), so that what runs need not fail
+    /// and begin again.
+    pub fn in_background(self) -> Self {
+        Self { patience: BACKGROUND_PATIENCE, ..self }
     }
 
     /// The same with Flink's `fs.default-scheme`.

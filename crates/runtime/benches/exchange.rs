@@ -6,8 +6,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kvick_core::ids::{ExecutionId, VertexId};
 use kvick_runtime::element::{BATCH_SIZE, Batch};
 use kvick_runtime::exchange::channel::{ChannelKey, ChannelSender, ChannelTable};
-use kvick_runtime::exchange::gate::{Gate, Packet};
-use kvick_runtime::exchange::writer::{BufferTimeout, ByRecord, ExchangeWriter, OutputPort};
+use kvick_runtime::exchange::gate::{ChannelEnd, Gate, Next, Packet, Patience};
+use kvick_runtime::exchange::writer::{BufferTimeout, ByRecord, ExchangeWriter, OutputPort, Overtaking};
 use kvick_runtime::operator::BoxStage;
 use kvick_runtime::partition::HashPartitioner;
 use kvick_runtime::task::{TaskControl, TaskCounters};
@@ -33,6 +33,8 @@ fn producer(table: &ChannelTable, gates: &[Arc<Gate>]) -> BoxStage<u64> {
         parallelism: 1,
         consumer_parallelism: CONSUMERS,
         consumer_max_parallelism: 128,
+        overtaking: Overtaking::default(),
+        restored: None,
     };
     ExchangeWriter::stage(port, ByRecord(HashPartitioner::new(|record: &u64| *record, 128)))
 }
@@ -42,9 +44,9 @@ fn consume(gate: &Gate) -> usize {
     let (control, counters) = (TaskControl::new(), TaskCounters::default());
     let mut read = 0;
     loop {
-        match gate.next(None, &control, &counters).unwrap() {
-            Some((_, Packet::Batch(_, records))) => read += records,
-            Some((_, Packet::End)) => return read,
+        match gate.next(Patience::default(), &control, &counters).unwrap() {
+            Next::Packet(_, Packet::Batch(_, records)) => read += records,
+            Next::Packet(_, Packet::End) => return read,
             _ => {}
         }
     }
@@ -55,7 +57,8 @@ fn exchange(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(RECORDS)).sample_size(20);
     group.bench_function("by key to two consumers in the process", |b| {
         b.iter(|| {
-            let gates: Vec<Arc<Gate>> = (0..CONSUMERS).map(|_| Gate::new(vec![0], 8)).collect();
+            let end = ChannelEnd { input: 0, producer: 0, in_order: false };
+            let gates: Vec<Arc<Gate>> = (0..CONSUMERS).map(|_| Gate::new(vec![end], 8)).collect();
             let mut stage = producer(&ChannelTable::default(), &gates);
             std::thread::scope(|scope| {
                 let consumers: Vec<_> = gates.iter().map(|gate| scope.spawn(|| consume(gate))).collect();

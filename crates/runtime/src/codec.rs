@@ -40,15 +40,28 @@ fn decode_error<T>(source: postcard::Error) -> CodecError {
 ///
 /// # Errors
 /// A record that refuses to be serialised.
-pub fn encode<T: Data>(batch: &mut Batch<T>, mut emit: impl FnMut(Vec<u8>, usize)) -> Result<(), CodecError> {
-    let timestamps = batch.timestamps.take();
+pub fn encode<T: Data>(batch: &mut Batch<T>, emit: impl FnMut(Vec<u8>, usize)) -> Result<(), CodecError> {
+    let encoded = encode_shared(batch, emit);
+    batch.clear();
+    encoded
+}
+
+/// [`encode`], with the batch left as it is.
+///
+/// # Errors
+/// A record that refuses to be serialised.
+pub fn encode_shared<T: Data>(
+    batch: &Batch<T>,
+    mut emit: impl FnMut(Vec<u8>, usize),
+) -> Result<(), CodecError> {
+    let timestamps = batch.timestamps.as_ref();
     let mut body = Vec::with_capacity(FRAME_TARGET + 1024);
     let mut first = 0;
     let count = batch.records.len();
-    for (index, record) in batch.records.drain(..).enumerate() {
-        body = postcard::to_extend(&record, body).map_err(encode_error::<T>)?;
+    for (index, record) in batch.records.iter().enumerate() {
+        body = postcard::to_extend(record, body).map_err(encode_error::<T>)?;
         if body.len() >= FRAME_TARGET || index + 1 == count {
-            let stamps = timestamps.as_ref().map(|all| &all[first..=index]);
+            let stamps = timestamps.map(|all| &all[first..=index]);
             emit(frame::<T>(&body, index + 1 - first, stamps)?, index + 1 - first);
             body.clear();
             first = index + 1;

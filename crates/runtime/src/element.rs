@@ -6,6 +6,7 @@ use kvick_core::checkpoint::{BarrierAlignment, SnapshotKind, SnapshotTarget, Tri
 use kvick_core::time::Millis;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A type that records and state may have: cloned for broadcast, written and read between workers, shared with the thread
 /// that writes a snapshot.
@@ -109,6 +110,16 @@ pub struct Barrier {
     pub target: SnapshotTarget,
 }
 
+impl Barrier {
+    /// From when on it overtakes records, where it has arrived `now`, at a time of day of `wall` (epoch milliseconds). The
+    /// time of alignment is counted from the trigger, as Flink does; clocks that disagree never make it longer.
+    pub fn overtakes_at(&self, now: Instant, wall: i64) -> Instant {
+        let BarrierAlignment::AlignedFor { timeout } = self.alignment else { return now };
+        let passed = u64::try_from(wall).unwrap_or(0).saturating_sub(self.timestamp.0);
+        now + Duration::from_millis(timeout.0.saturating_sub(passed))
+    }
+}
+
 impl From<TriggerCheckpoint> for Barrier {
     fn from(order: TriggerCheckpoint) -> Barrier {
         let TriggerCheckpoint { checkpoint, timestamp, kind, base, alignment, target } = order;
@@ -139,6 +150,8 @@ pub enum Event {
     Drain,
     /// No record follows; barriers may, until the producer finishes. Operators hear of it by their own `end`.
     EndOfData,
+    /// What was in flight when the job was restored at another parallelism has been sent; what follows is new.
+    Recovered,
     /// The producer finishes: nothing follows at all. It reaches the consumer as the end of the channel.
     EndOfStream,
 }

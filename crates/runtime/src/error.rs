@@ -52,6 +52,14 @@ impl From<BoxError> for TaskError {
     }
 }
 
+/// So that sources and sinks can use `?` on what they do with files and sockets. An error that says with what is better:
+/// [`TaskError::caused`].
+impl From<std::io::Error> for TaskError {
+    fn from(error: std::io::Error) -> TaskError {
+        TaskError::Failed(failure_of(&error))
+    }
+}
+
 /// A failure with one cause for each `source()` of the error.
 pub fn failure_of(error: &(dyn Error + 'static)) -> Failure {
     // The job master falls back to an earlier checkpoint then.

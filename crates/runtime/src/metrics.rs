@@ -4,7 +4,7 @@
 //! atomic operation, or for histograms an uncontended lock.
 
 use crate::task::lock;
-use kvick_core::accumulator::{Accumulator, Accumulators, INTERNAL_PREFIX};
+use kvick_core::accumulator::{Accumulator, Accumulators, METRIC_PREFIX};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,16 @@ use std::time::{Duration, Instant};
 
 /// What the names of metrics begin with among the accumulators of a task: `<prefix><operator>.<group>.<name>`.
 pub fn metric_prefix() -> String {
-    format!("{INTERNAL_PREFIX}metric.")
+    METRIC_PREFIX.to_string()
+}
+
+/// The longest that a part of a metric's name that comes from an operator may be (Flink's `METRIC_OPERATOR_NAME_MAX_LENGTH`).
+const LONGEST_OPERATOR: usize = 80;
+
+/// A part of a metric's name as Flink's REST API has it: what would cut the name into other parts becomes `_`
+/// (`MetricQueryService.replaceInvalidChars`).
+fn part(name: &str) -> String {
+    name.replace([' ', '.', ':', ','], "_")
 }
 
 /// Over which span a meter's rate is taken.
@@ -149,17 +158,16 @@ impl MetricRegistry {
 
     /// Adds the values to a report.
     pub fn report(&self, into: &mut Accumulators) {
-        let prefix = metric_prefix();
         for (name, metric) in lock(&self.0).iter() {
             let mut put = |suffix: &str, value| {
-                into.insert(format!("{prefix}{name}{suffix}"), value);
+                into.insert(format!("{METRIC_PREFIX}{name}{suffix}"), value);
             };
             match metric {
                 Metric::Counter(counter) => put("", Accumulator::LongCounter(counter.count())),
                 Metric::Gauge(gauge) => put("", Accumulator::DoubleCounter(gauge())),
                 Metric::Meter(meter) => {
+                    put("", Accumulator::DoubleCounter(meter.rate()));
                     put(".count", Accumulator::LongCounter(meter.count()));
-                    put(".rate", Accumulator::DoubleCounter(meter.rate()));
                 }
                 Metric::Histogram(histogram) => put("", Accumulator::Histogram(histogram.values())),
             }
@@ -177,17 +185,18 @@ pub struct MetricGroup {
 impl MetricGroup {
     /// The metrics of an operator of this name.
     pub fn new(registry: Arc<MetricRegistry>, operator: &str) -> MetricGroup {
-        MetricGroup { registry, scope: operator.to_string() }
+        let operator: String = operator.chars().take(LONGEST_OPERATOR).collect();
+        MetricGroup { registry, scope: part(&operator) }
     }
 
     /// A group within this one.
     #[must_use]
     pub fn add_group(&self, name: &str) -> MetricGroup {
-        MetricGroup { registry: Arc::clone(&self.registry), scope: format!("{}.{name}", self.scope) }
+        MetricGroup { registry: Arc::clone(&self.registry), scope: format!("{}.{}", self.scope, part(name)) }
     }
 
     fn get(&self, name: &str, metric: Metric) -> Metric {
-        self.registry.get(format!("{}.{name}", self.scope), metric)
+        self.registry.get(format!("{}.{}", self.scope, part(name)), metric)
     }
 
     /// A counter. Of one name there is one metric in a group; a name that was given to another kind is counted unseen.
@@ -230,7 +239,7 @@ mod tests {
     #[test]
     fn metrics_are_reported_by_operator_group_and_name() {
         let registry = Arc::new(MetricRegistry::default());
-        let group = MetricGroup::new(Arc::clone(&registry), "map").add_group("parser");
+        let group = MetricGroup::new(Arc::clone(&registry), "Source: map").add_group("parser");
         group.counter("errors").inc_by(3);
         group.counter("errors").dec();
         group.gauge("load", || 0.5);
@@ -238,7 +247,7 @@ mod tests {
         [5, 5, 9].iter().for_each(|value| group.histogram("length").update(*value));
         let mut report = Accumulators::new();
         registry.report(&mut report);
-        let of = |name: &str| report.get(&format!("{}map.parser.{name}", metric_prefix())).cloned();
+        let of = |name: &str| report.get(&format!("{}Source__map.parser.{name}", metric_prefix())).cloned();
         assert_eq!(of("errors"), Some(Accumulator::LongCounter(2)));
         assert_eq!(of("load"), Some(Accumulator::DoubleCounter(0.5)));
         assert_eq!(of("lines.count"), Some(Accumulator::LongCounter(7)));

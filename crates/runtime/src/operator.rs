@@ -53,6 +53,13 @@ pub trait Stage<T>: Send {
     /// # Errors
     /// As [`Stage::batch`].
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>>;
+    /// Sends what outputs hold back for want of room, as far as there is room now; tells when to ask again at the latest.
+    ///
+    /// # Errors
+    /// As [`Stage::batch`].
+    fn drain(&mut self, _now: Instant) -> TaskResult<Option<Instant>> {
+        Ok(None)
+    }
     /// The input has ended: emits what is left, and ends the next stage.
     ///
     /// # Errors
@@ -318,6 +325,10 @@ impl<O: Operator> Stage<O::In> for Chained<O> {
         Ok(earlier(own, self.output.next.tick(now)?))
     }
 
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.output.next.drain(now)
+    }
+
     fn end(&mut self) -> TaskResult {
         self.operator.end(&mut self.output)?;
         self.output.flush()?;
@@ -376,6 +387,10 @@ impl<T> Stage<T> for Scoped<T> {
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
         self.stage.tick(now)
+    }
+
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.stage.drain(now)
     }
 
     fn end(&mut self) -> TaskResult {
@@ -444,6 +459,10 @@ impl<T: Clone + Send> Stage<T> for Fanout<T> {
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
         self.stages.iter_mut().try_fold(None, |next, stage| Ok(earlier(next, stage.tick(now)?)))
+    }
+
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.stages.iter_mut().try_fold(None, |next, stage| Ok(earlier(next, stage.drain(now)?)))
     }
 
     fn end(&mut self) -> TaskResult {

@@ -78,14 +78,9 @@ pub fn waits_at_end(graph: &JobGraph, config: &Configuration) -> bool {
     periodic && graph.mode == RuntimeMode::Streaming
 }
 
-/// Says, once for each process of a job, that barriers do not overtake records though the job asks for it.
-pub fn warn_of_alignment(graph: &JobGraph, config: &Configuration) {
-    if CheckpointSettings::from_config(&graph.config, config).is_ok_and(|settings| settings.unaligned) {
-        crate::log::warn(
-            "execution.checkpointing.unaligned.enabled: barriers do not overtake records yet; checkpoints of this job are \
-             aligned, which takes longer where a consumer is slow",
-        );
-    }
+/// Whether barriers may overtake records: `execution.checkpointing.unaligned.enabled`.
+pub fn may_overtake(graph: &JobGraph, config: &Configuration) -> bool {
+    CheckpointSettings::from_config(&graph.config, config).is_ok_and(|settings| settings.unaligned)
 }
 
 /// Whether the job runs in batch mode: its graph says so under `execution.runtime-mode`.

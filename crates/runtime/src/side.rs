@@ -147,6 +147,10 @@ impl<U: Send + 'static> Stage<SideBatch> for Erased<U> {
         self.0.tick(now)
     }
 
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.0.drain(now)
+    }
+
     fn end(&mut self) -> TaskResult {
         self.0.end()
     }
@@ -229,6 +233,12 @@ impl<T> Stage<T> for Sided<T> {
         let sides =
             self.sides().try_fold(None, |next, side| TaskResult::Ok(earlier(next, side.tick(now)?)))?;
         Ok(earlier(sides, self.main.tick(now)?))
+    }
+
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        let sides =
+            self.sides().try_fold(None, |next, side| TaskResult::Ok(earlier(next, side.drain(now)?)))?;
+        Ok(earlier(sides, self.main.drain(now)?))
     }
 
     fn end(&mut self) -> TaskResult {

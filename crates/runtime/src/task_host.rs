@@ -3,9 +3,16 @@
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::Exchanges;
 use crate::exchange::blocking::{ResultLane, ResultWriter};
+<<<<<<< HEAD
 use crate::exchange::channel::{ChannelKey, ChannelSender, PEER_GRACE};
 use crate::exchange::gate::Gate;
 use crate::exchange::writer::{BufferTimeout, OutputPort};
+=======
+use crate::exchange::channel::{ChannelKey, ChannelSender};
+use crate::exchange::gate::{ChannelEnd, Gate};
+use crate::exchange::in_flight::Restored;
+use crate::exchange::writer::{BufferTimeout, OutputPort, Overtaking};
+>>>>>>> main
 use crate::options;
 use crate::program::Program;
 use crate::snapshot::SnapshotWriters;
@@ -21,7 +28,7 @@ use crate::time::Clock;
 use kvick_core::accumulator::Accumulators;
 use kvick_core::checkpoint::CheckpointCommand;
 use kvick_core::failure::{Failure, FailureKind};
-use kvick_core::graph::{JobEdge, JobVertex, OperatorInfo, RuntimeMode};
+use kvick_core::graph::{JobEdge, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
 use kvick_core::ids::ExecutionId;
 use kvick_core::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use std::collections::BTreeMap;
@@ -35,6 +42,7 @@ pub struct TaskHost {
     reports: Reporter,
     writers: Arc<SnapshotWriters>,
     waits_at_end: bool,
+    may_overtake: bool,
     running: BTreeMap<ExecutionId, TaskThread>,
 }
 
@@ -42,11 +50,11 @@ impl TaskHost {
     /// A host without tasks; what they report goes to `reports`.
     pub fn new(job: JobInfo, program: Program, exchanges: Exchanges, reports: Reporter) -> TaskHost {
         let waits_at_end = options::waits_at_end(&program.graph, &job.config);
-        options::warn_of_alignment(&program.graph, &job.config);
         exchanges.table().results().expect(&program.graph);
+        let may_overtake = options::may_overtake(&program.graph, &job.config);
         let (job, exchanges) = (Arc::new(job), Arc::new(exchanges));
         let (writers, running) = (SnapshotWriters::start(), BTreeMap::new());
-        TaskHost { job, program, exchanges, reports, writers, waits_at_end, running }
+        TaskHost { job, program, exchanges, reports, writers, waits_at_end, may_overtake, running }
     }
 
     /// Hands an order to tasks. Those that are not here any more need not hear it.
@@ -121,6 +129,7 @@ impl TaskHost {
             writers: Arc::clone(&self.writers),
             batch_memory: self.batch_memory(vertex),
             waits_at_end: self.waits_at_end,
+            may_overtake: self.may_overtake,
         }
     }
 
@@ -146,7 +155,9 @@ impl TaskHost {
             ChannelSender::new(channel, Arc::clone(&context.control), Arc::clone(&context.counters))
         };
         let port = |output: &kvick_core::task::OutputDeployment| {
-            let consumer = self.consumer(deployment.execution, output.output);
+            let edge = self.edge(deployment.execution, output.output);
+            let consumer = edge.and_then(|edge| self.program.graph.vertex(edge.target));
+            let in_order = edge.is_some_and(|edge| is_in_order(edge.partitioning));
             OutputPort {
                 kept: self.kept(context, deployment.execution, output),
                 channels: output.consumers.iter().map(|c| sender(output.output, c)).collect(),
@@ -155,6 +166,8 @@ impl TaskHost {
                 parallelism: context.parallelism,
                 consumer_parallelism: consumer.map_or(1, |v| v.parallelism),
                 consumer_max_parallelism: consumer.map_or(1, |v| v.max_parallelism),
+                overtaking: Overtaking { enabled: self.may_overtake, in_order },
+                restored: restored(context, output),
             }
         };
         deployment.outputs.iter().map(port).collect()
@@ -167,8 +180,7 @@ impl TaskHost {
         producer: ExecutionId,
         output: &kvick_core::task::OutputDeployment,
     ) -> Vec<ResultLane> {
-        let edge = self.program.graph.outputs(producer.vertex).find(|edge| edge.output == output.output);
-        if !edge.is_some_and(JobEdge::is_blocking) {
+        if !self.edge(producer, output.output).is_some_and(JobEdge::is_blocking) {
             return Vec::new();
         }
         let consumers = output.consumers.iter().map(|consumer| consumer.subtask).collect();
@@ -177,20 +189,28 @@ impl TaskHost {
         writer.lanes(&context.counters)
     }
 
-    fn consumer(&self, producer: ExecutionId, output: u32) -> Option<&JobVertex> {
-        let graph = &self.program.graph;
-        let edge = graph.outputs(producer.vertex).find(|edge| edge.output == output)?;
-        graph.vertex(edge.target)
+    fn edge(&self, producer: ExecutionId, output: u32) -> Option<&JobEdge> {
+        self.program.graph.outputs(producer.vertex).find(|edge| edge.output == output)
     }
 
     fn gate(&self, context: &TaskContext, deployment: &TaskDeployment) -> Option<Arc<Gate>> {
         if deployment.inputs.is_empty() {
             return None;
         }
-        let inputs: Vec<usize> =
-            deployment.inputs.iter().flat_map(|i| i.producers.iter().map(|_| i.input as usize)).collect();
-        let credit = options::channel_credit(&self.job.config, inputs.len());
-        let gate = Gate::new(inputs, credit);
+        let mut ends = Vec::new();
+        for input in &deployment.inputs {
+            let mut edges = self.program.graph.inputs(deployment.execution.vertex);
+            let edge = edges.find(|edge| edge.input == input.input);
+            let in_order = edge.is_some_and(|edge| is_in_order(edge.partitioning));
+            let end = |producer: &kvick_core::task::ProducerLocation| ChannelEnd {
+                input: input.input as usize,
+                producer: producer.execution.subtask,
+                in_order,
+            };
+            ends.extend(input.producers.iter().map(end));
+        }
+        let credit = options::channel_credit(&self.job.config, ends.len());
+        let gate = Gate::new(ends, credit);
         let wake: Arc<dyn crate::task::Wake> = Arc::clone(&gate) as Arc<dyn crate::task::Wake>;
         context.control.wakes(Arc::downgrade(&wake));
         Some(gate)
@@ -248,6 +268,21 @@ impl Drop for TaskHost {
     fn drop(&mut self) {
         self.exchanges.table().results().clear();
     }
+}
+
+/// Whether barriers never overtake records of an edge. Between neighbours their order may mean something to the program, and
+/// copies for all consumers are to have been read by all or by none: the same edges are aligned in Flink.
+fn is_in_order(partitioning: Partitioning) -> bool {
+    matches!(partitioning, Partitioning::Forward | Partitioning::Rescale | Partitioning::Broadcast)
+}
+
+/// What was in flight behind an output when the job's checkpoint was taken.
+fn restored(context: &TaskContext, output: &kvick_core::task::OutputDeployment) -> Option<Restored> {
+    let in_flight = context.restore.as_ref()?.in_flight.iter().find(|all| all.output == output.output)?;
+    let lane = |consumer: u32| output.consumers.iter().position(|c| c.subtask == consumer);
+    let lane = |consumer| lane(consumer).filter(|_| !in_flight.repartitioned);
+    let logs = in_flight.logs.iter().map(|log| (lane(log.consumer), log.handle.clone())).collect();
+    Some(Restored { reader: context.state_reader(), repartitioned: in_flight.repartitioned, logs })
 }
 
 /// The operator at the head of a vertex' chain; the vertex itself stands for it where none is named.

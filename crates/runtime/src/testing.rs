@@ -24,6 +24,12 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
+/// How many random cases a property test runs: as many as `PROPTEST_CASES` says (the long form), else `short`.
+pub fn cases(short: u32) -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(short)
+}
+
 /// The number of key groups in a harness.
 pub const MAX_PARALLELISM: u32 = 128;
 
@@ -319,7 +325,7 @@ fn restore(states: &[SubtaskState], subtask: u32, parallelism: u32) -> TaskResto
         own.operator.extend(state.operator.iter().filter(|named| wanted(named.redistribution)).cloned());
     }
     let operators = BTreeMap::from([(VERTEX, own)]);
-    TaskRestore { checkpoint: 1, directory: None, finished: false, operators }
+    TaskRestore { checkpoint: 1, directory: None, finished: false, operators, in_flight: Vec::new() }
 }
 
 /// The context of a task without a job around it.
@@ -351,5 +357,6 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         writers: Arc::clone(WRITERS.get_or_init(SnapshotWriters::start)),
         batch_memory: u64::MAX,
         waits_at_end: false,
+        may_overtake: false,
     }
 }

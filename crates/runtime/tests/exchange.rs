@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(kvick_runtime::testing::cases(64)))]
 
     #[test]
     fn a_batch_is_read_as_it_was_written(
@@ -67,6 +67,41 @@ proptest! {
             let chosen = first.select(key);
             prop_assert!(chosen < channels);
             prop_assert_eq!(chosen, second.select(key));
+        }
+    }
+
+    #[test]
+    fn rebalancing_is_fair_from_any_subtask_to_any_number_of_consumers(
+        subtask in 0_u32..20, channels in 1_usize..20, records in 0_usize..500,
+    ) {
+        let mut rebalance = RebalancePartitioner::default();
+        Partitioner::<usize>::setup(&mut rebalance, subtask, channels);
+        let mut counts = vec![0; channels];
+        (0..records).for_each(|record| counts[rebalance.select(&record)] += 1);
+        let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+        prop_assert!(most - least <= 1, "{counts:?}");
+    }
+
+    #[test]
+    fn shuffling_neglects_no_consumer(subtask in 0_u32..20, channels in 1_usize..12) {
+        let mut shuffle = ShufflePartitioner::default();
+        Partitioner::<u64>::setup(&mut shuffle, subtask, channels);
+        let mut counts = vec![0_usize; channels];
+        let records = 1000 * channels as u64;
+        (0..records).for_each(|record| counts[shuffle.select(&record)] += 1);
+        prop_assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn the_program_s_own_choice_is_taken_as_long_as_there_is_such_a_consumer(
+        choices in prop::collection::vec(any::<usize>(), 1..50), channels in 1_usize..20,
+    ) {
+        let mut custom = CustomPartitioner::new(|choice: &usize, _| *choice);
+        Partitioner::<usize>::setup(&mut custom, 0, channels);
+        for choice in choices {
+            let chosen = custom.select(&choice);
+            let taken = if choice < channels { chosen == choice } else { chosen < channels };
+            prop_assert!(taken, "{choice} of {channels}: {chosen}");
         }
     }
 

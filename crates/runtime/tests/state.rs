@@ -235,7 +235,7 @@ fn contents(subtasks: &mut [Subtask]) -> Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(kvick_runtime::testing::cases(60)))]
 
     #[test]
     fn state_survives_snapshots_under_writes_and_any_change_of_parallelism(

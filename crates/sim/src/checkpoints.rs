@@ -9,7 +9,7 @@ use kvick_core::checkpoint::{
     NamedState, Piece, Redistribution, SavepointFormat, SnapshotKind, SnapshotRequest, SnapshotTarget,
     StateFile, StateHandle, SubtaskState, TaskRestore, TaskSnapshot, TriggerCheckpoint,
 };
-use kvick_core::executor::FromExecutor;
+use kvick_core::executor::{FromExecutor, ToExecutor};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId, VertexId};
 use kvick_core::job::JobState;
 use kvick_core::task::TaskState;
@@ -119,7 +119,7 @@ impl World {
         match effect {
             CheckpointEffect::PrepareSavepoint { token, base } => {
                 let fails = self.fault(10);
-                let made = Ok(format!("{base}/savepoint-{job}-{token}"));
+                let made = Ok(format!("{base}/savepoint-{job}-{}-{token}", self.epoch));
                 let outcome = if fails { Err("no such directory".to_string()) } else { made };
                 self.slowly(Event::Prepared(job, token, outcome));
             }
@@ -222,7 +222,7 @@ impl World {
             if let Some(worker) = model.and_then(|model| model.holdings.worker(job)) {
                 tasks.iter().for_each(|task| worker.heard_of_checkpoint(*task, order.checkpoint));
             }
-            return self.triggered(job, &order);
+            return self.flows(job, &order);
         }
         for task in tasks {
             if let Some(serial) = self.live(executor, job, task) {
@@ -232,7 +232,35 @@ impl World {
         }
     }
 
+    /// The application master sends something: what it promises with that is noted.
+    pub(crate) fn note_order(&mut self, message: &ToExecutor) {
+        match message {
+            ToExecutor::Deploy { job_id, tasks } => {
+                for task in tasks {
+                    self.storage.check_restore(*job_id, task.execution, task.restore.as_ref());
+                }
+            }
+            ToExecutor::Checkpoint { job_id, command: CheckpointCommand::Trigger(order), .. } => {
+                self.triggered(*job_id, order);
+            }
+            _ => {}
+        }
+    }
+
     /// The first tasks were told; barriers reach all the others in no particular order.
+    fn flows(&mut self, job: JobId, order: &TriggerCheckpoint) {
+        if !self.storage.job(job).flowing.insert((self.epoch, order.checkpoint)) {
+            return;
+        }
+        for place in self.places(job) {
+            if !self.fault(3) {
+                let longest = if self.fault(5) { 15_000 } else { 300 };
+                self.soon(longest, Happening::Checkpoint(Event::Barrier(place, Box::new(order.clone()))));
+            }
+        }
+    }
+
+    /// A checkpoint is begun.
     fn triggered(&mut self, job: JobId, order: &TriggerCheckpoint) {
         let id = order.checkpoint;
         let (running, epoch) = (self.running(job), self.epoch);
@@ -248,12 +276,6 @@ impl World {
         let rising = newest == Some(id) && record.restore_point().is_none_or(|point| point < id);
         record.participants.insert(id, running);
         self.storage.expect(rising, || format!("job {job}: checkpoint {id} is triggered after a later one"));
-        for place in self.places(job) {
-            if !self.fault(3) {
-                let longest = if self.fault(5) { 15_000 } else { 300 };
-                self.soon(longest, Happening::Checkpoint(Event::Barrier(place, Box::new(order.clone()))));
-            }
-        }
     }
 
     /// The attempts that the application master counts as running.

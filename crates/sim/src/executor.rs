@@ -2,15 +2,25 @@
 
 use kvick_core::executor::Holdings;
 use kvick_core::ids::{ExecutionId, JobId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A container with a task executor in it.
 #[derive(Debug, Default)]
 pub struct ModelExecutor {
     /// Whether the application master has welcomed it.
     pub registered: bool,
-    /// Whether it and the application master can speak with each other.
-    pub connected: bool,
+    /// Its end of a connection to the application master.
+    pub connection: Option<u64>,
+    /// Until when nothing gets through between them.
+    pub cut_off_until: u64,
+    /// When the last message arrives there that was sent.
+    pub to_master_at: u64,
+    /// When the last message arrives here that was sent.
+    pub to_executor_at: u64,
+    /// When heartbeats were sent that were not answered yet.
+    pub asked: VecDeque<u64>,
+    /// When the last heartbeat was sent that was answered.
+    pub lease_from: u64,
     /// What it will tell at its next registration.
     pub holdings: Holdings,
     /// Live tasks by job, for each worker that runs.

@@ -1,6 +1,7 @@
 //! The application master dies and YARN starts the next attempt: what is durable survives, task executors live on.
 
 use crate::checkpoints::Event;
+use crate::network::NetworkEvent;
 use crate::world::{Happening, World};
 use kvick_core::checkpoint::CompletedCheckpoint;
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
@@ -30,7 +31,7 @@ impl Happening {
         matches!(
             self,
             Happening::Grant
-                | Happening::Reconnects(_)
+                | Happening::Durable
                 | Happening::Checkpoint(Event::Prepared(..) | Event::Stored(..))
         )
     }
@@ -45,13 +46,13 @@ impl World {
         self.outcome.takeovers += 1;
         self.alive = false;
         self.queue.retain(|_, happening| !happening.dies_with_master());
-        for executor in self.executors.values_mut() {
-            executor.connected = false;
-        }
+        self.gate_dies();
+        self.disconnect_all();
         for record in self.storage.jobs.values_mut() {
             // Those who waited for an answer have lost their connection instead.
             record.callers.values_mut().filter(|answers| **answers == 0).for_each(|answers| *answers = 1);
         }
+        self.outcome.moves += self.master.jobs().map(|(_, job)| job.moves()).sum::<u32>();
         self.settle_storing();
         let pause = self.random.between(500, 15_000);
         self.at(self.now() + pause, Happening::MasterStarts);
@@ -85,9 +86,11 @@ impl World {
             let refused = m.recover(now, legacy, fx);
             assert!(refused.is_empty(), "{refused:?}");
         });
+        self.yarn.excluded.clear();
+        self.tell_of_nodes();
         for id in self.executors.keys().cloned().collect::<Vec<ExecutorId>>() {
             let longest = if self.fault(5) { 20_000 } else { 3_000 };
-            self.soon(longest, Happening::Reconnects(id));
+            self.network_soon(longest, NetworkEvent::Reconnects(id));
         }
     }
 

@@ -16,8 +16,9 @@ pub fn check(
     executors: &BTreeMap<ExecutorId, ModelExecutor>,
     storage: &mut ModelStorage,
 ) -> Result<(), String> {
-    no_subtask_runs_twice(executors)?;
+    no_attempt_runs_twice(executors)?;
     let Some(master) = master else { return Ok(()) };
+    no_subtask_runs_twice(master, executors)?;
     slots_are_held_by_living_jobs(master)?;
     both_sides_count_the_same_slots(master)?;
     jobs_know_their_restore_points(master, storage)
@@ -47,9 +48,27 @@ fn both_sides_count_the_same_slots(master: &Master) -> Result<(), String> {
     Ok(())
 }
 
-fn no_subtask_runs_twice(executors: &BTreeMap<ExecutorId, ModelExecutor>) -> Result<(), String> {
-    let mut seen: BTreeMap<(JobId, VertexId, u32), ExecutionId> = BTreeMap::new();
+/// A task executor that was given up may run on for a while, but nothing that it runs is started elsewhere as the same attempt.
+fn no_attempt_runs_twice(executors: &BTreeMap<ExecutorId, ModelExecutor>) -> Result<(), String> {
+    let mut seen: BTreeSet<(JobId, ExecutionId)> = BTreeSet::new();
     for (job, worker) in executors.values().flat_map(|e| &e.workers) {
+        for task in worker.live.keys() {
+            if !seen.insert((*job, *task)) {
+                return Err(format!("job {job}: {task} runs in two places"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No subtask runs twice in the containers that the application master counts on.
+fn no_subtask_runs_twice(
+    master: &Master,
+    executors: &BTreeMap<ExecutorId, ModelExecutor>,
+) -> Result<(), String> {
+    let mut seen: BTreeMap<(JobId, VertexId, u32), ExecutionId> = BTreeMap::new();
+    let counted = executors.iter().filter(|(id, _)| master.resources().executors().contains_key(id));
+    for (job, worker) in counted.flat_map(|(_, e)| &e.workers) {
         for task in worker.live.keys() {
             if let Some(other) = seen.insert((*job, task.vertex, task.subtask), *task) {
                 return Err(format!("job {job}: {task} runs while {other} does"));

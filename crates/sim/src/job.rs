@@ -51,6 +51,43 @@ fn set_checkpoints(config: &mut Configuration, random: &mut Random) {
     }
 }
 
+/// A job of so many vertices of the same width, each of which sends to all of the next; restarted for ever, with checkpoints.
+pub fn wide_job(id: JobId, width: u32, depth: u32) -> JobSubmission {
+    let vertex = |index: u32| JobVertex {
+        id: VertexId(u128::from(index) + 1),
+        name: format!("vertex {index}"),
+        operators: Vec::new(),
+        parallelism: width,
+        max_parallelism: 128.max(width),
+        slot_sharing_group: "default".into(),
+        source: index == 0,
+        bounded: false,
+    };
+    let vertices: Vec<JobVertex> = (0..depth).map(vertex).collect();
+    let edge = |pair: &[JobVertex]| JobEdge {
+        source: pair[0].id,
+        output: 0,
+        target: pair[1].id,
+        input: 0,
+        partitioning: Partitioning::Hash,
+        exchange: Exchange::PipelinedBounded,
+    };
+    let edges = vertices.windows(2).map(edge).collect();
+    let mut config = Configuration::default();
+    config.set("restart-strategy.type", "fixed-delay");
+    config.set("restart-strategy.fixed-delay.attempts", "1000000");
+    config.set("restart-strategy.fixed-delay.delay", "0 ms");
+    JobSubmission {
+        job_id: id,
+        ordinal: 0,
+        program: program(),
+        graph: JobGraph { name: "wide".into(), vertices, edges, ..JobGraph::default() },
+        config,
+        once: BTreeMap::new(),
+        earlier: Vec::new(),
+    }
+}
+
 fn program() -> ProgramSpec {
     let jar =
         Artifact { name: "job.jar".into(), uri: "file:/job.jar".into(), sha256: "0".repeat(64), size: 1 };

@@ -7,13 +7,17 @@
 mod checkpoints;
 mod executor;
 mod failover;
+mod gate;
 mod invariant;
 mod job;
+mod network;
 mod outcome;
 mod random;
 mod results;
+pub mod scale;
 mod storage;
 mod world;
+mod yarn;
 
 pub use outcome::{Outcome, Violation};
 pub use world::run;

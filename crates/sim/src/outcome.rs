@@ -40,6 +40,18 @@ pub struct Outcome {
     pub results_made_again: u32,
     /// Application masters that died.
     pub takeovers: u32,
+    /// Containers that YARN wanted back.
+    pub wanted_back: u32,
+    /// Containers that were given back before YARN took them.
+    pub gone_in_time: u32,
+    /// How often tasks moved away from where they had to go.
+    pub moves: u32,
+    /// Task executors that were cut off.
+    pub cut_off: u32,
+    /// Task executors that ended themselves because nobody answered.
+    pub gave_up: u32,
+    /// Nodes on which no more containers were taken.
+    pub excluded: u32,
     /// Events handled.
     pub steps: usize,
 }
@@ -59,6 +71,12 @@ impl std::ops::AddAssign for Outcome {
         self.results_read += more.results_read;
         self.results_made_again += more.results_made_again;
         self.takeovers += more.takeovers;
+        self.wanted_back += more.wanted_back;
+        self.gone_in_time += more.gone_in_time;
+        self.moves += more.moves;
+        self.cut_off += more.cut_off;
+        self.gave_up += more.gave_up;
+        self.excluded += more.excluded;
         self.steps += more.steps;
     }
 }

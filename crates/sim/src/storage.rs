@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct JobRecord {
     /// Which were triggered, and under which application master the last time.
     pub triggered_by: BTreeMap<u64, u64>,
+    /// Whose barriers have begun to flow, and under which application master.
+    pub flowing: BTreeSet<(u64, u64)>,
     /// Who ran when each was triggered.
     pub participants: BTreeMap<u64, BTreeSet<ExecutionId>>,
     /// Who has acknowledged each.

@@ -3,12 +3,15 @@
 use crate::checkpoints::{self, restored_task};
 use crate::executor::{ModelExecutor, ModelWorker};
 use crate::failover::ModelStore;
+use crate::gate::Gate;
 use crate::invariant;
 use crate::job::random_job;
+use crate::network::NetworkEvent;
 use crate::outcome::{Outcome, Violation};
 use crate::random::Random;
 use crate::storage::ModelStorage;
-use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor, WorkerStatus};
+use crate::yarn::{ClusterEvent, ModelYarn};
+use kvick_core::executor::{FromExecutor, ToExecutor, WorkerStatus};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
 use kvick_core::job::JobState;
@@ -33,14 +36,14 @@ pub(crate) enum Happening {
     Grant,
     Register(ExecutorId),
     ContainerEnds(ExecutorId),
-    Breaks(ExecutorId),
-    Reconnects(ExecutorId),
+    Cluster(ClusterEvent),
+    Durable,
+    Network(NetworkEvent),
     WorkerReady(ExecutorId, JobId, u64),
     WorkerDies(ExecutorId, JobId, u64),
     Task(ExecutorId, JobId, u64, ExecutionId, TaskState),
     Damaged(ExecutorId, JobId, u64, ExecutionId),
     Unreadable(ExecutorId, JobId, u64, ExecutionId, Failure),
-    Heartbeat(ExecutorId),
     Checkpoint(checkpoints::Event),
     MasterDies,
     MasterStarts,
@@ -60,8 +63,14 @@ pub(crate) struct World {
     pub(crate) store: ModelStore,
     pub(crate) storage: ModelStorage,
     pub(crate) executors: BTreeMap<ExecutorId, ModelExecutor>,
+    /// The application master's ends of connections.
+    pub(crate) links: BTreeMap<ExecutorId, u64>,
+    /// Connections before this one were to an application master that has died.
+    pub(crate) first_serial: u64,
     wanted: u32,
     granting: u32,
+    pub(crate) yarn: ModelYarn,
+    pub(crate) gate: Gate,
     pub(crate) outcome: Outcome,
     trace: bool,
 }
@@ -91,7 +100,8 @@ pub fn run(seed: u64, trace: bool) -> Result<Outcome, Violation> {
             world.decide(|master, now, fx| master.tick(now, fx));
         }
         let broken = world.storage.broken.take().map_or(Ok(()), Err);
-        let master = world.alive.then_some(&world.master);
+        // What is held back is decided, but not done.
+        let master = world.alive.then_some(&world.master).filter(|_| !world.gate.is_closed());
         let holds = broken.and_then(|()| invariant::check(master, &world.executors, &mut world.storage));
         holds.map_err(|what| violation(world.now, what))?;
     }
@@ -119,7 +129,11 @@ impl World {
             job_expiration: Millis(u64::MAX),
             result_wait: Millis(1_000),
         };
+        let nodes = random.between(1, 6);
+        let bad = random.chance(25).then(|| random.between(0, nodes - 1));
         let mut world = World {
+            yarn: ModelYarn::new(nodes, bad),
+            gate: Gate::default(),
             master: Master::new(Millis(0), settings),
             alive: true,
             epoch: 1,
@@ -130,6 +144,8 @@ impl World {
             sequence: 0,
             storage: ModelStorage::default(),
             executors: BTreeMap::new(),
+            links: BTreeMap::new(),
+            first_serial: 0,
             wanted: 0,
             granting: 0,
             outcome: Outcome::default(),
@@ -145,6 +161,7 @@ impl World {
             }
         }
         world.at(1_000, Happening::Chaos);
+        world.tell_of_nodes();
         world
     }
 
@@ -158,7 +175,7 @@ impl World {
         self.at(at, happening);
     }
 
-    fn faults(&self) -> bool {
+    pub(crate) fn faults(&self) -> bool {
         self.now < FAULTS_END
     }
 
@@ -174,11 +191,21 @@ impl World {
         }
         let mut effects = Vec::new();
         input(&mut self.master, Millis(self.now), &mut effects);
+        let admitted = self.admit(effects);
+        self.perform_all(admitted);
+    }
+
+    /// Performs effects in order, unless the application master dies in the midst of it.
+    pub(crate) fn perform_all(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             if self.trace {
                 eprintln!("{:>8}   effect {effect:?}", self.now);
             }
             self.perform(effect);
+            if self.faults() && self.random.between(0, 4_999) == 0 {
+                self.outcome.faults += 1;
+                return self.master_dies();
+            }
         }
     }
 
@@ -191,30 +218,27 @@ impl World {
                     self.soon(3_000, Happening::Grant);
                 }
             }
-            Effect::ReleaseContainer { executor, .. } => {
-                self.executors.remove(&executor);
+            Effect::ReleaseContainer { executor, reason } => {
+                self.given_back(&executor);
+                self.check_silence(&executor, &reason);
+                self.links.remove(&executor);
                 self.soon(2_000, Happening::ContainerEnds(executor));
             }
-            Effect::Send { executor, message } => self.deliver(executor, *message),
+            Effect::ExcludeNodes(hosts) => {
+                self.outcome.excluded += hosts.difference(&self.yarn.excluded).count() as u32;
+                let third = hosts.len() as u64 * 3 <= self.yarn.nodes;
+                self.storage
+                    .expect(third, || format!("more than a third of the nodes is excluded: {hosts:?}"));
+                self.yarn.excluded = hosts;
+            }
+            Effect::Send { executor, message } => self.send(executor, *message),
             Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
-            Effect::JobGraphChanged { job } => {
-                let now = self.master.job(job).map(|job| job.submission().clone());
-                if let (Some(now), Some((kept, _))) = (now, self.store.jobs.get_mut(&job)) {
-                    *kept = now;
-                }
-            }
-            Effect::JobEnded { result } => {
-                self.store.jobs.remove(&result.job_id);
-                self.store.results.insert(result.job_id, *result);
-            }
             _ => {}
         }
     }
 
-    fn deliver(&mut self, executor: ExecutorId, message: ToExecutor) {
-        if self.executors.get(&executor).is_none_or(|model| !model.connected) {
-            return;
-        }
+    /// A task executor does what it is told.
+    pub(crate) fn obey(&mut self, executor: ExecutorId, message: ToExecutor) {
         match message {
             ToExecutor::Refused { .. } => {
                 self.executors.remove(&executor);
@@ -251,8 +275,11 @@ impl World {
         self.sequence += 1;
         let serial = self.sequence;
         if let Some(model) = self.executors.get_mut(&executor) {
-            if model.workers.contains_key(&job) {
-                return;
+            if let Some(there) = model.workers.get(&job) {
+                let serial = there.serial;
+                return if there.ready {
+                    self.soon(10, Happening::WorkerReady(executor, job, serial))
+                };
             }
             model.workers.insert(job, ModelWorker { serial, ..ModelWorker::default() });
             model.holdings.lost.retain(|(lost, _)| *lost != job);
@@ -273,7 +300,6 @@ impl World {
         worker.live.extend(tasks.iter().map(|t| (t.execution, restored_task(t.restore.as_ref()))));
         for task in tasks {
             self.outcome.restored += u32::from(task.restore.is_some());
-            self.storage.check_restore(job, task.execution, task.restore.as_ref());
             let was_finished = task.restore.as_ref().is_some_and(|r| r.finished);
             let (id, place) = (task.execution, executor.clone());
             if !self.check_results(job, &task) {
@@ -309,7 +335,7 @@ impl World {
                 self.decide(|m, now, fx| m.submit(now, job, fx).unwrap_or_else(|error| panic!("{error}")));
             }
             // Whoever asks an application master that is not there asks again; so does YARN.
-            Happening::Submit(_) | Happening::Register(_) | Happening::ContainerEnds(_) if !self.alive => {
+            Happening::Submit(_) | Happening::Register(_) if !self.alive => {
                 self.at(self.now + 1_000, happening);
             }
             Happening::Submit(_) => {}
@@ -317,16 +343,14 @@ impl World {
                 m.cancel(now, id, fx);
             }),
             Happening::Grant => self.grant(),
-            Happening::Register(id) => self.register(id),
-            Happening::ContainerEnds(id) => self.container_ends(id),
-            Happening::Breaks(id) => {
-                if let Some(model) = self.executors.get_mut(&id) {
-                    model.connected = false;
-                }
-                self.decide(|m, now, _| m.executor_disconnected(now, &id));
-                self.soon(4_000, Happening::Reconnects(id));
+            Happening::Register(id) => self.connect(id),
+            Happening::ContainerEnds(id) => {
+                let failure = Failure::new(FailureKind::ExecutorLost, "the container ended");
+                self.container_ends(id, failure);
             }
-            Happening::Reconnects(id) => self.register(id),
+            Happening::Cluster(event) => self.cluster_event(event),
+            Happening::Durable => self.durable(),
+            Happening::Network(event) => self.network_event(event),
             Happening::WorkerReady(id, job, serial) => self.worker_ready(id, job, serial),
             Happening::WorkerDies(id, job, serial) => self.worker_dies(id, job, serial),
             Happening::Task(id, job, serial, task, state) => self.task(id, job, serial, task, state, None),
@@ -337,13 +361,6 @@ impl World {
             }
             Happening::Unreadable(id, job, serial, task, failure) => {
                 self.task(id, job, serial, task, TaskState::Failed, Some(failure));
-            }
-            Happening::Heartbeat(id) => {
-                if self.executors.contains_key(&id) {
-                    let beat = FromExecutor::Heartbeat { metrics: Default::default() };
-                    self.say(&id, beat);
-                    self.at(self.now + 10_000, Happening::Heartbeat(id));
-                }
             }
             Happening::Checkpoint(event) => self.checkpoint_event(event),
             Happening::MasterDies => self.master_dies(),
@@ -362,16 +379,6 @@ impl World {
         (self.wanted, self.granting) = (0, 0);
     }
 
-    /// A task executor says something, and remembers it for its next registration.
-    pub(crate) fn say(&mut self, executor: &ExecutorId, message: FromExecutor) {
-        let Some(model) = self.executors.get_mut(executor) else { return };
-        model.holdings.note(&message);
-        if !model.connected {
-            return;
-        }
-        self.decide(|m, now, fx| m.from_executor(now, executor, message, fx));
-    }
-
     /// YARN grants a container: mostly because it is still wanted, sometimes though it is not any more.
     fn grant(&mut self) {
         self.granting -= 1;
@@ -380,45 +387,28 @@ impl World {
         }
         self.sequence += 1;
         let id = ExecutorId(format!("container_{:04}", self.sequence));
+        let Some(host) = self.place() else {
+            // No node takes containers now.
+            self.granting += 1;
+            return self.at(self.now + 1_000, Happening::Grant);
+        };
         self.wanted -= 1;
         self.executors.insert(id.clone(), ModelExecutor::default());
-        self.decide(|m, now, fx| m.container_starting(now, id.clone(), fx));
-        if self.fault(10) {
+        self.yarn.hosts.insert(id.clone(), host.clone());
+        self.decide(|m, now, fx| m.container_starting(now, id.clone(), &host, fx));
+        let bad = self.faults() && self.yarn.bad.as_ref() == Some(&host);
+        if bad || self.fault(10) {
             self.soon(1_000, Happening::ContainerEnds(id));
         } else {
             self.soon(1_000, Happening::Register(id));
         }
     }
 
-    fn register(&mut self, id: ExecutorId) {
-        let Some(model) = self.executors.get_mut(&id).filter(|_| self.alive) else { return };
-        let first = !std::mem::replace(&mut model.registered, true);
-        model.connected = true;
-        let holdings = model.holdings.clone();
-        let slots = self.slots();
-        let info = ExecutorInfo {
-            id: id.clone(),
-            host: "host".into(),
-            slots,
-            pid: 1,
-            cpu_cores: 1,
-            physical_memory: 1,
-            log_dir: String::new(),
-            config: Default::default(),
-        };
-        self.say(&id, FromExecutor::Register { info: Box::new(info), holdings });
-        if first {
-            self.at(self.now + 10_000, Happening::Heartbeat(id));
-        }
-    }
-
-    fn slots(&self) -> u32 {
-        self.master.settings().resources.slots_per_executor
-    }
-
-    fn container_ends(&mut self, id: ExecutorId) {
+    pub(crate) fn container_ends(&mut self, id: ExecutorId, failure: Failure) {
         self.executors.remove(&id);
-        let failure = Failure::new(FailureKind::ExecutorLost, "the container ended");
+        if !self.alive {
+            return self.at(self.now + 1_000, Happening::ContainerEnds(id));
+        }
         self.decide(|m, now, fx| m.container_ended(now, &id, failure, fx));
     }
 
@@ -486,13 +476,24 @@ impl World {
         if self.random.chance(15) {
             self.at(self.now, Happening::MasterDies);
         }
+        if self.random.chance(10) {
+            self.at(self.now, Happening::Cluster(ClusterEvent::Preempt));
+        }
+        if self.random.chance(7) {
+            self.at(self.now, Happening::Cluster(ClusterEvent::Decommission));
+        }
         let ids: Vec<ExecutorId> = self.executors.keys().cloned().collect();
         if !ids.is_empty() {
             let id = ids[self.random.between(0, ids.len() as u64 - 1) as usize].clone();
             self.outcome.faults += 1;
-            match self.random.between(0, 2) {
+            match self.random.between(0, 3) {
                 0 => self.crash(id),
-                1 => self.at(self.now, Happening::Breaks(id)),
+                1 => self.at(self.now, Happening::Network(NetworkEvent::Breaks(id))),
+                2 => {
+                    let span = if self.random.chance(30) { 90_000 } else { 5_000 };
+                    let span = self.random.between(1, span);
+                    self.at(self.now, Happening::Network(NetworkEvent::CutOff(id, span)));
+                }
                 _ => self.kill_a_worker(id),
             }
         }
@@ -503,8 +504,10 @@ impl World {
     /// The executor's process dies at once; that its container ended is told later.
     fn crash(&mut self, id: ExecutorId) {
         self.executors.remove(&id);
-        if self.random.chance(50) {
-            self.decide(|m, now, _| m.executor_disconnected(now, &id));
+        if self.random.chance(50)
+            && let Some(serial) = self.links.get(&id).copied()
+        {
+            self.network_soon(100, NetworkEvent::Noticed(id.clone(), serial));
         }
         self.soon(5_000, Happening::ContainerEnds(id));
     }
@@ -520,6 +523,7 @@ impl World {
         let ended = self.store.results.values();
         let all = self.store.results.len() as u32;
         let finished = ended.filter(|result| result.state == JobState::Finished).count() as u32;
-        Outcome { finished, ended_otherwise: all - finished, ..self.outcome }
+        let moves = self.outcome.moves + self.master.jobs().map(|(_, job)| job.moves()).sum::<u32>();
+        Outcome { finished, ended_otherwise: all - finished, moves, ..self.outcome }
     }
 }

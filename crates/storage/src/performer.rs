@@ -94,6 +94,12 @@ impl Performer {
         runtime.is_ok_and(|runtime| runtime.block_on(self.drain(patience)))
     }
 
+    /// Says, once all is done that was given before, whether it is.
+    pub fn done(&self) -> impl Future<Output = bool> + Send + use<> {
+        let drained = self.drained();
+        async { drained.await.is_ok() }
+    }
+
     fn drained(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         self.order(Order::Drain(sender));

@@ -86,13 +86,11 @@ impl Program {
     }
 
     /// What it says within this time, if anything.
-    #[allow(dead_code, reason = "not every test needs it")]
     pub fn next(&mut self, within: Duration) -> Option<FromProgram> {
         if self.kept.is_empty() { self.messages.recv_timeout(within).ok() } else { Some(self.kept.remove(0)) }
     }
 
     /// Ends the process as `kill -9` does, and waits until it is gone.
-    #[allow(dead_code, reason = "not every test needs it")]
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

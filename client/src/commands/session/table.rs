@@ -72,6 +72,7 @@ mod tests {
             containers: 0,
             state: NodeState::Running,
             health_report: String::new(),
+            decommissioning_timeout: None,
             labels: Vec::new(),
         };
         let root = queue("root", vec![queue("default", vec![]), queue("other", vec![])]);

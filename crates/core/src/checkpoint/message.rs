@@ -81,6 +81,13 @@ pub enum BarrierAlignment {
     Unaligned,
 }
 
+impl BarrierAlignment {
+    /// Whether barriers of this kind overtake records, now or later.
+    pub fn may_overtake(self) -> bool {
+        matches!(self, BarrierAlignment::AlignedFor { .. } | BarrierAlignment::Unaligned)
+    }
+}
+
 /// Where the state of a snapshot goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -226,7 +233,9 @@ impl CheckpointReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{KeyGroups, KeyedData, KeyedState, StateFile, StateHandle, TaskRestore};
+    use crate::checkpoint::{
+        ChannelLog, InFlight, KeyGroups, KeyedData, KeyedState, StateFile, StateHandle, TaskRestore,
+    };
     use crate::executor::{FromExecutor, ToExecutor};
     use crate::ids::JobId;
     use crate::task::TaskDeployment;
@@ -260,7 +269,11 @@ mod tests {
             alignment: BarrierAlignment::AlignedFor { timeout: Millis(10) },
             target: SnapshotTarget::Inline { max_bytes: 1 },
         };
-        let restore = TaskRestore { checkpoint: 8, directory: None, finished: false, operators: state() };
+        let handle = StateHandle::Inline { bytes: vec![1].into() };
+        let in_flight =
+            InFlight { output: 1, repartitioned: true, logs: vec![ChannelLog { consumer: 2, handle }] };
+        let (operators, in_flight) = (state(), vec![in_flight]);
+        let restore = TaskRestore { checkpoint: 8, directory: None, finished: false, operators, in_flight };
         let (inputs, outputs) = (Vec::new(), Vec::new());
         let deployment = TaskDeployment { execution, inputs, outputs, restore: Some(restore) };
         for order in [

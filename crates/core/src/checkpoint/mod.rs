@@ -28,7 +28,9 @@ pub use message::{
     TaskSnapshot, TriggerCheckpoint,
 };
 pub use metadata::{CheckpointMetadata, MetadataError, OperatorState};
-pub use restore::{ClaimMode, RestoreError, RestorePlan, RestoreSource, RestoreWish, TaskRestore};
+pub use restore::{
+    ChannelLog, ClaimMode, InFlight, RestoreError, RestorePlan, RestoreSource, RestoreWish, TaskRestore,
+};
 pub use settings::{CheckpointMode, CheckpointRetention, CheckpointSettings, CheckpointStorage};
 pub use state::{
     ChannelSide, ChannelState, InlineBytes, KeyedData, KeyedState, NamedState, Piece, Redistribution,

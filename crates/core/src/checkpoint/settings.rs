@@ -99,6 +99,8 @@ impl CheckpointSettings {
         config.overlay(program);
         let mode = mode(&config)?;
         let storage = storage(&config)?;
+        // Without alignment there is nothing to overtake.
+        let unaligned = config.get(&options::UNALIGNED)? && mode == CheckpointMode::ExactlyOnce;
         Ok(CheckpointSettings {
             interval: interval(&config)?,
             mode,
@@ -107,12 +109,11 @@ impl CheckpointSettings {
             })?
             .into(),
             min_pause: config.get(&options::CHECKPOINT_MIN_PAUSE)?.into(),
-            max_concurrent: count(&config, &options::CHECKPOINT_CONCURRENT)?,
+            max_concurrent: concurrent(&config, unaligned)?,
             tolerable_failures: config.get(&options::CHECKPOINT_TOLERABLE)?,
             retention: retention(&config)?,
             retained: count(&config, &options::CHECKPOINT_RETAINED)?,
-            // Without alignment there is nothing to overtake.
-            unaligned: config.get(&options::UNALIGNED)? && mode == CheckpointMode::ExactlyOnce,
+            unaligned,
             unaligned_forced: config.get(&options::UNALIGNED_FORCED)?,
             aligned_timeout: config.get(&options::ALIGNED_TIMEOUT)?.into(),
             after_tasks_finish: config.get(&options::CHECKPOINT_AFTER_FINISH)?,
@@ -158,6 +159,16 @@ fn interval(config: &Configuration) -> Result<Option<Millis>, ConfigError> {
 
 fn count(config: &Configuration, option: &ConfigOption<u32>) -> Result<usize, ConfigError> {
     at_least(config, option, "a whole number of at least 1", |v| *v >= 1).map(|v| v as usize)
+}
+
+/// Barriers that overtake records cannot overtake each other (`CheckpointCoordinatorConfiguration`).
+fn concurrent(config: &Configuration, unaligned: bool) -> Result<usize, ConfigError> {
+    let option = &options::CHECKPOINT_CONCURRENT;
+    match count(config, option)? {
+        1 => Ok(1),
+        _ if unaligned => Err(unexpected(config, option, "1, as unaligned checkpoints are enabled")),
+        several => Ok(several),
+    }
 }
 
 fn mode(config: &Configuration) -> Result<CheckpointMode, ConfigError> {
@@ -274,5 +285,14 @@ mod tests {
             ("execution.checkpointing.unaligned.enabled", "true"),
         ];
         assert!(!read(&pairs).unwrap().unaligned);
+    }
+
+    #[test]
+    fn unaligned_checkpoints_are_taken_one_at_a_time() {
+        let several = ("execution.checkpointing.max-concurrent-checkpoints", "2");
+        let unaligned = ("execution.checkpointing.unaligned", "true");
+        assert_eq!(read(&[several]).unwrap().max_concurrent, 2);
+        assert!(read(&[unaligned]).unwrap().unaligned);
+        assert_eq!(read(&[several, unaligned]).unwrap_err().key, several.0);
     }
 }

@@ -54,7 +54,7 @@ pub struct CheckpointStats {
     pub status: CheckpointStatus,
     /// What it is for.
     pub kind: SnapshotKind,
-    /// Whether barriers overtook records, or might have.
+    /// Whether barriers overtake records at once, or have done so in any subtask.
     pub unaligned: bool,
     /// When it was triggered.
     pub triggered: Millis,
@@ -259,6 +259,7 @@ impl CheckpointStatistics {
         checkpoint.checkpointed_bytes += stats.metrics.checkpointed_bytes;
         checkpoint.processed_bytes += stats.metrics.processed_bytes;
         checkpoint.persisted_bytes += stats.metrics.persisted_bytes;
+        checkpoint.unaligned |= stats.metrics.unaligned;
         let slot = checkpoint.tasks.get_mut(&vertex).and_then(|all| all.get_mut(subtask as usize));
         if let Some(slot) = slot {
             *slot = Some(stats);

@@ -84,9 +84,32 @@ pub struct StoredCheckpoint {
     /// Its metadata, where it has no directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<CheckpointMetadata>,
+    /// The job has ended and this is being removed: its directory, and these files outside of it. Whoever finds it goes on with
+    /// that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub going: Option<Vec<String>>,
 }
 
 impl StoredCheckpoint {
+    /// The record of a checkpoint of an ended job that is being removed.
+    pub fn going(
+        job_id: JobId,
+        checkpoint: u64,
+        directory: Option<String>,
+        files: Vec<String>,
+    ) -> StoredCheckpoint {
+        StoredCheckpoint {
+            job_id,
+            checkpoint,
+            external_path: directory.clone().unwrap_or_default(),
+            directory,
+            owned: true,
+            referable: false,
+            metadata: None,
+            going: Some(files),
+        }
+    }
+
     /// The pointer to a completed checkpoint.
     pub fn of(completed: &CompletedCheckpoint) -> StoredCheckpoint {
         let inline = completed.directory.is_none().then(|| (*completed.metadata).clone());
@@ -98,6 +121,7 @@ impl StoredCheckpoint {
             owned: completed.owned,
             referable: completed.referable,
             metadata: inline,
+            going: None,
         }
     }
 
@@ -285,6 +309,7 @@ mod tests {
             owned: true,
             referable: true,
             metadata: None,
+            going: None,
         }))
     }
 

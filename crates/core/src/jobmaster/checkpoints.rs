@@ -85,7 +85,7 @@ impl JobMaster {
         let Some(checkpoints) = self.checkpoints.as_mut() else { return };
         let mut effects = Vec::new();
         input(checkpoints, &mut effects);
-        let mut snapshot = None;
+        let (mut snapshot, mut vacate) = (None, None);
         for effect in effects {
             match effect {
                 CoordinatorEffect::Tell { executions, command } => self.tell_tasks(executions, &command, fx),
@@ -94,14 +94,22 @@ impl JobMaster {
                 {
                     snapshot = Some(outcome);
                 }
+                CoordinatorEffect::Outside(CheckpointEffect::Answer { caller, outcome })
+                    if self.vacate_waits_as(caller) =>
+                {
+                    vacate = Some(outcome);
+                }
                 CoordinatorEffect::Outside(effect) => fx.push(JobEffect::Checkpoint(effect)),
                 CoordinatorEffect::FailJob(failure) => self.fail_globally(now, failure, fx),
                 CoordinatorEffect::CancelJob => self.cancel(now, fx),
             }
         }
-        // Last: it gives the coordinator another input.
+        // Last: they give the coordinator another input.
         if let Some(outcome) = snapshot {
             self.rescale_snapshot(now, outcome, fx);
+        }
+        if let Some(outcome) = vacate {
+            self.vacate_snapshot(now, &outcome, fx);
         }
     }
 

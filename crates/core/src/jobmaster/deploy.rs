@@ -19,10 +19,12 @@ impl JobMaster {
         if self.rescale_stops(now, fx) {
             return;
         }
+        self.vacate_further(now, fx);
         for region in self.pending_regions.clone() {
             if let Phase::Restarting(at) = self.regions[region].phase
                 && at <= now
                 && self.region_stopped(region)
+                && !self.waits_to_vacate(region)
             {
                 self.restart_region(now, region, fx);
             }

@@ -1,6 +1,6 @@
 //! What a failure means: which tasks stop, whether the job goes on, and how it ends when it does not.
 
-use super::{Decision, ExceptionEntry, JobEffect, JobMaster, Phase};
+use super::{Decision, ExceptionEntry, JobEffect, JobMaster, Phase, RestartStrategy};
 use crate::checkpoint::{CheckpointFailureReason, Fallback};
 use crate::failure::{Failure, FailureKind};
 use crate::graph::{TaskRef, all_tasks};
@@ -100,7 +100,7 @@ impl JobMaster {
         if self.undo_rescale(now, &failure, fx) {
             return;
         }
-        match self.restart.on_failure(now) {
+        match self.decide_on(now, &failure) {
             Decision::RestartAfter(delay) => {
                 self.restart_regions(now, &fresh, now.plus(delay), &failure, fx);
             }
@@ -108,6 +108,15 @@ impl JobMaster {
                 self.fail(now, failure.wrapped(FailureKind::RestartSuppressed, why), fx);
             }
         }
+    }
+
+    /// What the restart strategy says. A job that may be restarted is not charged with what the cluster did.
+    fn decide_on(&mut self, now: Millis, failure: &Failure) -> Decision {
+        let restarts = !matches!(self.restart, RestartStrategy::None);
+        if restarts && failure.has_kind(FailureKind::Withdrawn) {
+            return Decision::RestartAfter(Millis(0));
+        }
+        self.restart.on_failure(now)
     }
 
     fn restart_regions(

@@ -21,6 +21,7 @@ mod restart;
 mod results;
 mod settings;
 mod slots;
+mod vacate;
 pub mod view;
 
 pub use adoption::Adoption;
@@ -42,6 +43,7 @@ use crate::time::Millis;
 use layout::{Layout, Phase, Region, layout};
 use rescale::Rescale;
 use std::collections::{BTreeMap, BTreeSet};
+use vacate::Vacate;
 
 /// What a job master wants done.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +52,8 @@ pub enum JobEffect {
     RequireSlots(u32),
     /// Slots that were granted but are not needed.
     ReturnSlots(Vec<SlotId>),
+    /// Slots that the job leaves, or has no use for; it needs as many as before.
+    LeaveSlots(Vec<SlotId>),
     /// Have a worker of this job on that executor.
     StartWorker(ExecutorId),
     /// The job needs no worker there any more.
@@ -112,12 +116,15 @@ pub struct JobMaster {
     pool: SlotPool,
     /// A change of parallelism that is under way.
     rescale: Option<Rescale>,
+    /// A move away from executors that have to go.
+    vacate: Option<Vacate>,
     /// None for a job in batch mode.
     checkpoints: Option<CheckpointCoordinator>,
     workers: BTreeMap<ExecutorId, Worker>,
     slots_deadline: Option<Millis>,
     cancel_deadline: Option<Millis>,
     restarts: u32,
+    moves: u32,
     failure: Option<Failure>,
     exceptions: Vec<ExceptionEntry>,
 }
@@ -132,6 +139,7 @@ impl JobMaster {
         JobMaster {
             vertex_index,
             rescale: None,
+            vacate: None,
             unfinished: all_tasks(graph).count(),
             pending_regions: (0..regions.len()).collect(),
             blocking: graph.has_blocking_edges(),
@@ -144,6 +152,7 @@ impl JobMaster {
             slots_deadline: None,
             cancel_deadline: None,
             restarts: 0,
+            moves: 0,
             failure: None,
             exceptions: Vec::new(),
             submission,
@@ -169,6 +178,7 @@ impl JobMaster {
     pub fn slots_granted(&mut self, now: Millis, slots: Vec<SlotId>, fx: &mut Vec<JobEffect>) {
         let surplus = if self.ending() { slots } else { self.pool.fill(slots) };
         let surplus = self.keep_for_rescale(surplus);
+        let surplus = self.keep_for_vacate(surplus);
         if !surplus.is_empty() {
             fx.push(JobEffect::ReturnSlots(surplus));
             // What is given back lowers the demand, which may have fallen before these were granted.
@@ -219,10 +229,12 @@ impl JobMaster {
         fx: &mut Vec<JobEffect>,
     ) {
         let tasks = self.tasks_on(executor);
-        self.lose_spare_slots(executor);
+        self.take_rescale_slots(executor);
         self.workers.remove(executor);
         let results = self.lose_results(executor);
-        if self.pool.lose_executor(executor).is_empty() && results.is_empty() {
+        let none_lost = self.pool.lose_executor(executor).is_empty() && results.is_empty();
+        self.vacate_lost(executor, fx);
+        if none_lost {
             return;
         }
         self.tasks_lost(now, tasks, results, Some(executor), failure, fx);
@@ -298,6 +310,7 @@ impl JobMaster {
             self.force_stop(now, fx);
         }
         self.tick_rescale(now, fx);
+        self.vacate_further(now, fx);
         self.with_checkpoints(now, fx, |c, e| c.tick(now, e));
         self.advance(now, fx);
     }
@@ -306,7 +319,10 @@ impl JobMaster {
     pub fn next_deadline(&self) -> Option<Millis> {
         let restarts = self.pending_regions.iter().filter_map(|&r| match self.regions[r].phase {
             Phase::Restarting(at)
-                if !self.ending() && !self.waits_for_all_to_stop() && self.region_stopped(r) =>
+                if !self.ending()
+                    && !self.waits_for_all_to_stop()
+                    && self.region_stopped(r)
+                    && !self.waits_to_vacate(r) =>
             {
                 Some(at)
             }
@@ -316,6 +332,7 @@ impl JobMaster {
         let checkpoints = checkpoints.and_then(CheckpointCoordinator::next_deadline);
         restarts
             .chain(self.rescale_deadline())
+            .chain(self.vacate_deadline())
             .chain(self.slots_deadline)
             .chain(self.cancel_deadline)
             .chain(checkpoints)
@@ -339,6 +356,7 @@ impl JobMaster {
     fn end(&mut self, now: Millis, state: JobState, fx: &mut Vec<JobEffect>) {
         self.with_checkpoints(now, fx, |c, e| c.ended(now, state, e));
         self.abandon_rescale(fx);
+        self.vacate = None;
         self.enter(now, state, fx);
         self.slots_deadline = None;
         self.cancel_deadline = None;

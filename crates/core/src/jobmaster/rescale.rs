@@ -65,6 +65,9 @@ impl JobMaster {
         if self.rescale.is_some() {
             return Err(not_rescaled("another change of its parallelism is under way"));
         }
+        if self.vacate.is_some() {
+            return Err(not_rescaled("its tasks are moving, for the cluster wants a container back"));
+        }
         let deployed = self.regions.iter().all(|region| region.phase == Phase::Deployed);
         if self.state == JobState::Running && deployed {
             Ok(())
@@ -89,11 +92,10 @@ impl JobMaster {
         self.rescale.as_ref().map_or(0, |rescale| rescale.spare.len())
     }
 
-    /// An executor is gone, and with it the spare slots there.
-    pub(super) fn lose_spare_slots(&mut self, executor: &ExecutorId) {
-        if let Some(rescale) = &mut self.rescale {
-            rescale.spare.retain(|slot| slot.executor != *executor);
-        }
+    /// Takes away the spare slots on an executor, which is gone or has to go.
+    pub(super) fn take_rescale_slots(&mut self, executor: &ExecutorId) -> Vec<SlotId> {
+        let Some(rescale) = &mut self.rescale else { return Vec::new() };
+        rescale.spare.extract_if(.., |slot| slot.executor == *executor).collect()
     }
 
     /// Takes the checkpoint from which the new graph will start, once there is room for that.

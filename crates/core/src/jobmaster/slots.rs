@@ -112,6 +112,19 @@ impl SlotPool {
         self.shared.iter_mut().filter_map(take).collect()
     }
 
+    /// How many shared slots are on these executors.
+    pub fn filled_on(&self, executors: &BTreeSet<ExecutorId>) -> usize {
+        let there =
+            |shared: &&SharedSlot| shared.slot.as_ref().is_some_and(|s| executors.contains(&s.executor));
+        self.shared.iter().filter(there).count()
+    }
+
+    /// Empties every shared slot on these executors; returns what was in them.
+    pub fn leave(&mut self, executors: &BTreeSet<ExecutorId>) -> Vec<SlotId> {
+        let there = |slot: &mut SlotId| executors.contains(&slot.executor);
+        self.shared.iter_mut().filter_map(|shared| shared.slot.take_if(there)).collect()
+    }
+
     /// Every executor that holds a slot of this job.
     pub fn executors(&self) -> BTreeSet<ExecutorId> {
         self.shared.iter().filter_map(|s| Some(s.slot.as_ref()?.executor.clone())).collect()

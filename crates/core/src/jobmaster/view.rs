@@ -39,9 +39,20 @@ impl JobMaster {
         self.restarts
     }
 
+    /// How often tasks moved away from containers that had to be given back. These are no restarts.
+    pub fn moves(&self) -> u32 {
+        self.moves
+    }
+
     /// Why the job failed.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
+    }
+
+    /// Where the checkpoint is that stays, though the job has ended.
+    pub fn kept_checkpoint(&self) -> Option<&str> {
+        let kept = self.checkpoints.as_ref().filter(|_| self.state.is_terminal())?.restore_point()?;
+        kept.directory.is_some().then_some(kept.external_path.as_str())
     }
 
     /// The latest failures, newest first.
@@ -81,8 +92,8 @@ impl JobMaster {
         counts
     }
 
-    /// Slots held and slots needed. More are held than needed while a change of parallelism is being prepared.
+    /// Slots held and slots needed. More are held than needed while a change of parallelism or a move is being prepared.
     pub fn slots(&self) -> (usize, usize) {
-        (self.pool.filled() + self.spare_slots(), self.pool.len())
+        (self.pool.filled() + self.spare_slots() + self.slots_for_vacate(), self.pool.len())
     }
 }

@@ -5,6 +5,7 @@ use crate::executor::ToExecutor;
 use crate::ids::{ExecutorId, JobId};
 use crate::job::{JobResult, JobState};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// How an application ends, as YARN is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub enum Effect {
         /// Why, for the logs.
         reason: String,
     },
+    /// Take no containers on these nodes, and on all others again.
+    ExcludeNodes(BTreeSet<String>),
     /// Tell a task executor something.
     Send {
         /// To whom.

@@ -2,8 +2,8 @@
 
 use super::{Effect, FinalStatus, Master, SubmitError};
 use crate::checkpoint::{CheckpointSettings, RestoreSource};
-use crate::executor::{FromExecutor, Holdings};
-use crate::failure::{Failure, FailureKind};
+use crate::executor::{ExecutorInfo, FromExecutor, Holdings};
+use crate::failure::Failure;
 use crate::graph::JobGraph;
 use crate::ids::{ExecutorId, JobId};
 use crate::job::JobSubmission;
@@ -107,23 +107,6 @@ impl Master {
         self.maybe_finish(now, fx);
     }
 
-    /// Input: a container was allocated and is being started.
-    pub fn container_starting(&mut self, now: Millis, executor: ExecutorId, fx: &mut Vec<Effect>) {
-        self.with_resources(now, fx, |r, e| r.container_starting(now, executor, e));
-    }
-
-    /// Input: a container has ended, or could not be started.
-    pub fn container_ended(
-        &mut self,
-        now: Millis,
-        executor: &ExecutorId,
-        failure: Failure,
-        fx: &mut Vec<Effect>,
-    ) {
-        self.with_resources(now, fx, |r, e| r.container_ended(now, executor, failure, e));
-        self.gone_while_recovering(now, executor, fx);
-    }
-
     /// Input: the connection to a task executor broke.
     pub fn executor_disconnected(&mut self, now: Millis, executor: &ExecutorId) {
         self.resources.disconnected(now, executor);
@@ -144,7 +127,7 @@ impl Master {
         }
         match message {
             FromExecutor::Register { info, holdings } => {
-                self.register(now, executor, info.slots, holdings, fx);
+                self.register(now, executor, &info, holdings, fx);
             }
             FromExecutor::WorkerReady { job_id, address, .. } => {
                 self.with_job(now, job_id, fx, |job, e| job.worker_ready(now, executor, address, e));
@@ -174,12 +157,14 @@ impl Master {
         &mut self,
         now: Millis,
         executor: &ExecutorId,
-        slots: u32,
+        info: &ExecutorInfo,
         holdings: Holdings,
         fx: &mut Vec<Effect>,
     ) {
         let mut welcome = false;
-        self.tell_resources(|r, e| welcome = r.registered(now, executor.clone(), slots, e));
+        self.tell_resources(|r, e| {
+            welcome = r.registered(now, executor.clone(), &info.host, info.slots, e);
+        });
         let message = Box::new(self.answer_registration(welcome));
         fx.push(Effect::Send { executor: executor.clone(), message });
         if welcome {
@@ -227,13 +212,5 @@ impl Master {
         if let Some((status, diagnostics)) = self.lifecycle.take_end(now, running) {
             fx.push(Effect::Finish { status, diagnostics });
         }
-    }
-
-    /// A failure for a container that ended, from YARN's words.
-    pub fn container_failure(executor: &ExecutorId, words: &str) -> Failure {
-        Failure::new(
-            FailureKind::ExecutorLost,
-            format!("container {executor} of a task executor ended: {words}"),
-        )
     }
 }

@@ -63,8 +63,9 @@ impl Lifecycle {
         self.any_job = true;
     }
 
-    pub(super) fn job_ended(&mut self, now: Millis, result: &JobResult, wait: Millis) {
-        let outcome = outcome_of(result);
+    /// A job has ended; `kept` is the checkpoint of it that stays, where one does.
+    pub(super) fn job_ended(&mut self, now: Millis, result: &JobResult, kept: Option<&str>, wait: Millis) {
+        let outcome = outcome_of(result, kept);
         let better = |status| matches!(status, FinalStatus::Succeeded);
         // A session is not judged by its jobs, not even by those that its own end cancels.
         let judged = self.mode != MasterMode::Session;
@@ -123,11 +124,15 @@ impl Lifecycle {
     }
 }
 
-fn outcome_of(result: &JobResult) -> (FinalStatus, String) {
+fn outcome_of(result: &JobResult, kept: Option<&str>) -> (FinalStatus, String) {
     match result.state {
         JobState::Failed => {
             let root = result.failure.as_ref().map_or_else(String::new, |f| f.root().to_string());
-            (FinalStatus::Failed, format!("Job {} failed: {root}", result.job_id))
+            let kept = kept.map(|path| {
+                format!("\nIts last checkpoint is kept; to go on from it: flink run -s {path} …")
+            });
+            let kept = kept.unwrap_or_default();
+            (FinalStatus::Failed, format!("Job {} failed: {root}{kept}", result.job_id))
         }
         JobState::Canceled => (FinalStatus::Killed, format!("Job {} was cancelled", result.job_id)),
         _ => (FinalStatus::Succeeded, String::new()),

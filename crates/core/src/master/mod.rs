@@ -9,6 +9,9 @@ mod effect;
 mod inputs;
 mod lifecycle;
 mod recovery;
+#[cfg(test)]
+mod tests;
+mod yarn;
 
 pub use effect::{Effect, FinalStatus};
 pub use lifecycle::{Lifecycle, MasterMode};
@@ -208,6 +211,9 @@ impl Master {
             JobEffect::ReturnSlots(slots) => {
                 self.with_resources(now, fx, |r, e| r.returned(now, id, &slots, e))
             }
+            JobEffect::LeaveSlots(slots) => {
+                self.with_resources(now, fx, |r, e| r.vacated(now, id, &slots, e))
+            }
             JobEffect::StartWorker(executor) => fx.extend(self.start_worker(id, executor)),
             JobEffect::StopWorker(executor) => {
                 if let Some(jobs) = self.workers.get_mut(&executor) {
@@ -229,7 +235,8 @@ impl Master {
             JobEffect::StateChanged(state) => fx.push(Effect::JobStateChanged { job: id, state }),
             JobEffect::Ended(result) => {
                 self.client_leases.remove(&id);
-                self.lifecycle.job_ended(now, &result, self.settings.result_wait);
+                let kept = self.jobs.get(&id).and_then(JobMaster::kept_checkpoint);
+                self.lifecycle.job_ended(now, &result, kept, self.settings.result_wait);
                 fx.push(Effect::JobEnded { result });
                 self.maybe_finish(now, fx);
             }
@@ -246,6 +253,17 @@ impl Master {
             ResourceEffect::Grant { job, slots } => {
                 self.tell_job(job, |j, e| j.slots_granted(now, slots, e));
             }
+            ResourceEffect::Vacate { executor, jobs, patience } => {
+                for job in jobs {
+                    self.tell_job(job, |j, e| j.vacate(now, &executor, patience, e));
+                }
+            }
+            ResourceEffect::Stay { executor, jobs } => {
+                for job in jobs {
+                    self.tell_job(job, |j, e| j.stay(&executor, e));
+                }
+            }
+            ResourceEffect::ExcludeNodes(hosts) => fx.push(Effect::ExcludeNodes(hosts)),
             ResourceEffect::Lost { executor, jobs, failure } => {
                 self.workers.remove(&executor);
                 self.gone_while_recovering(now, &executor, fx);

@@ -57,7 +57,7 @@ impl Master {
         let mut refused = Vec::new();
         for result in legacy.results {
             self.lifecycle.job_submitted();
-            self.lifecycle.job_ended(now, &result, self.settings.result_wait);
+            self.lifecycle.job_ended(now, &result, None, self.settings.result_wait);
         }
         for job in legacy.jobs {
             let id = job.submission.job_id;

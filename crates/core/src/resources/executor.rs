@@ -17,6 +17,10 @@ pub enum Slot {
 /// A registered task executor.
 #[derive(Debug, Clone)]
 pub struct Executor {
+    /// The node that it runs on.
+    pub host: String,
+    /// Whether it has to go: its slots are not given to anybody any more.
+    pub leaving: bool,
     slots: Vec<Slot>,
     idle_since: Option<Millis>,
     /// The last sign of life.
@@ -26,8 +30,10 @@ pub struct Executor {
 }
 
 impl Executor {
-    pub(super) fn new(now: Millis, slots: u32) -> Executor {
+    pub(super) fn new(now: Millis, host: &str, slots: u32) -> Executor {
         Executor {
+            host: host.to_string(),
+            leaving: false,
             slots: vec![Slot::Free; slots as usize],
             idle_since: Some(now),
             last_heard: now,
@@ -48,6 +54,11 @@ impl Executor {
     /// How many slots are free.
     pub fn free(&self) -> u32 {
         self.slots.iter().filter(|s| **s == Slot::Free).count() as u32
+    }
+
+    /// How many slots may be given to somebody.
+    pub(super) fn usable(&self) -> u32 {
+        if self.leaving || self.disconnected.is_some() { 0 } else { self.free() }
     }
 
     /// How many slots a job holds.

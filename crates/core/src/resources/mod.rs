@@ -4,16 +4,26 @@
 //! absolute number) and which to give back. Inputs take the time and push effects; `tick` is wanted at `next_deadline`.
 
 mod executor;
+mod index;
+mod leaving;
+mod losses;
+mod nodes;
 mod recovery;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use executor::{Executor, Slot};
-pub use settings::ResourceSettings;
+pub use leaving::WantedBack;
+pub use settings::{NodeExclusion, ResourceSettings};
 
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{ExecutorId, JobId, SlotId};
 use crate::time::Millis;
-use std::collections::{BTreeMap, VecDeque};
+use index::Index;
+use leaving::Leaving;
+use nodes::Nodes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What the resource manager wants done.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +53,33 @@ pub enum ResourceEffect {
         /// Why.
         failure: Failure,
     },
+    /// An executor has to go; these jobs have slots there and are to move elsewhere. Slots elsewhere are granted as they
+    /// become free.
+    Vacate {
+        /// The executor.
+        executor: ExecutorId,
+        /// The jobs concerned.
+        jobs: Vec<JobId>,
+        /// Until when they may wait for slots elsewhere.
+        patience: Millis,
+    },
+    /// An executor need not go after all.
+    Stay {
+        /// The executor.
+        executor: ExecutorId,
+        /// The jobs that have slots there.
+        jobs: Vec<JobId>,
+    },
+    /// No containers are to be taken on these nodes, and on no others than these any are.
+    ExcludeNodes(BTreeSet<String>),
+}
+
+/// A container that was started and whose task executor has not registered yet.
+#[derive(Debug, Clone)]
+struct Starting {
+    since: Millis,
+    /// The node; empty where it is not known yet.
+    host: String,
 }
 
 /// All task executors of an application, and the demand for their slots.
@@ -50,14 +87,18 @@ pub enum ResourceEffect {
 pub struct ResourceManager {
     settings: ResourceSettings,
     executors: BTreeMap<ExecutorId, Executor>,
-    /// Containers that were started and whose task executor has not registered yet, with the time of their start.
-    starting: BTreeMap<ExecutorId, Millis>,
+    index: Index,
+    starting: BTreeMap<ExecutorId, Starting>,
     demand: BTreeMap<JobId, u32>,
+    leaving: Leaving,
+    nodes: Nodes,
     wanted: u32,
     start_failures: VecDeque<Millis>,
     paused_until: Option<Millis>,
     /// It is not known yet who holds which slots: nothing is granted, asked for or given back.
     reconciling: bool,
+    /// Not after this instant something is to be done; signs of life may have moved that.
+    due: Option<Millis>,
 }
 
 impl ResourceManager {
@@ -66,12 +107,16 @@ impl ResourceManager {
         ResourceManager {
             settings,
             executors: BTreeMap::new(),
+            index: Index::default(),
             starting: BTreeMap::new(),
             demand: BTreeMap::new(),
+            leaving: Leaving::default(),
+            nodes: Nodes::default(),
             wanted: 0,
             start_failures: VecDeque::new(),
             paused_until: None,
             reconciling: false,
+            due: None,
         }
     }
 
@@ -79,9 +124,7 @@ impl ResourceManager {
     pub fn require(&mut self, now: Millis, job: JobId, slots: u32, fx: &mut Vec<ResourceEffect>) {
         if slots == 0 {
             self.demand.remove(&job);
-            for executor in self.executors.values_mut() {
-                executor.free_job(now, job);
-            }
+            self.free_job(now, job);
         } else {
             self.demand.insert(job, slots);
         }
@@ -90,20 +133,53 @@ impl ResourceManager {
 
     /// Input: a job gives single slots back. It does not need them: its demand falls by as many.
     pub fn returned(&mut self, now: Millis, job: JobId, slots: &[SlotId], fx: &mut Vec<ResourceEffect>) {
-        for slot in slots {
-            if let Some(executor) = self.executors.get_mut(&slot.executor) {
-                executor.free_slot(now, job, slot.index);
-            }
-        }
         if let Some(demand) = self.demand.get_mut(&job) {
             *demand = demand.saturating_sub(slots.len() as u32);
         }
+        self.vacated(now, job, slots, fx);
+    }
+
+    /// Input: a job has no use for these slots; it needs as many as before.
+    pub fn vacated(&mut self, now: Millis, job: JobId, slots: &[SlotId], fx: &mut Vec<ResourceEffect>) {
+        for slot in slots {
+            self.change(&slot.executor, |executor| executor.free_slot(now, job, slot.index));
+        }
+        self.due(now.plus(self.settings.idle_timeout));
         self.balance(fx);
     }
 
-    /// Input: a container was allocated and is being started.
-    pub fn container_starting(&mut self, now: Millis, executor: ExecutorId, fx: &mut Vec<ResourceEffect>) {
-        self.starting.insert(executor, now);
+    fn free_job(&mut self, now: Millis, job: JobId) {
+        let holders = self.executors.iter().filter(|(_, e)| e.held_by(job) > 0).map(|(id, _)| id.clone());
+        for id in holders.collect::<Vec<_>>() {
+            self.change(&id, |executor| executor.free_job(now, job));
+        }
+        self.due(now.plus(self.settings.idle_timeout));
+    }
+
+    /// Changes an executor, and what follows from it.
+    fn change<R>(&mut self, id: &ExecutorId, change: impl FnOnce(&mut Executor) -> R) -> Option<R> {
+        let executor = self.executors.get_mut(id)?;
+        self.index.remove(id, executor);
+        let result = change(executor);
+        self.index.add(id, executor);
+        Some(result)
+    }
+
+    /// Something is to be done at this instant, if not before.
+    fn due(&mut self, at: Millis) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Input: a container was allocated on a node and is being started.
+    pub fn container_starting(
+        &mut self,
+        now: Millis,
+        executor: ExecutorId,
+        host: &str,
+        fx: &mut Vec<ResourceEffect>,
+    ) {
+        self.starting.insert(executor, Starting { since: now, host: host.to_string() });
+        self.due(now.plus(self.settings.registration_timeout));
         self.wanted = self.wanted.saturating_sub(1);
         self.balance(fx);
     }
@@ -113,6 +189,7 @@ impl ResourceManager {
         &mut self,
         now: Millis,
         executor: ExecutorId,
+        host: &str,
         slots: u32,
         fx: &mut Vec<ResourceEffect>,
     ) -> bool {
@@ -120,12 +197,14 @@ impl ResourceManager {
         if !known && !self.executors.contains_key(&executor) && !self.settings.accept_unknown {
             return false;
         }
-        match self.executors.get_mut(&executor) {
-            Some(again) => again.reconnected(now),
-            None => {
-                self.executors.insert(executor, Executor::new(now, slots));
-            }
+        if self.change(&executor, |again| again.reconnected(now)).is_none() {
+            let leaving = self.is_leaving(&executor, host);
+            let mut fresh = Executor::new(now, host, slots);
+            fresh.leaving = leaving;
+            self.index.add(&executor, &fresh);
+            self.executors.insert(executor, fresh);
         }
+        self.due(now.plus(self.settings.heartbeat_timeout.min(self.settings.idle_timeout)));
         self.balance(fx);
         true
     }
@@ -139,12 +218,20 @@ impl ResourceManager {
 
     /// Input: the connection to a task executor broke. It has a short time to come back.
     pub fn disconnected(&mut self, now: Millis, executor: &ExecutorId) {
-        if let Some(executor) = self.executors.get_mut(executor) {
-            executor.disconnected.get_or_insert(now);
+        if self.change(executor, |e| *e.disconnected.get_or_insert(now)).is_some() {
+            self.due(now.plus(self.settings.reconnect_timeout));
         }
     }
 
-    /// Input: a container has ended, or could not be started.
+    /// Input: the cluster has so many nodes.
+    pub fn cluster_size(&mut self, nodes: u32, fx: &mut Vec<ResourceEffect>) {
+        if self.nodes.set_total(nodes) {
+            fx.push(ResourceEffect::ExcludeNodes(self.nodes.excluded()));
+        }
+    }
+
+    /// Input: a container has ended, or could not be started. It counts as failed unless the failure is of the kind
+    /// [`FailureKind::Withdrawn`].
     pub fn container_ended(
         &mut self,
         now: Millis,
@@ -152,7 +239,12 @@ impl ResourceManager {
         failure: Failure,
         fx: &mut Vec<ResourceEffect>,
     ) {
-        if self.starting.remove(executor).is_some() {
+        let failed =
+            !failure.has_kind(FailureKind::Withdrawn) && !self.leaving.executors.contains_key(executor);
+        if failed {
+            self.node_failed(now, executor, fx);
+        }
+        if self.starting.remove(executor).is_some() && failed {
             self.start_failed(now);
         }
         self.lose(executor, failure, fx);
@@ -161,21 +253,34 @@ impl ResourceManager {
 
     /// Input: time has passed.
     pub fn tick(&mut self, now: Millis, fx: &mut Vec<ResourceEffect>) {
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
         if self.paused_until.is_some_and(|at| at <= now) {
             self.paused_until = None;
         }
+        if self.nodes.expire(now) {
+            fx.push(ResourceEffect::ExcludeNodes(self.nodes.excluded()));
+        }
+        self.forget_old_wishes(now, fx);
         self.drop_unregistered(now, fx);
         self.drop_silent(now, fx);
         self.drop_idle(now, fx);
+        self.due = self.exact_deadline();
         self.balance(fx);
     }
 
-    /// The next instant at which `tick` would do something.
+    /// The next instant at which `tick` may have something to do.
     pub fn next_deadline(&self) -> Option<Millis> {
-        let unregistered = self.starting.values().map(|at| at.plus(self.settings.registration_timeout));
+        self.due
+    }
+
+    fn exact_deadline(&self) -> Option<Millis> {
+        let unregistered = self.starting.values().map(|s| s.since.plus(self.settings.registration_timeout));
         let executors =
             self.executors.values().filter_map(|e| e.next_deadline(&self.settings, self.reconciling));
-        unregistered.chain(executors).chain(self.paused_until).min()
+        let others = [self.paused_until, self.nodes.next_deadline(), self.next_lapse()];
+        unregistered.chain(executors).chain(others.into_iter().flatten()).min()
     }
 
     /// Getter: the registered executors.
@@ -190,9 +295,7 @@ impl ResourceManager {
 
     /// Getter: slots in all, and free ones.
     pub fn slots(&self) -> (u32, u32) {
-        let total = self.executors.values().map(|e| e.slots().len() as u32).sum();
-        let free = self.executors.values().map(Executor::free).sum();
-        (total, free)
+        self.index.slots()
     }
 
     /// Getter: containers wanted but not allocated.
@@ -205,8 +308,11 @@ impl ResourceManager {
         if self.reconciling {
             return;
         }
+        self.give_back_leaving(fx);
+        let lacks = |(job, need): (&JobId, &u32)| (self.index.lasting(*job) < *need).then_some((*job, *need));
+        let lacking: Vec<(JobId, u32)> = self.demand.iter().filter_map(lacks).collect();
         let mut missing = 0;
-        for (job, need) in self.demand.clone() {
+        for (job, need) in lacking {
             missing += self.grant(job, need, fx);
         }
         self.update_wanted(missing, fx);
@@ -214,14 +320,12 @@ impl ResourceManager {
 
     /// Grants free slots to one job; returns how many it still lacks.
     fn grant(&mut self, job: JobId, need: u32, fx: &mut Vec<ResourceEffect>) -> u32 {
-        let held: u32 = self.executors.values().map(|e| e.held_by(job)).sum();
-        let mut lacking = need.saturating_sub(held);
+        let mut lacking = need.saturating_sub(self.index.lasting(job));
         let mut slots = Vec::new();
         while lacking > 0 {
             let Some(id) = self.pick_executor() else { break };
-            let Some(executor) = self.executors.get_mut(&id) else { break };
             let take = if self.settings.spread_out { 1 } else { lacking };
-            for index in executor.take(job, take) {
+            for index in self.change(&id, |executor| executor.take(job, take)).unwrap_or_default() {
                 lacking -= 1;
                 slots.push(SlotId { executor: id.clone(), index });
             }
@@ -235,13 +339,8 @@ impl ResourceManager {
     /// The executor to take the next slot from: the fullest one that has a free slot, so that the others may go idle; or
     /// the emptiest, where slots are to be spread out.
     fn pick_executor(&self) -> Option<ExecutorId> {
-        let candidates = self.executors.iter().filter(|(_, e)| e.free() > 0 && e.disconnected.is_none());
-        let picked = if self.settings.spread_out {
-            candidates.max_by_key(|(id, e)| (e.free(), std::cmp::Reverse((*id).clone())))
-        } else {
-            candidates.min_by_key(|(id, e)| (e.free(), (*id).clone()))
-        };
-        picked.map(|(id, _)| id.clone())
+        let picked = if self.settings.spread_out { self.index.emptiest() } else { self.index.fullest() };
+        picked.cloned()
     }
 
     fn update_wanted(&mut self, missing_slots: u32, fx: &mut Vec<ResourceEffect>) {
@@ -267,84 +366,27 @@ impl ResourceManager {
     fn spare_executors(&self) -> u32 {
         let per_executor = self.settings.slots_per_executor.max(1);
         let minimum = self.settings.min_slots.div_ceil(per_executor);
-        let idle = self.executors.values().filter(|e| e.is_idle()).count() as u32;
+        let idle = self.index.idle().len() as u32;
         let busy = self.executors.len() as u32 - idle;
         let spares = if self.demand.is_empty() { 0 } else { self.settings.redundant_executors };
         spares.max(minimum.saturating_sub(busy)).saturating_sub(idle)
     }
 
     fn lose(&mut self, id: &ExecutorId, failure: Failure, fx: &mut Vec<ResourceEffect>) {
-        if let Some(executor) = self.executors.remove(id) {
+        let failure = self.blame(id, failure);
+        if let Some(executor) = self.forget_executor(id) {
             fx.push(ResourceEffect::Lost { executor: id.clone(), jobs: executor.jobs(), failure });
         }
     }
 
+    fn forget_executor(&mut self, id: &ExecutorId) -> Option<Executor> {
+        self.leaving.executors.remove(id);
+        let executor = self.executors.remove(id)?;
+        self.index.remove(id, &executor);
+        Some(executor)
+    }
+
     fn release(&mut self, executor: &ExecutorId, reason: &str, fx: &mut Vec<ResourceEffect>) {
         fx.push(ResourceEffect::ReleaseContainer { executor: executor.clone(), reason: reason.to_string() });
-    }
-
-    /// Notes a container that never became a task executor; too many of them within a minute pause the asking.
-    fn start_failed(&mut self, now: Millis) {
-        self.start_failures.push_back(now);
-        while self.start_failures.front().is_some_and(|at| now.since(*at) > Millis(60_000)) {
-            self.start_failures.pop_front();
-        }
-        if self.start_failures.len() as f64 > self.settings.max_start_failures_per_minute {
-            self.paused_until = Some(now.plus(self.settings.start_retry_interval));
-        }
-    }
-
-    fn drop_unregistered(&mut self, now: Millis, fx: &mut Vec<ResourceEffect>) {
-        let timeout = self.settings.registration_timeout;
-        let late: Vec<ExecutorId> = self
-            .starting
-            .iter()
-            .filter(|(_, at)| now.since(**at) >= timeout)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in late {
-            self.starting.remove(&id);
-            self.start_failed(now);
-            self.release(&id, "it did not register in time", fx);
-        }
-    }
-
-    fn drop_silent(&mut self, now: Millis, fx: &mut Vec<ResourceEffect>) {
-        let silent: Vec<(ExecutorId, String)> = self
-            .executors
-            .iter()
-            .filter_map(|(id, e)| Some((id.clone(), e.lost_reason(now, &self.settings)?)))
-            .collect();
-        for (id, reason) in silent {
-            let text = format!("task executor {id} is lost: {reason}");
-            self.release(&id, &reason, fx);
-            self.lose(&id, Failure::new(FailureKind::ExecutorLost, text), fx);
-        }
-    }
-
-    /// Gives back executors that were idle for too long. Those that are kept all the same begin another idle time.
-    fn drop_idle(&mut self, now: Millis, fx: &mut Vec<ResourceEffect>) {
-        if self.reconciling {
-            return;
-        }
-        let mut spares = if self.demand.is_empty() { 0 } else { self.settings.redundant_executors };
-        let idle: Vec<ExecutorId> = self
-            .executors
-            .iter()
-            .filter(|(_, e)| e.idle_for(now).is_some_and(|span| span >= self.settings.idle_timeout))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in idle {
-            let (total, _) = self.slots();
-            if spares > 0 || total <= self.settings.min_slots {
-                spares = spares.saturating_sub(1);
-                if let Some(executor) = self.executors.get_mut(&id) {
-                    executor.idle_again(now);
-                }
-            } else {
-                self.executors.remove(&id);
-                self.release(&id, "it was idle for resourcemanager.taskmanager-timeout", fx);
-            }
-        }
     }
 }

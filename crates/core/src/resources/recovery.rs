@@ -1,6 +1,6 @@
 //! Taking over the task executors of an earlier application master.
 
-use super::{ResourceEffect, ResourceManager};
+use super::{ResourceEffect, ResourceManager, Starting};
 use crate::ids::{ExecutorId, JobId, SlotId};
 use crate::time::Millis;
 
@@ -9,14 +9,23 @@ impl ResourceManager {
     /// [`ResourceManager::reconciled`] nothing is granted.
     pub fn reconcile(&mut self, now: Millis, containers: impl IntoIterator<Item = ExecutorId>) {
         self.reconciling = true;
-        self.starting.extend(containers.into_iter().map(|executor| (executor, now)));
+        let unknown = |executor| (executor, Starting { since: now, host: String::new() });
+        self.starting.extend(containers.into_iter().map(unknown));
+        self.due(now.plus(self.settings.registration_timeout));
+    }
+
+    /// Set-up: a container of an earlier attempt is on this node.
+    pub fn found_on(&mut self, executor: &ExecutorId, host: &str) {
+        if let Some(starting) = self.starting.get_mut(executor) {
+            starting.host = host.to_string();
+        }
     }
 
     /// A job has tasks in so many slots of an executor: they are its own. Fewer than asked for if there are no more.
     pub fn claim(&mut self, executor: &ExecutorId, job: JobId, count: u32) -> Vec<SlotId> {
-        let Some(found) = self.executors.get_mut(executor) else { return Vec::new() };
         let slot = |index| SlotId { executor: executor.clone(), index };
-        found.take(job, count).into_iter().map(slot).collect()
+        let taken = self.change(executor, |found| found.take(job, count)).unwrap_or_default();
+        taken.into_iter().map(slot).collect()
     }
 
     /// Input: it is known who holds what. Containers whose task executor has not come forward are given back.
@@ -28,6 +37,8 @@ impl ResourceManager {
         for executor in self.executors.values_mut().filter(|e| e.is_idle()) {
             executor.idle_again(now);
         }
+        self.due(now.plus(self.settings.idle_timeout));
+        self.ask_all_to_vacate(fx);
         self.balance(fx);
     }
 }

@@ -32,6 +32,30 @@ pub struct ResourceSettings {
     pub spread_out: bool,
     /// Whether executors may register that nobody asked for (a standalone cluster).
     pub accept_unknown: bool,
+    /// When no more containers are taken on a node.
+    pub exclusion: NodeExclusion,
+    /// How long tasks wait for slots elsewhere once YARN wants their container back: it leaves 15 s by default
+    /// (`yarn.resourcemanager.monitor.capacity.preemption.max_wait_before_kill`).
+    pub preemption_patience: Millis,
+}
+
+/// When no more containers are taken on a node, because they keep failing there.
+#[derive(Debug, Clone)]
+pub struct NodeExclusion {
+    /// `yarn.node-blacklisting.enabled`.
+    pub enabled: bool,
+    /// `yarn.node-blacklisting.max-failures-per-node`.
+    pub max_failures: u32,
+    /// `yarn.node-blacklisting.failures-validity-interval`.
+    pub window: Millis,
+    /// `yarn.node-blacklisting.timeout`.
+    pub timeout: Millis,
+}
+
+impl Default for NodeExclusion {
+    fn default() -> Self {
+        NodeExclusion { enabled: true, max_failures: 3, window: Millis(600_000), timeout: Millis(3_600_000) }
+    }
 }
 
 impl Default for ResourceSettings {
@@ -50,6 +74,8 @@ impl Default for ResourceSettings {
             start_retry_interval: Millis(3_000),
             spread_out: false,
             accept_unknown: false,
+            exclusion: NodeExclusion::default(),
+            preemption_patience: Millis(5_000),
         }
     }
 }
@@ -71,6 +97,12 @@ impl ResourceSettings {
             max_start_failures_per_minute: config.get(&options::START_FAILURE_RATE)?,
             start_retry_interval: config.get(&options::START_RETRY)?.into(),
             spread_out: config.get(&options::SPREAD_SLOTS)? || balances_slots(config),
+            exclusion: NodeExclusion {
+                enabled: config.get(&options::YARN_NODE_BLACKLISTING)?,
+                max_failures: config.get(&options::YARN_NODE_MAX_FAILURES)?.max(1),
+                window: config.get(&options::YARN_NODE_FAILURE_WINDOW)?.into(),
+                timeout: config.get(&options::YARN_NODE_BLACKLIST_TIMEOUT)?.into(),
+            },
             ..ResourceSettings::default()
         })
     }

@@ -11,7 +11,7 @@ use crate::error::FsError;
 use crate::path::FsPath;
 
 /// Whether the request surely was not carried out, so that sending it again is harmless: nobody took the connection, or the
-/// NameNode that did is a standby.
+/// NameNode that did is a standby or in safe mode.
 pub(super) fn was_never_received(error: &HdfsError) -> bool {
     match error {
         HdfsError::IOError(error) => matches!(
@@ -22,8 +22,13 @@ pub(super) fn was_never_received(error: &HdfsError) -> bool {
                 | ErrorKind::NetworkDown
                 | ErrorKind::AddrNotAvailable
         ),
-        HdfsError::RPCError(class, _) | HdfsError::FatalRPCError(class, _) => {
-            simple_name(class) == "StandbyException"
+        HdfsError::RPCError(class, message) | HdfsError::FatalRPCError(class, message) => {
+            match simple_name(class) {
+                "StandbyException" | "SafeModeException" => true,
+                // An HA NameNode wraps it (FSNamesystem.checkNameNodeSafeMode).
+                "RetriableException" => message.contains("SafeModeException"),
+                _ => false,
+            }
         }
         _ => false,
     }
@@ -256,6 +261,10 @@ mod tests {
         assert!(was_never_received(&HdfsError::RPCError(
             "org.apache.hadoop.ipc.StandbyException".into(),
             String::new()
+        )));
+        assert!(was_never_received(&HdfsError::RPCError(
+            "org.apache.hadoop.hdfs.server.namenode.SafeModeException".into(),
+            "Cannot create /x. Name node is in safe mode.".into()
         )));
         assert!(!was_never_received(&io(ErrorKind::ConnectionReset)));
         assert!(!was_never_received(&io(ErrorKind::UnexpectedEof)));

@@ -23,7 +23,7 @@ use crate::path::FsPath;
 use config::ClientSettings;
 use file::{HdfsReader, HdfsWriter};
 
-/// How long to wait between two tries to reach a NameNode that refuses connections.
+/// How long to wait between two tries to reach a NameNode that refuses connections or is in safe mode.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long the DataNodes may take to agree on the length of a file whose writer is gone (HDFS gives a DataNode that does not
@@ -86,7 +86,8 @@ impl HdfsFileSystem {
         }
     }
 
-    /// Makes one call to the NameNode: bounded in time, tried again while connections are refused and patience lasts.
+    /// Makes one call to the NameNode: bounded in time, tried again while connections are refused, or the NameNode is
+    /// in safe mode, and patience lasts.
     async fn call<T, F>(
         &self,
         operation: &'static str,
@@ -96,11 +97,15 @@ impl HdfsFileSystem {
     where
         F: Future<Output = std::result::Result<T, HdfsError>>,
     {
-        let started = Instant::now();
+        let (started, mut told) = (Instant::now(), false);
         loop {
             match tokio::time::timeout(self.call_timeout, make(self.client())).await {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) if error::was_never_received(&error) && started.elapsed() < self.patience => {
+                    if !std::mem::replace(&mut told, true) {
+                        let error = error::convert(operation, path, &self.endpoint, error);
+                        tracing::warn!("trying again for {:?}: {error}", self.patience);
+                    }
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 Ok(Err(error)) => {

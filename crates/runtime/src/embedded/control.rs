@@ -1,8 +1,10 @@
-//! How a running embedded job is reached from elsewhere: to be cancelled, and to take savepoints.
+//! How a running embedded job is reached from elsewhere: to be cancelled, to take savepoints, and to be looked at.
 
 use super::Event;
 use crate::task::lock;
+use kvick_core::accumulator::Accumulators;
 use kvick_core::checkpoint::{CheckpointFailure, CheckpointFailureReason, SnapshotDone, SnapshotRequest};
+use kvick_core::job::JobState;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +12,16 @@ use std::sync::{Arc, Mutex};
 pub(super) enum Asked {
     Cancel,
     Snapshot(SnapshotRequest, super::Answer),
+    View(Sender<JobView>),
+}
+
+/// A job at one moment.
+#[derive(Debug, Clone)]
+pub struct JobView {
+    /// Where it is in its life.
+    pub state: JobState,
+    /// What its subtasks have counted so far.
+    pub accumulators: Accumulators,
 }
 
 #[derive(Default)]
@@ -48,6 +60,15 @@ impl EmbeddedControl {
         listener.send(Event::Asked(Asked::Snapshot(request, answer))).map_err(|_| ended())?;
         drop(listener);
         outcome.recv().unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// The job at this moment; `None` before it has begun and once it has ended.
+    pub fn view(&self) -> Option<JobView> {
+        let listener = lock(&self.0).listener.clone()?;
+        let (answer, view) = channel();
+        listener.send(Event::Asked(Asked::View(answer))).ok()?;
+        drop(listener);
+        view.recv().ok()
     }
 
     /// From now on the job hears what is asked.

@@ -7,7 +7,7 @@ mod control;
 mod deployments;
 mod storage;
 
-pub use control::EmbeddedControl;
+pub use control::{EmbeddedControl, JobView};
 pub use deployments::deployments;
 
 use crate::exchange::Exchanges;
@@ -168,6 +168,12 @@ impl Run {
                 self.callers.insert(caller, answer);
                 self.decide(|m, now, fx| m.request_snapshot(now, caller, request, fx));
             }
+            Event::Asked(Asked::View(answer)) => {
+                self.master.task_metrics(&self.host.metrics(), &self.host.accumulators());
+                let (state, accumulators) = (self.master.state(), self.master.accumulators());
+                // Whoever asked may not wait any more.
+                let _ = answer.send(JobView { state, accumulators });
+            }
         }
     }
 
@@ -200,7 +206,8 @@ impl Run {
             JobEffect::GraphChanged
             | JobEffect::StateChanged(_)
             | JobEffect::StopWorker(_)
-            | JobEffect::ReturnSlots(_) => {}
+            | JobEffect::ReturnSlots(_)
+            | JobEffect::LeaveSlots(_) => {}
             JobEffect::Ended(result) => self.result = Some(*result),
         }
     }

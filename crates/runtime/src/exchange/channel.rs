@@ -4,7 +4,7 @@
 //! within the process or over TCP. Owns the credit of a remote channel.
 
 use super::blocking::Results;
-use super::gate::{Gate, Packet};
+use super::gate::{Gate, Packet, Room, Sent};
 use super::wire::Frame;
 use crate::error::{TaskError, TaskResult};
 use crate::task::{TaskControl, TaskCounters, Wake, lock};
@@ -34,7 +34,12 @@ const RECHECK: Duration = Duration::from_millis(500);
 enum Link {
     Waiting,
     Local(Arc<Gate>, usize),
-    Remote { stream: u32, frames: Sender<Frame>, credit: u32 },
+    /// Credit may be below 0: barriers push batches in front of them beyond it.
+    Remote {
+        stream: u32,
+        frames: Sender<Frame>,
+        credit: i64,
+    },
     Closed(&'static str),
 }
 
@@ -42,16 +47,28 @@ enum Link {
 pub struct Channel {
     link: Mutex<Link>,
     changed: Condvar,
+    /// A producer that found no credit and went on with something else.
+    turned_away: Mutex<Option<Arc<TaskControl>>>,
 }
 
 impl Channel {
     fn new() -> Arc<Channel> {
-        Arc::new(Channel { link: Mutex::new(Link::Waiting), changed: Condvar::new() })
+        let (link, turned_away) = (Mutex::new(Link::Waiting), Mutex::default());
+        Arc::new(Channel { link, changed: Condvar::new(), turned_away })
     }
 
     fn set(&self, link: Link) {
         *lock(&self.link) = link;
+        self.news();
+    }
+
+    /// Lets whoever waits for the channel look at it again.
+    fn news(&self) {
         self.changed.notify_all();
+        let turned_away = lock(&self.turned_away).take();
+        if let Some(producer) = turned_away {
+            producer.nudge();
+        }
     }
 
     /// A consumer in the same process reads this channel.
@@ -61,15 +78,15 @@ impl Channel {
 
     /// A consumer in another process reads this channel.
     pub fn connect_remote(&self, stream: u32, frames: Sender<Frame>, credit: u32) {
-        self.set(Link::Remote { stream, frames, credit });
+        self.set(Link::Remote { stream, frames, credit: i64::from(credit) });
     }
 
     /// The consumer has read some batches.
     pub fn granted(&self, more: u32) {
         if let Link::Remote { credit, .. } = &mut *lock(&self.link) {
-            *credit = credit.saturating_add(more);
+            *credit += i64::from(more);
         }
-        self.changed.notify_all();
+        self.news();
     }
 
     /// Tells the consumer why it will not get what it reads.
@@ -220,45 +237,56 @@ impl ChannelSender {
         Ok(self.local.is_some())
     }
 
-    /// Hands a packet to a consumer in this process.
-    ///
-    /// # Errors
-    /// The task was cancelled or the consumer is gone.
-    pub fn send_local(&self, packet: Packet) -> TaskResult {
-        let Some((gate, index)) = &self.local else {
-            return Err(TaskError::failed("a channel was used before its consumer was connected"));
-        };
-        if gate.send(*index, packet, &self.control, &self.counters)? || self.lenient {
-            return Ok(());
-        }
-        Err(self.consumer_gone("its consumer ended before the stream did"))
-    }
-
-    /// Sends a frame to another worker: a batch once there is credit, anything else at once.
+    /// Sends a packet: a batch when there is room for it, anything else at once. A batch for another worker must be encoded.
+    /// What is not to wait and finds no room is given back; the task is nudged once there is room.
     ///
     /// # Errors
     /// The task was cancelled, or the consumer or the connection is gone.
-    pub fn send_remote(&self, frame: impl FnOnce(u32) -> Frame, needs_credit: bool) -> TaskResult {
+    pub fn send(&mut self, packet: Packet, room: Room) -> TaskResult<Option<Packet>> {
+        if !self.is_local()? {
+            return self.send_remote(packet, room);
+        }
+        let Some((gate, index)) = &self.local else { return Ok(None) };
+        match gate.send(*index, packet, room, &self.control, &self.counters)? {
+            Sent::Sent => Ok(None),
+            Sent::Not(packet) => Ok(Some(packet)),
+            Sent::Gone if self.lenient => Ok(None),
+            Sent::Gone => Err(self.consumer_gone("its consumer ended before the stream did")),
+        }
+    }
+
+    fn send_remote(&self, packet: Packet, room: Room) -> TaskResult<Option<Packet>> {
+        let is_batch = matches!(packet, Packet::Encoded(_));
         let mut link = lock(&self.channel.link);
         let mut since = None;
         loop {
             match &mut *link {
-                Link::Remote { stream, frames, credit } if *credit > 0 || !needs_credit => {
-                    *credit -= u32::from(needs_credit);
-                    let sent = frames.send(frame(*stream));
+                Link::Remote { stream, frames, credit }
+                    if *credit > 0 || !is_batch || room == Room::Regardless =>
+                {
+                    let ahead = is_batch && *credit <= 0;
+                    *credit -= i64::from(is_batch);
+                    let sent = frames.send(frame(*stream, packet, ahead));
                     if let Some(since) = since {
                         self.counters.backpressured(Instant::elapsed(&since));
                     }
                     drop(link);
-                    return sent
-                        .or_else(|error| if self.lenient { Ok(()) } else { Err(error) })
-                        .map_err(|_| self.consumer_gone("the connection to its consumer was lost"));
+                    return match sent {
+                        Err(_) if !self.lenient => {
+                            Err(self.consumer_gone("the connection to its consumer was lost"))
+                        }
+                        _ => Ok(None),
+                    };
                 }
-                Link::Closed(_) if self.lenient => return Ok(()),
+                Link::Closed(_) if self.lenient => return Ok(None),
                 Link::Closed(why) => {
                     let why = *why;
                     drop(link);
                     return Err(self.consumer_gone(why));
+                }
+                _ if room == Room::IfAny => {
+                    *lock(&self.channel.turned_away) = Some(Arc::clone(&self.control));
+                    return Ok(Some(packet));
                 }
                 _ => {
                     self.control.check()?;
@@ -267,6 +295,11 @@ impl ChannelSender {
                 }
             }
         }
+    }
+
+    /// The task's control.
+    pub fn control(&self) -> &TaskControl {
+        &self.control
     }
 
     /// The task's counters.
@@ -282,6 +315,17 @@ impl ChannelSender {
                 TaskError::Failed(Failure::new(FailureKind::Error, format!("cannot send records: {why}")))
             }
         }
+    }
+}
+
+/// A packet for another worker.
+fn frame(stream: u32, packet: Packet, ahead: bool) -> Frame {
+    match packet {
+        Packet::Encoded(bytes) if ahead => Frame::Ahead { stream, bytes },
+        Packet::Encoded(bytes) => Frame::Data { stream, bytes },
+        Packet::Event(event) => Frame::Event { stream, event },
+        Packet::End => Frame::End { stream },
+        Packet::Batch(..) | Packet::Rest(..) => unreachable!("batches for other workers are encoded first"),
     }
 }
 

@@ -1,12 +1,14 @@
 //! How records get from a producing to a consuming subtask, in the same worker or in another.
 //!
-//! Reading order: [`gate`] (what a consumer reads from) → [`channel`] (what a producer writes to) → [`writer`] (which
-//! channel a record goes to) → [`wire`] and [`network`] (between workers) → [`blocking`] (results that are kept until they are
-//! whole).
+//! Reading order: [`gate`] (what a consumer reads from) → [`channel`] (what a producer writes to) → `lane` (what waits for a
+//! channel) → [`writer`] (which channel a record goes to) → [`wire`] and [`network`] (between workers) → [`in_flight`] (what
+//! barriers have overtaken, as state) → [`blocking`] (results that are kept until they are whole).
 
 pub mod blocking;
 pub mod channel;
 pub mod gate;
+pub mod in_flight;
+mod lane;
 pub mod network;
 pub mod wire;
 pub mod writer;

@@ -3,8 +3,13 @@
 //! A consumer's worker connects to the producer's. Each connection has a thread that reads and one that writes; neither
 //! waits for a task, because credit bounds what is under way.
 
+<<<<<<< HEAD
 use super::channel::{Channel, ChannelKey, ChannelTable, CreditReturn, PEER_GRACE};
 use super::gate::{Gate, Packet};
+=======
+use super::channel::{Channel, ChannelKey, ChannelTable, CreditReturn};
+use super::gate::{Gate, Packet, Room};
+>>>>>>> main
 use super::wire::{self, Frame, WireError};
 use crate::task::lock;
 use kvick_core::failure::{Failure, FailureKind};
@@ -286,10 +291,11 @@ fn connection_lost(address: &str) -> Failure {
 }
 
 fn deliver(frame: Frame, streams: &Mutex<Streams>) -> Result<(), Failure> {
-    let (stream, packet) = match frame {
-        Frame::Data { stream, bytes } => (stream, Packet::Encoded(bytes)),
-        Frame::Event { stream, event } => (stream, Packet::Event(event)),
-        Frame::End { stream } => (stream, Packet::End),
+    let (stream, packet, room) = match frame {
+        Frame::Data { stream, bytes } => (stream, Packet::Encoded(bytes), Room::IfAny),
+        Frame::Ahead { stream, bytes } => (stream, Packet::Encoded(bytes), Room::Regardless),
+        Frame::Event { stream, event } => (stream, Packet::Event(event), Room::IfAny),
+        Frame::End { stream } => (stream, Packet::End, Room::IfAny),
         Frame::Failed { stream, failure } => {
             let reader = lock(streams).open.remove(&stream);
             reader.into_iter().for_each(|(gate, _)| gate.fail(failure.clone()));
@@ -304,7 +310,9 @@ fn deliver(frame: Frame, streams: &Mutex<Streams>) -> Result<(), Failure> {
         _ => lock(streams).open.get(&stream).cloned(),
     };
     match target {
-        Some((gate, index)) => gate.receive(index, packet).map_err(|error| crate::error::failure_of(&error)),
+        Some((gate, index)) => {
+            gate.receive(index, packet, room).map_err(|error| crate::error::failure_of(&error))
+        }
         None => Ok(()),
     }
 }

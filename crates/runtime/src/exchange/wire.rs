@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 /// The first bytes of a connection.
 pub const MAGIC: [u8; 4] = *b"KVDX";
 /// The version of this protocol.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// The handshake was accepted.
 pub const ACCEPTED: u8 = 1;
 /// The handshake was refused.
@@ -48,6 +48,13 @@ pub enum Frame {
     },
     /// Producer: a batch.
     Data {
+        /// The stream's number.
+        stream: u32,
+        /// As [`crate::codec`] wrote it.
+        bytes: Vec<u8>,
+    },
+    /// Producer: a batch beyond the credit, which a barrier that overtakes pushes in front of it.
+    Ahead {
         /// The stream's number.
         stream: u32,
         /// As [`crate::codec`] wrote it.
@@ -126,6 +133,7 @@ impl Frame {
                     serde_json::to_vec(failure).map_err(|_| WireError::BadFrame { kind: 7, length: 0 })?;
                 put(writer, 7, *stream, &body)
             }
+            Frame::Ahead { stream, bytes } => put(writer, 8, *stream, bytes),
         }
     }
 
@@ -175,6 +183,7 @@ fn parse(kind: u8, stream: u32, body: Vec<u8>) -> Option<Frame> {
         5 => Frame::Event { stream, event: postcard::from_bytes(&body).ok()? },
         6 => Frame::End { stream },
         7 => Frame::Failed { stream, failure: serde_json::from_slice(&body).ok()? },
+        8 => Frame::Ahead { stream, bytes: body },
         _ => return None,
     })
 }

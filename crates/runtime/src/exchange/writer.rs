@@ -6,15 +6,17 @@
 use super::blocking::ResultLane;
 use super::channel::ChannelSender;
 use super::gate::Packet;
-use super::wire::Frame;
+use super::in_flight::{self, Kept, Restored};
+use super::lane::Lane;
+pub use super::lane::Overtaking;
 use crate::codec;
 use crate::element::{BATCH_SIZE, Batch, Data, Event};
 use crate::error::{TaskError, TaskResult};
-use crate::operator::{BoxStage, Stage};
+use crate::operator::{BoxStage, Stage, earlier};
 use crate::partition::Partitioner;
 use crate::snapshot::OperatorSnapshot;
 use crate::task::TaskContext;
-use std::sync::Arc;
+use crate::time::Clock;
 use std::time::{Duration, Instant};
 
 /// When buffers that are not full are sent (`execution.buffer-timeout`).
@@ -55,77 +57,10 @@ pub struct OutputPort {
     pub consumer_parallelism: u32,
     /// The consumer's number of key groups.
     pub consumer_max_parallelism: u32,
-}
-
-/// A channel and the records that wait for it.
-struct Lane<T> {
-    sender: ChannelSender,
-    /// Where records are kept, in a blocking exchange: nothing is sent then.
-    kept: Option<ResultLane>,
-    buffer: Batch<T>,
-}
-
-impl<T: Data> Lane<T> {
-    fn send(&mut self) -> TaskResult {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        if let Some(kept) = &mut self.kept {
-            return kept.batch(&mut self.buffer);
-        }
-        if self.sender.is_local()? {
-            let full = std::mem::take(&mut self.buffer);
-            let records = full.len();
-            self.sender.counters().sent(records, 0);
-            self.sender.send_local(Packet::Batch(Box::new(full), records))
-        } else {
-            self.send_encoded()
-        }
-    }
-
-    fn send_encoded(&mut self) -> TaskResult {
-        let mut result = Ok(());
-        let sender = &self.sender;
-        codec::encode(&mut self.buffer, |bytes, records| {
-            if result.is_ok() {
-                sender.counters().sent(records, bytes.len());
-                result = sender.send_remote(|stream| Frame::Data { stream, bytes }, true);
-            }
-        })
-        .map_err(|error| TaskError::caused("cannot send records", &error))?;
-        result
-    }
-
-    fn event(&mut self, event: Event) -> TaskResult {
-        if event == Event::EndOfStream {
-            return self.end();
-        }
-        self.send()?;
-        if let Some(kept) = &mut self.kept {
-            return kept.event(&event);
-        }
-        if event == Event::EndOfData {
-            self.sender.no_more_records();
-        }
-        if self.sender.is_local()? {
-            self.sender.send_local(Packet::Event(event))
-        } else {
-            self.sender.send_remote(|stream| Frame::Event { stream, event }, false)
-        }
-    }
-
-    fn end(&mut self) -> TaskResult {
-        self.send()?;
-        if let Some(kept) = &mut self.kept {
-            return kept.end();
-        }
-        self.sender.no_more_records();
-        if self.sender.is_local()? {
-            self.sender.send_local(Packet::End)
-        } else {
-            self.sender.send_remote(|stream| Frame::End { stream }, false)
-        }
-    }
+    /// How barriers treat what waits.
+    pub overtaking: Overtaking,
+    /// What was in flight when the job was restored: it is sent before anything else.
+    pub restored: Option<Restored>,
 }
 
 /// How the writer of an output treats a batch.
@@ -231,6 +166,8 @@ pub struct ExchangeWriter<T, R> {
     route: R,
     timeout: BufferTimeout,
     due: Option<Instant>,
+    clock: Clock,
+    restored: Option<Restored>,
 }
 
 impl<T: Data, R: Route<T>> ExchangeWriter<T, R> {
@@ -238,9 +175,53 @@ impl<T: Data, R: Route<T>> ExchangeWriter<T, R> {
     pub fn stage(port: OutputPort, mut route: R) -> BoxStage<T> {
         route.setup(port.subtask, port.channels.len().max(1));
         let mut kept = port.kept.into_iter();
-        let lane = |sender| Lane { sender, kept: kept.next(), buffer: Batch::new() };
+        let lane = |sender| Lane::new(sender, kept.next(), port.overtaking);
         let lanes = Lanes(port.channels.into_iter().map(lane).collect());
-        Box::new(ExchangeWriter { lanes, route, timeout: port.timeout, due: None })
+        let (timeout, clock, restored) = (port.timeout, Clock::system(), port.restored);
+        Box::new(ExchangeWriter { lanes, route, timeout, due: None, clock, restored })
+    }
+
+    /// Sends what was in flight when the job was restored, if that has not been done.
+    #[inline]
+    fn send_restored(&mut self) -> TaskResult {
+        match self.restored.take() {
+            Some(restored) => self.send_again(&restored),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&mut self, event: &Event) -> TaskResult {
+        self.send_restored()?;
+        self.due = None;
+        self.lanes.0.iter_mut().try_for_each(|lane| lane.event(event.clone()))
+    }
+
+    #[cold]
+    fn send_again(&mut self, restored: &Restored) -> TaskResult {
+        for (lane, handle) in &restored.logs {
+            for element in in_flight::read::<T>(&restored.reader.read(handle)?)? {
+                self.send_kept(*lane, element)?;
+            }
+        }
+        if restored.repartitioned {
+            self.lanes.0.iter_mut().try_for_each(|lane| lane.event(Event::Recovered))?;
+        }
+        Ok(())
+    }
+
+    /// Watermarks of other channels say nothing here: event time goes on with what the sources emit.
+    fn send_kept(&mut self, lane: Option<usize>, element: Kept) -> TaskResult {
+        match (lane.and_then(|lane| self.lanes.0.get_mut(lane)), element) {
+            (Some(lane), Kept::Batch(bytes)) => lane.send_again(Packet::Encoded(bytes)),
+            (Some(lane), Kept::Event(event)) => lane.send_again(Packet::Event(event)),
+            (None, Kept::Batch(bytes)) => {
+                let mut batch = Batch::new();
+                codec::decode(&bytes, &mut batch)
+                    .map_err(|error| TaskError::caused("cannot read records in flight", &error))?;
+                self.route.route(&mut batch, &mut self.lanes)
+            }
+            (None, Kept::Event(_)) => Ok(()),
+        }
     }
 
     fn flush(&mut self) -> TaskResult {
@@ -250,11 +231,13 @@ impl<T: Data, R: Route<T>> ExchangeWriter<T, R> {
 }
 
 impl<T: Data, R: Route<T>> Stage<T> for ExchangeWriter<T, R> {
-    fn open(&mut self, _context: &mut TaskContext) -> TaskResult {
+    fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        self.clock = context.clock.clone();
         Ok(())
     }
 
     fn batch(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        self.send_restored()?;
         if self.lanes.count() == 0 {
             batch.clear();
             return Ok(());
@@ -271,12 +254,20 @@ impl<T: Data, R: Route<T>> Stage<T> for ExchangeWriter<T, R> {
     }
 
     fn event(&mut self, event: Event) -> TaskResult {
-        self.due = None;
-        self.lanes.0.iter_mut().try_for_each(|lane| lane.event(event.clone()))
+        // Only a task that had finished before the job was restored says so without an end: nor did its consumers, perhaps,
+        // hear of the end of event time, as that was in flight.
+        if event == Event::EndOfData {
+            self.send(&Event::Watermark(i64::MAX))?;
+        }
+        self.send(&event)
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
-        self.event(Event::Barrier(Arc::clone(snapshot.barrier())))
+        self.send_restored()?;
+        self.due = None;
+        let barrier = snapshot.barrier();
+        let at = barrier.overtakes_at(Instant::now(), self.clock.now());
+        self.lanes.0.iter_mut().try_for_each(|lane| lane.barrier(barrier, at))
     }
 
     fn checkpoint_complete(&mut self, _checkpoint: u64) -> TaskResult {
@@ -286,14 +277,19 @@ impl<T: Data, R: Route<T>> Stage<T> for ExchangeWriter<T, R> {
     fn checkpoint_aborted(&mut self, _checkpoint: u64) {}
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.send_restored()?;
         if self.due.is_some_and(|due| due <= now) {
             self.flush()?;
         }
         Ok(self.due)
     }
 
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.lanes.0.iter_mut().try_fold(None, |next, lane| Ok(earlier(next, lane.drain(now)?)))
+    }
+
     fn end(&mut self) -> TaskResult {
-        self.event(Event::EndOfData)
+        self.send(&Event::EndOfData)
     }
 
     fn close(&mut self) {}

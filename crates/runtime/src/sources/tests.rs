@@ -47,7 +47,13 @@ where
         if !states.is_empty() {
             let own = deal(states, subtask as usize, parallelism as usize);
             let operators = BTreeMap::from([(context.operator.id, own)]);
-            let restore = TaskRestore { checkpoint: 1, directory: None, finished: false, operators };
+            let restore = TaskRestore {
+                checkpoint: 1,
+                directory: None,
+                finished: false,
+                operators,
+                in_flight: Vec::new(),
+            };
             context.restore = Some(Arc::new(restore));
         }
         let kept: Arc<Mutex<Vec<S::Out>>> = Arc::default();
@@ -160,7 +166,7 @@ fn write(directory: &Path, name: &str, content: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(12)))]
 
     #[test]
     fn every_format_gives_every_record_once_at_any_change_of_parallelism(

@@ -6,6 +6,7 @@ use super::descriptors::{
 };
 use super::handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 use super::ttl::{Lifetime, Stamped};
+use super::windowed::{WindowState, Windowed};
 use super::{Keyed, KeyedBackend, MapTable, StateError, StateTtlConfig, Table, TableSpec};
 use crate::element::{Data, Key, Namespace};
 use crate::snapshot::OperatorSnapshot;
@@ -23,6 +24,14 @@ pub(super) trait AnyTable: Any + Send {
     fn clear(&mut self) -> Result<(), StateError>;
     /// Removes some of what has expired.
     fn sweep(&mut self, _now: i64) {}
+    /// Whether its values belong to windows.
+    fn is_by_window(&self) -> bool {
+        false
+    }
+    /// A window of a key is over: a [`Keyed`] and a window.
+    fn end_window(&mut self, _key: &dyn Any, _window: &dyn Any) -> Result<(), StateError> {
+        Ok(())
+    }
 }
 
 impl<K: Key, V: Data> AnyTable for Table<K, (), V> {
@@ -161,6 +170,24 @@ impl<K: Key> KeyedStates<K> {
     pub fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError> {
         self.tables.iter_mut().try_for_each(|table| table.hand_over(snapshot))?;
         snapshot.backend(&mut self.backend)
+    }
+
+    /// Whether a state by window was opened.
+    pub fn has_window_state(&self) -> bool {
+        self.tables.iter().any(|table| table.is_by_window())
+    }
+
+    /// Removes what is kept of a window that is over.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub fn end_window<W: Namespace>(&mut self, key: &Keyed<K>, window: &W) -> Result<(), StateError> {
+        self.tables.iter_mut().try_for_each(|table| table.end_window(key, window))
+    }
+
+    fn open_window_state<W: Namespace, V: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {
+        let table: MapTable<K, (), W, V> = self.backend.map_table(TableSpec::new(spec.name))?;
+        Ok(Place { index: self.add(Windowed(table)), ttl: None })
     }
 
     fn sweep_sometimes(&mut self) {
@@ -314,6 +341,19 @@ pub trait StateAccess<K: Key> {
         descriptor: ReducingStateDescriptor<V>,
     ) -> Result<ReducingState<V>, StateError> {
         Ok(ReducingState::at(self.states().open::<V>(descriptor.spec)?, descriptor.reduce))
+    }
+
+    /// Opens a state of one value for each key and window, in the `open` of a window function that says
+    /// `const WINDOW_STATE: bool = true`. A window's value goes with the window; a time to live has no meaning for it.
+    ///
+    /// # Errors
+    /// As [`StateAccess::value_state`].
+    #[doc(alias = "windowState")]
+    fn window_state<W: Namespace, V: Data>(
+        &mut self,
+        descriptor: ValueStateDescriptor<V>,
+    ) -> Result<WindowState<W, V>, StateError> {
+        Ok(WindowState::at(self.states().open_window_state::<W, V>(descriptor.spec)?))
     }
 
     /// Opens a state of one accumulator for each key.

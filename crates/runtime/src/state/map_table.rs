@@ -119,15 +119,14 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
     /// What the backend fails with.
     pub fn clear_all(&mut self) -> Result<(), StateError> {
         match &mut self.inner {
-            Inner::Memory(segments) => {
-                if segments.len() > 0 {
-                    segments.drain(|_, _, _| {});
-                }
+            Inner::Memory(table) if table.len() == 0 => Ok(()),
+            Inner::Memory(table) => {
+                table.drain(|_, _, _| {});
                 Ok(())
             }
             Inner::Store(_) => Err(StateError::Backend {
                 act: "remove the maps of all keys at once",
-                reason: "they are in a store, which only streaming mode uses".to_string(),
+                reason: format!("the state \"{}\" is in a store, which only streaming mode uses", self.name),
             }),
         }
     }

@@ -20,6 +20,7 @@ pub mod store;
 mod table;
 mod ttl;
 pub(crate) mod user_map;
+mod windowed;
 
 pub use backend::{BackendKind, KeyedBackend, TableSpec};
 pub use descriptors::{
@@ -37,3 +38,4 @@ pub use map_table::MapTable;
 pub(crate) use table::Inner as TableInner;
 pub use table::Table;
 pub use ttl::{StateTtl, StateTtlConfig, StateVisibility, TtlUpdate};
+pub use windowed::{WindowState, WindowStateAccess};

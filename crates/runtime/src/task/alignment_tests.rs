@@ -6,7 +6,11 @@ use kvick_core::time::Millis;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
-fn barrier(id: u64, alignment: BarrierAlignment) -> Arc<Barrier> {
+fn now() -> Instant {
+    Instant::now()
+}
+
+pub(super) fn barrier(id: u64, alignment: BarrierAlignment) -> Arc<Barrier> {
     Arc::new(Barrier {
         id,
         timestamp: Millis(0),
@@ -23,42 +27,42 @@ fn exactly(id: u64) -> Arc<Barrier> {
 
 #[test]
 fn a_barrier_is_answered_once_every_open_channel_has_delivered_it() {
-    let mut alignment = Alignment::new(3);
-    let first = alignment.barrier(0, exactly(1));
+    let mut alignment = Alignment::new(3, BTreeSet::new());
+    let first = alignment.barrier(0, exactly(1), now(), now());
     assert!(first.block && first.first && !first.unblock);
-    assert!(alignment.barrier(1, exactly(1)).block);
-    let outcome = alignment.closed(2);
+    assert!(alignment.barrier(1, exactly(1), now(), now()).block);
+    let outcome = alignment.closed(2, now());
     assert_eq!((outcome.aligned, outcome.unblock), (Some(exactly(1)), true));
 }
 
 #[test]
 fn a_newer_barrier_gives_up_the_older_one_whose_rest_is_ignored() {
-    let mut alignment = Alignment::new(2);
-    assert!(alignment.barrier(0, exactly(1)).block);
-    let newer = alignment.barrier(1, exactly(2));
+    let mut alignment = Alignment::new(2, BTreeSet::new());
+    assert!(alignment.barrier(0, exactly(1), now(), now()).block);
+    let newer = alignment.barrier(1, exactly(2), now(), now());
     assert_eq!((newer.given_up, newer.unblock, newer.block), (vec![1], true, true));
-    assert_eq!(alignment.barrier(0, exactly(2)).aligned, Some(exactly(2)));
-    assert_eq!(alignment.barrier(1, exactly(1)), Outcome::default());
+    assert_eq!(alignment.barrier(0, exactly(2), now(), now()).aligned, Some(exactly(2)));
+    assert_eq!(alignment.barrier(1, exactly(1), now(), now()), Outcome::default());
 }
 
 #[test]
 fn an_abort_lets_channels_go_on_and_late_barriers_pass() {
-    let mut alignment = Alignment::new(2);
-    assert!(alignment.barrier(0, exactly(1)).block);
+    let mut alignment = Alignment::new(2, BTreeSet::new());
+    assert!(alignment.barrier(0, exactly(1), now(), now()).block);
     assert!(alignment.aborted(1).unblock);
-    assert_eq!(alignment.barrier(1, exactly(1)), Outcome::default());
+    assert_eq!(alignment.barrier(1, exactly(1), now(), now()), Outcome::default());
     assert!(!alignment.aborted(2).unblock);
-    assert_eq!(alignment.barrier(0, exactly(2)), Outcome::default());
+    assert_eq!(alignment.barrier(0, exactly(2), now(), now()), Outcome::default());
 }
 
 #[test]
 fn an_order_waits_for_the_last_records_of_producers_that_have_finished() {
-    let mut alignment = Alignment::new(2);
-    alignment.closed(0);
-    assert_eq!(alignment.order(exactly(3)).aligned, None);
-    assert_eq!(alignment.closed(1).aligned, Some(exactly(3)));
-    assert_eq!(alignment.order(exactly(3)).aligned, None, "the same order twice");
-    assert_eq!(alignment.order(exactly(4)).aligned, Some(exactly(4)));
+    let mut alignment = Alignment::new(2, BTreeSet::new());
+    alignment.closed(0, now());
+    assert_eq!(alignment.order(exactly(3), now(), now()).aligned, None);
+    assert_eq!(alignment.closed(1, now()).aligned, Some(exactly(3)));
+    assert_eq!(alignment.order(exactly(3), now(), now()).aligned, None, "the same order twice");
+    assert_eq!(alignment.order(exactly(4), now(), now()).aligned, Some(exactly(4)));
 }
 
 /// What a channel carries: records, barriers in rising order (some dropped by the producer), then its end.
@@ -85,7 +89,7 @@ fn channel(checkpoints: u64) -> impl Strategy<Value = Vec<Packet>> {
 fn run(channels: Vec<Vec<Packet>>, order: &[u16], aborts: &[(usize, u64)], mode: BarrierAlignment) {
     let exactly_once = mode != BarrierAlignment::AtLeastOnce;
     let mut queues: Vec<VecDeque<Packet>> = channels.into_iter().map(VecDeque::from).collect();
-    let mut alignment = Alignment::new(queues.len());
+    let mut alignment = Alignment::new(queues.len(), BTreeSet::new());
     let (mut blocked, mut answered) = (vec![false; queues.len()], BTreeSet::new());
     // By channel: the newest barrier that was taken from it.
     let (mut passed, mut aborted) = (vec![0_u64; queues.len()], BTreeSet::new());
@@ -108,11 +112,11 @@ fn run(channels: Vec<Vec<Packet>>, order: &[u16], aborts: &[(usize, u64)], mode:
         let outcome = match queues[chosen].pop_front() {
             Some(Packet::Barrier(id)) => {
                 passed[chosen] = id;
-                alignment.barrier(chosen, barrier(id, mode))
+                alignment.barrier(chosen, barrier(id, mode), now(), now())
             }
             Some(Packet::End) => {
                 closed[chosen] = true;
-                alignment.closed(chosen)
+                alignment.closed(chosen, now())
             }
             _ => continue,
         };
@@ -158,7 +162,7 @@ proptest! {
             (1..).zip(parts).flat_map(part).chain([Packet::End]).collect::<Vec<_>>()
         };
         let mut queues: Vec<VecDeque<Packet>> = records.into_iter().map(|p| packets(p).into()).collect();
-        let (mut alignment, mut blocked) = (Alignment::new(queues.len()), vec![false; queues.len()]);
+        let (mut alignment, mut blocked) = (Alignment::new(queues.len(), BTreeSet::new()), vec![false; queues.len()]);
         let (mut answered, mut step) = (Vec::new(), 0);
         while let Some(chosen) = {
             let ready: Vec<usize> = (0..queues.len()).filter(|c| !blocked[*c] && !queues[*c].is_empty()).collect();
@@ -166,8 +170,8 @@ proptest! {
         } {
             step += 1;
             let outcome = match queues[chosen].pop_front() {
-                Some(Packet::Barrier(id)) => alignment.barrier(chosen, exactly(id)),
-                Some(Packet::End) => alignment.closed(chosen),
+                Some(Packet::Barrier(id)) => alignment.barrier(chosen, exactly(id), now(), now()),
+                Some(Packet::End) => alignment.closed(chosen, now()),
                 _ => continue,
             };
             answered.extend(outcome.aligned.map(|b| b.id));

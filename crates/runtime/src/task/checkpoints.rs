@@ -31,8 +31,15 @@ pub(super) trait Chain {
 /// When barriers came, for the statistics.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
-    first: Instant,
+    pub first: Instant,
     start_delay_ms: u64,
+}
+
+/// A snapshot that was taken and is to be written.
+pub(super) struct Taken {
+    pub barrier: Arc<Barrier>,
+    pub snapshot: OperatorSnapshot,
+    pub metrics: SnapshotMetrics,
 }
 
 /// What one task knows of checkpoints.
@@ -96,8 +103,26 @@ impl Checkpoints {
         Arrival { first: Instant::now(), start_delay_ms: now.saturating_sub(barrier.timestamp.0) }
     }
 
-    /// Takes a snapshot: everything before the barrier was processed, nothing after it.
+    /// From when on a barrier that has just arrived overtakes.
+    pub fn overtakes_at(&self, barrier: &Barrier, now: Instant) -> Instant {
+        barrier.overtakes_at(now, self.clock.now())
+    }
+
+    /// Takes a snapshot, sends the barrier on and lets the snapshot be written: everything before the barrier was processed,
+    /// nothing after it.
     pub fn take(&mut self, chain: &mut impl Chain, barrier: Arc<Barrier>, arrival: Arrival) -> TaskResult {
+        let taken = self.snapshot(chain, barrier, arrival)?;
+        self.write(taken);
+        Ok(())
+    }
+
+    /// Takes a snapshot and sends the barrier on.
+    pub fn snapshot(
+        &mut self,
+        chain: &mut impl Chain,
+        barrier: Arc<Barrier>,
+        arrival: Arrival,
+    ) -> TaskResult<Taken> {
         let alignment_ms = arrival.first.elapsed().as_millis() as u64;
         let begun = Instant::now();
         if matches!(barrier.kind, SnapshotKind::Stop { drain: true, .. }) && !self.ended {
@@ -119,11 +144,12 @@ impl Checkpoints {
             start_delay_ms: arrival.start_delay_ms,
             ..SnapshotMetrics::default()
         };
-        self.write(snapshot, barrier, metrics);
-        Ok(())
+        Ok(Taken { barrier, snapshot, metrics })
     }
 
-    fn write(&mut self, snapshot: OperatorSnapshot, barrier: Arc<Barrier>, metrics: SnapshotMetrics) {
+    /// Lets a snapshot be written, to which all has been added that belongs to it.
+    pub fn write(&mut self, taken: Taken) {
+        let Taken { barrier, snapshot, metrics } = taken;
         let (files, reports) = (Arc::clone(&self.files), self.reports.clone());
         let id = barrier.id;
         let job = SnapshotJob::new(self.execution, barrier, snapshot, files, metrics, reports);

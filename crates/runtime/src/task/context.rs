@@ -48,7 +48,7 @@ pub fn file_systems(
     user: &str,
     config: &Configuration,
 ) -> Arc<FileSystems> {
-    let mut context = kvick_filesystem::Context::new(hadoop.clone());
+    let mut context = kvick_filesystem::Context::new(hadoop.clone()).in_background();
     if !user.is_empty() {
         context = context.with_user(user);
     }
@@ -103,6 +103,8 @@ pub struct TaskContext {
     pub batch_memory: u64,
     /// Whether at the end of its data it waits for a checkpoint that contains it.
     pub waits_at_end: bool,
+    /// Whether barriers of the job may overtake records.
+    pub may_overtake: bool,
 }
 
 impl TaskContext {

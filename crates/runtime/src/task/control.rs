@@ -3,7 +3,7 @@
 use crate::error::{TaskError, TaskResult};
 use kvick_core::checkpoint::CheckpointCommand;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct TaskControl {
     parked: Mutex<()>,
     unpark: Condvar,
     waits: Mutex<Vec<Weak<dyn Wake>>>,
+    /// Channels with packets that have found no room.
+    backed_up: AtomicUsize,
 }
 
 impl TaskControl {
@@ -65,6 +67,20 @@ impl TaskControl {
         let mut mail = lock(&self.mail);
         self.has_mail.store(false, Ordering::SeqCst);
         std::mem::take(&mut *mail)
+    }
+
+    /// A channel of the task holds packets back for which there was no room, or does so no more.
+    pub fn backs_up(&self, holds_back: bool) {
+        match holds_back {
+            true => self.backed_up.fetch_add(1, Ordering::Relaxed),
+            false => self.backed_up.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    /// Whether any channel holds packets back: the task should not make more.
+    #[inline]
+    pub fn is_backed_up(&self) -> bool {
+        self.backed_up.load(Ordering::Relaxed) > 0
     }
 
     fn wake(&self) {

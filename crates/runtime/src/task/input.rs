@@ -1,19 +1,47 @@
 //! The task of everything but a source: takes packets from the gate and gives them to the head of the chain.
 
-use super::alignment::{Alignment, Outcome};
-use super::checkpoints::{Arrival, Chain, Checkpoints};
-use super::watermarks::{Combined, Watermarks};
+use super::checkpoints::Chain;
+use super::running::Running;
 use super::{Task, TaskContext};
 use crate::codec;
-use crate::element::{Barrier, Batch, Data, Event};
+use crate::element::{Batch, Data, Event};
 use crate::error::{TaskError, TaskResult};
-use crate::exchange::gate::{Gate, Packet};
+use crate::exchange::gate::{Gate, Next, Packet, Patience};
+use crate::exchange::in_flight;
 use crate::operator::BoxStage;
 use crate::snapshot::OperatorSnapshot;
-use kvick_core::checkpoint::{CheckpointCommand, CheckpointFailureReason};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// A `Batch<T>` of a type that only a head knows, and how many records it has.
+pub type Records = (Box<dyn Any + Send>, usize);
+
+/// [`Head::decode`] for an input of a known type.
+pub(super) fn decode<T: Data>(bytes: &[u8]) -> TaskResult<Records> {
+    let mut batch = Batch::<T>::new();
+    codec::decode(bytes, &mut batch)
+        .map_err(|error| TaskError::caused("cannot read records of another worker", &error))?;
+    let count = batch.len();
+    Ok((Box::new(batch), count))
+}
+
+/// [`Head::split`] for an input of a known type.
+pub(super) fn split<T: Data>(records: &mut Records, count: usize) -> TaskResult<Records> {
+    let batch = records.0.downcast_mut::<Batch<T>>().ok_or_else(wrong_type::<T>)?;
+    let count = count.min(batch.len());
+    let timestamps = batch.timestamps.as_mut().map(|all| all.split_off(count));
+    let rest = Batch { records: batch.records.split_off(count), timestamps };
+    records.1 = count;
+    let left = rest.len();
+    Ok((Box::new(rest), left))
+}
+
+/// An input got records of another type than its own.
+pub(super) fn wrong_type<T>() -> TaskError {
+    let expected = std::any::type_name::<T>();
+    TaskError::failed(format!("an input expected records of type {expected} and got another type"))
+}
 
 /// The head of a chain: it knows the types of its inputs, which the gate does not.
 pub trait Head: Send {
@@ -32,6 +60,21 @@ pub trait Head: Send {
     /// # Errors
     /// Bytes that are no batch, or whatever an operator fails with.
     fn encoded(&mut self, input: usize, bytes: &[u8]) -> TaskResult<usize>;
+    /// Reads a batch that came over the network, and nothing more.
+    ///
+    /// # Errors
+    /// Bytes that are no batch.
+    fn decode(&self, input: usize, bytes: &[u8]) -> TaskResult<Records>;
+    /// Leaves the first `count` records in a batch and takes the others out.
+    ///
+    /// # Errors
+    /// A batch of another type.
+    fn split(&self, input: usize, records: &mut Records, count: usize) -> TaskResult<Records>;
+    /// Adds a packet that a barrier has overtaken to what is kept of its channel.
+    ///
+    /// # Errors
+    /// Records that cannot be written.
+    fn record(&self, input: usize, packet: &Packet, log: &mut Vec<u8>) -> TaskResult;
     /// An event that holds for all channels.
     ///
     /// # Errors
@@ -54,6 +97,11 @@ pub trait Head: Send {
     /// # Errors
     /// Whatever an operator fails with.
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>>;
+    /// As [`crate::operator::Stage::drain`].
+    ///
+    /// # Errors
+    /// Whatever sending fails with.
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>>;
     /// All channels have ended.
     ///
     /// # Errors
@@ -84,11 +132,20 @@ impl<T: Data> Head for OneInput<T> {
     fn batch(&mut self, _input: usize, batch: Box<dyn Any + Send>) -> TaskResult {
         match batch.downcast::<Batch<T>>() {
             Ok(mut batch) => self.stage.batch(&mut batch),
-            Err(_) => Err(TaskError::failed(format!(
-                "an input expected records of type {} and got another type",
-                std::any::type_name::<T>()
-            ))),
+            Err(_) => Err(wrong_type::<T>()),
         }
+    }
+
+    fn decode(&self, _input: usize, bytes: &[u8]) -> TaskResult<Records> {
+        decode::<T>(bytes)
+    }
+
+    fn split(&self, _input: usize, records: &mut Records, count: usize) -> TaskResult<Records> {
+        split::<T>(records, count)
+    }
+
+    fn record(&self, _input: usize, packet: &Packet, log: &mut Vec<u8>) -> TaskResult {
+        in_flight::record::<T>(packet, log)
     }
 
     fn encoded(&mut self, _input: usize, bytes: &[u8]) -> TaskResult<usize> {
@@ -120,6 +177,10 @@ impl<T: Data> Head for OneInput<T> {
         self.stage.tick(now)
     }
 
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.stage.drain(now)
+    }
+
     fn end(&mut self) -> TaskResult {
         self.stage.end()
     }
@@ -132,19 +193,6 @@ impl<T: Data> Head for OneInput<T> {
 /// A chain that reads from a gate.
 pub struct InputTask {
     head: Box<dyn Head>,
-}
-
-/// What an input task knows while it runs.
-struct Running<'a> {
-    gate: &'a Gate,
-    context: &'a TaskContext,
-    alignment: Alignment,
-    watermarks: Watermarks,
-    checkpoints: Checkpoints,
-    /// When the first barrier of the checkpoint that is being aligned came.
-    arrival: Option<Arrival>,
-    /// A producer ends its data because the job is drained: the savepoint's barrier follows.
-    draining: bool,
 }
 
 impl Chain for Box<dyn Head> {
@@ -176,136 +224,6 @@ impl InputTask {
     }
 }
 
-impl<'a> Running<'a> {
-    fn new(gate: &'a Gate, context: &'a TaskContext) -> Running<'a> {
-        Running {
-            alignment: Alignment::new(gate.channels()),
-            watermarks: Watermarks::new(gate.channels()),
-            checkpoints: Checkpoints::new(context),
-            gate,
-            context,
-            arrival: None,
-            draining: false,
-        }
-    }
-
-    /// Runs until the task is released.
-    fn run(&mut self, head: &mut Box<dyn Head>) -> TaskResult {
-        let mut due = head.tick(Instant::now())?;
-        loop {
-            if self.context.control.has_mail() {
-                self.orders(head)?;
-            }
-            if self.checkpoints.is_released() {
-                return Ok(());
-            }
-            let next = self.gate.next(due, &self.context.control, &self.context.counters)?;
-            if let Some((channel, packet)) = next {
-                self.packet(head, channel, packet)?;
-            }
-            // A batch may have set an earlier deadline than the one known, so ask after each one.
-            due = if self.checkpoints.is_still() { None } else { head.tick(Instant::now())? };
-        }
-    }
-
-    fn orders(&mut self, head: &mut Box<dyn Head>) -> TaskResult {
-        for command in self.context.control.take_mail() {
-            match command {
-                CheckpointCommand::Trigger(order) => {
-                    let barrier: Arc<Barrier> = Arc::new(order.into());
-                    self.arrival.get_or_insert(self.checkpoints.arrival(&barrier));
-                    let outcome = self.alignment.order(barrier);
-                    self.aligned(head, None, outcome)?;
-                }
-                CheckpointCommand::Complete { checkpoint } => self.checkpoints.complete(head, checkpoint)?,
-                CheckpointCommand::Abort { checkpoint } => {
-                    let outcome = self.alignment.aborted(checkpoint);
-                    self.checkpoints.abort(head, checkpoint);
-                    self.aligned(head, None, outcome)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn packet(&mut self, head: &mut Box<dyn Head>, channel: usize, packet: Packet) -> TaskResult {
-        let input = self.gate.input_of(channel);
-        match packet {
-            Packet::Batch(batch, records) => {
-                self.context.counters.received(records, 0);
-                head.batch(input, batch)
-            }
-            Packet::Encoded(bytes) => {
-                let records = head.encoded(input, &bytes)?;
-                self.context.counters.received(records, bytes.len());
-                Ok(())
-            }
-            Packet::Event(event) => self.event(head, channel, event),
-            Packet::End => {
-                let outcome = self.alignment.closed(channel);
-                self.aligned(head, Some(channel), outcome)
-            }
-        }
-    }
-
-    fn event(&mut self, head: &mut Box<dyn Head>, channel: usize, event: Event) -> TaskResult {
-        match event {
-            Event::Barrier(barrier) => {
-                let outcome = self.alignment.barrier(channel, Arc::clone(&barrier));
-                if outcome.first {
-                    self.arrival = Some(self.checkpoints.arrival(&barrier));
-                }
-                self.aligned(head, Some(channel), outcome)
-            }
-            Event::Drain if self.draining => Ok(()),
-            Event::Drain => {
-                self.draining = true;
-                head.event(Event::Drain)
-            }
-            Event::EndOfData => {
-                let events = self.watermarks.ended(channel);
-                self.watermark(head, events)?;
-                if self.watermarks.all_ended() && !self.checkpoints.has_ended() {
-                    self.checkpoints.end(head, self.draining)?;
-                }
-                Ok(())
-            }
-            event => {
-                let events = self.watermarks.event(channel, &event);
-                self.watermark(head, events)
-            }
-        }
-    }
-
-    fn watermark(&mut self, head: &mut Box<dyn Head>, events: Combined) -> TaskResult {
-        for event in events.into_iter().flatten() {
-            if let Event::Watermark(watermark) = event {
-                self.context.counters.watermark(watermark);
-            }
-            head.event(event)?;
-        }
-        Ok(())
-    }
-
-    /// Does what the alignment says.
-    fn aligned(&mut self, head: &mut Box<dyn Head>, channel: Option<usize>, outcome: Outcome) -> TaskResult {
-        for id in outcome.given_up {
-            self.checkpoints.decline(id, CheckpointFailureReason::DeclinedSubsumed);
-        }
-        if let Some(barrier) = outcome.aligned {
-            let arrival = self.arrival.take().unwrap_or_else(|| self.checkpoints.arrival(&barrier));
-            self.checkpoints.take(head, barrier, arrival)?;
-        }
-        if outcome.unblock {
-            self.gate.unblock_all();
-        }
-        if let Some(channel) = channel.filter(|_| outcome.block) {
-            self.gate.block(channel);
-        }
-        Ok(())
-    }
-}
-
 fn gate_of(gate: Option<&Arc<Gate>>) -> TaskResult<&Arc<Gate>> {
     gate.ok_or_else(|| TaskError::failed("a task with inputs was deployed without producers"))
 }
@@ -325,9 +243,8 @@ impl Task for InputTask {
         let mut open = gate.channels();
         while open > 0 {
             context.control.take_mail();
-            if let Some((_, Packet::End)) = gate.next(None, &context.control, &context.counters)? {
-                open -= 1;
-            }
+            let next = gate.next(Patience::default(), &context.control, &context.counters)?;
+            open -= usize::from(matches!(next, Next::Packet(_, Packet::End)));
         }
         self.head.event(Event::EndOfData)?;
         self.head.event(Event::EndOfStream)

@@ -144,6 +144,20 @@ impl<S: Source> SourceTask<S> {
     }
 }
 
+impl<S: Source> SourceTask<S> {
+    /// Sends what found no room before. While some still finds none, waits for room or an order.
+    fn is_held_up(&mut self, context: &TaskContext) -> TaskResult<bool> {
+        let now = Instant::now();
+        let next = self.output.next().drain(now)?;
+        if !context.control.is_backed_up() {
+            return Ok(false);
+        }
+        context.control.sleep(next.map_or(STILL, |at| at.saturating_duration_since(now).min(STILL)));
+        context.counters.backpressured(now.elapsed());
+        Ok(true)
+    }
+}
+
 impl<S: Source> Task for SourceTask<S> {
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
         self.output.next().open(context)?;
@@ -159,6 +173,9 @@ impl<S: Source> Task for SourceTask<S> {
             }
             if checkpoints.is_released() {
                 break;
+            }
+            if context.control.is_backed_up() && self.is_held_up(context)? {
+                continue;
             }
             if checkpoints.is_still() {
                 let since = Instant::now();

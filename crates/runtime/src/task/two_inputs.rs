@@ -1,9 +1,12 @@
 //! The head of a chain with two inputs of different types: it gives both to one operator, as [`Either`].
 
+use super::input::{Records, decode, split, wrong_type};
 use super::{Head, TaskContext};
 use crate::codec;
 use crate::element::{Batch, Data, Event};
 use crate::error::{TaskError, TaskResult};
+use crate::exchange::gate::Packet;
+use crate::exchange::in_flight;
 use crate::operator::BoxStage;
 use crate::operators::Either;
 use crate::snapshot::OperatorSnapshot;
@@ -42,11 +45,6 @@ fn wrap<X, Y>(from: &mut Batch<X>, into: &mut Batch<Y>, wrap: impl Fn(X) -> Y) {
     into.records.extend(from.records.drain(..).map(wrap));
 }
 
-fn wrong_type<T>() -> TaskError {
-    let expected = std::any::type_name::<T>();
-    TaskError::failed(format!("an input expected records of type {expected} and got another type"))
-}
-
 impl<A: Data, B: Data> Head for TwoInputs<A, B> {
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
         self.stage.open(context)
@@ -75,6 +73,22 @@ impl<A: Data, B: Data> Head for TwoInputs<A, B> {
         self.give()
     }
 
+    fn decode(&self, input: usize, bytes: &[u8]) -> TaskResult<Records> {
+        if input < self.first_inputs { decode::<A>(bytes) } else { decode::<B>(bytes) }
+    }
+
+    fn split(&self, input: usize, records: &mut Records, count: usize) -> TaskResult<Records> {
+        if input < self.first_inputs { split::<A>(records, count) } else { split::<B>(records, count) }
+    }
+
+    fn record(&self, input: usize, packet: &Packet, log: &mut Vec<u8>) -> TaskResult {
+        if input < self.first_inputs {
+            in_flight::record::<A>(packet, log)
+        } else {
+            in_flight::record::<B>(packet, log)
+        }
+    }
+
     fn event(&mut self, event: Event) -> TaskResult {
         self.stage.event(event)
     }
@@ -93,6 +107,10 @@ impl<A: Data, B: Data> Head for TwoInputs<A, B> {
 
     fn tick(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
         self.stage.tick(now)
+    }
+
+    fn drain(&mut self, now: Instant) -> TaskResult<Option<Instant>> {
+        self.stage.drain(now)
     }
 
     fn end(&mut self) -> TaskResult {

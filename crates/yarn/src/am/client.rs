@@ -70,6 +70,7 @@ enum Request {
     Release(ContainerId),
     Update(Box<Container>, ContainerUpdate, oneshot::Sender<Updated>),
     Blacklist(Vec<String>, Vec<String>),
+    Hurry,
     Progress(f32),
     TrackingUrl(String),
     Finish(Ending, oneshot::Sender<Result<(), AmError>>),
@@ -169,6 +170,11 @@ impl AmClient {
         self.send(Request::Blacklist(additions, removals));
     }
 
+    /// Something is about to be known of containers: the ResourceManager is asked often for a few seconds.
+    pub fn hurry(&self) {
+        self.send(Request::Hurry);
+    }
+
     /// How far the application is, 0 to 1.
     pub fn set_progress(&self, progress: f32) {
         self.send(Request::Progress(progress));
@@ -254,6 +260,7 @@ impl Shell {
                 self.updating.insert(container.id, done);
             }
             Request::Blacklist(additions, removals) => self.machine.blacklist(additions, &removals),
+            Request::Hurry => self.machine.hurry(now),
             Request::Progress(progress) => self.machine.set_progress(progress),
             Request::TrackingUrl(url) => self.machine.set_tracking_url(url),
             Request::Finish(ending, done) => {

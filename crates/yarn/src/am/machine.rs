@@ -18,6 +18,10 @@ use crate::records::{Container, FinalStatus};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// How long the ResourceManager is asked often after it was asked to be.
+const HURRY: Duration = Duration::from_secs(5);
+/// Pause between heartbeats in that time.
+const HURRIED: Duration = Duration::from_millis(200);
 /// Least pause between two heartbeats, however much changes.
 const LEAST_PAUSE: Duration = Duration::from_millis(5);
 /// How long requests may go without any grant before they are made again.
@@ -108,6 +112,8 @@ pub(crate) struct Machine {
     asks: Asks,
     containers: Containers,
     updates: Updates,
+    /// Until when the ResourceManager is asked often, wanted or not.
+    hurry_until: Duration,
     blacklist: BTreeSet<String>,
     blacklist_sent: BTreeSet<String>,
     progress: f32,
@@ -138,6 +144,7 @@ impl Machine {
             asks: Asks::default(),
             containers: Containers::default(),
             updates: Updates::default(),
+            hurry_until: Duration::ZERO,
             blacklist: BTreeSet::new(),
             blacklist_sent: BTreeSet::new(),
             progress: 0.0,
@@ -177,6 +184,11 @@ impl Machine {
         for host in removals {
             self.blacklist.remove(host);
         }
+    }
+
+    /// Something is about to be known of containers.
+    pub fn hurry(&mut self, now: Duration) {
+        self.hurry_until = now + HURRY;
     }
 
     /// How far the application is, 0 to 1.
@@ -249,7 +261,8 @@ impl Machine {
 
     fn interval(&self, last: Duration) -> Duration {
         if self.asks.missing() == 0 {
-            return self.config.idle_interval;
+            let hurried = last < self.hurry_until;
+            return if hurried { HURRIED.min(self.config.idle_interval) } else { self.config.idle_interval };
         }
         let eager = last.saturating_sub(self.last_progress_of_asks) < self.config.eager_for;
         if eager { self.config.eager_interval } else { self.config.waiting_interval }

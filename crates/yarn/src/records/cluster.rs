@@ -87,6 +87,8 @@ pub struct NodeReport {
     pub health_report: String,
     /// Its labels.
     pub labels: Vec<String>,
+    /// Seconds after which a node that is being decommissioned is taken out whatever runs there (`NodeReportProto`, field 13).
+    pub decommissioning_timeout: Option<u32>,
 }
 
 impl NodeReport {
@@ -101,6 +103,7 @@ impl NodeReport {
             state: report.state.unwrap_or_default().into(),
             health_report: report.health_report().to_owned(),
             labels: report.node_labels.clone(),
+            decommissioning_timeout: report.decommissioning_timeout,
         })
     }
 }

@@ -3,7 +3,8 @@
 use super::pending::{Pending, Phase};
 use super::tasks::TaskStatus;
 use super::{
-    ABORTED_REMEMBERED, CheckpointCoordinator, CheckpointEffect, CoordinatorEffect, StopWish, answer,
+    ABORTED_REMEMBERED, CheckpointCoordinator, CheckpointEffect, CoordinatorEffect, Preparation, StopWish,
+    answer,
 };
 use crate::checkpoint::failure::{CheckpointFailure, CheckpointFailureReason as Reason};
 use crate::checkpoint::message::{
@@ -99,7 +100,7 @@ impl CheckpointCoordinator {
         for id in self.pending_where(|p| !p.is_storing() && p.expires <= now) {
             self.abort(now, id, Reason::Expired.into(), fx);
         }
-        let late = |(token, p): (&u64, &super::Preparation)| (p.expires <= now).then_some(*token);
+        let late = |(token, p): (&u64, &Preparation)| (p.expires <= now).then_some(*token);
         let tokens: Vec<u64> = self.preparing.iter().filter_map(late).collect();
         for token in tokens {
             if let Some(preparation) = self.preparing.remove(&token) {
@@ -117,13 +118,7 @@ impl CheckpointCoordinator {
         why: CheckpointFailure,
         fx: &mut Vec<CoordinatorEffect>,
     ) {
-        let Some(pending) = self.pending.remove(&id) else { return };
-        self.stats.failed(now, id, why.to_string());
-        let command = CheckpointCommand::Abort { checkpoint: id };
-        fx.push(CoordinatorEffect::Tell { executions: pending.plan.running.clone(), command });
-        let files = self.unreferenced(&pending.shared_files());
-        fx.push(discard(Some(id), pending.directory.clone(), files));
-        self.remember_aborted(id, pending.directory.clone());
+        let Some(pending) = self.withdraw(now, id, &why, fx) else { return };
         if let Some(caller) = pending.caller {
             answer(caller, Err(why.clone()), fx);
         }
@@ -133,6 +128,45 @@ impl CheckpointCoordinator {
         self.remove_garbage(fx);
         self.plan_final_again(now);
         self.judge(&pending, why, fx);
+    }
+
+    /// Ends a checkpoint that only came at a bad moment: somebody who waits for it gets the next one in its place.
+    pub(super) fn take_again(
+        &mut self,
+        now: Millis,
+        id: u64,
+        why: CheckpointFailure,
+        fx: &mut Vec<CoordinatorEffect>,
+    ) {
+        let Some(caller) = self.pending.get(&id).and_then(|pending| pending.caller) else {
+            return self.abort(now, id, why, fx);
+        };
+        let Some(pending) = self.withdraw(now, id, &why, fx) else { return };
+        let Pending { kind, wish, base: earlier, made_in, .. } = pending;
+        match made_in {
+            Some(base) => self.prepare(now, Preparation { base, caller, kind, wish, expires: now }, fx),
+            None => self.queue.push_front((caller, earlier.is_none())),
+        }
+        self.remove_garbage(fx);
+        self.plan_final_again(now);
+    }
+
+    /// Lets tasks forget a checkpoint, and removes what they wrote for it.
+    fn withdraw(
+        &mut self,
+        now: Millis,
+        id: u64,
+        why: &CheckpointFailure,
+        fx: &mut Vec<CoordinatorEffect>,
+    ) -> Option<Pending> {
+        let pending = self.pending.remove(&id)?;
+        self.stats.failed(now, id, why.to_string());
+        let command = CheckpointCommand::Abort { checkpoint: id };
+        fx.push(CoordinatorEffect::Tell { executions: pending.plan.running.clone(), command });
+        let files = self.unreferenced(&pending.shared_files());
+        fx.push(discard(Some(id), pending.directory.clone(), files));
+        self.remember_aborted(id, pending.directory.clone());
+        Some(pending)
     }
 
     pub(super) fn remember_aborted(&mut self, id: u64, directory: Option<String>) {

@@ -174,6 +174,8 @@ enum StopWish {
 /// A savepoint whose directory is being made.
 #[derive(Debug, Clone)]
 struct Preparation {
+    /// Where the directory is made.
+    base: String,
     caller: CallerId,
     kind: SnapshotKind,
     wish: StopWish,
@@ -312,13 +314,14 @@ impl CheckpointCoordinator {
         }
     }
 
-    /// Input: an attempt has finished. A checkpoint that still misses its snapshot cannot be completed.
+    /// Input: an attempt has finished. A checkpoint that still misses its snapshot cannot be completed; one that somebody waits
+    /// for is taken again without it.
     pub fn task_finished(&mut self, now: Millis, execution: ExecutionId, fx: &mut Vec<CoordinatorEffect>) {
         if !self.tasks.enter(execution, TaskStatus::Finished) {
             return;
         }
         for id in self.pending_where(|p| p.misses(execution)) {
-            self.abort(now, id, CheckpointFailureReason::DeclinedClosing.into(), fx);
+            self.take_again(now, id, CheckpointFailureReason::DeclinedClosing.into(), fx);
         }
         self.trigger_due(now, fx);
     }

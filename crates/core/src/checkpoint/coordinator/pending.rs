@@ -29,6 +29,8 @@ pub(super) struct Pending {
     pub triggered: Millis,
     pub expires: Millis,
     pub caller: Option<CallerId>,
+    /// For a savepoint: where its directory was made.
+    pub made_in: Option<String>,
     /// What is to become of the job once it is stored.
     pub wish: StopWish,
     /// Its own directory; none where state is inline.
@@ -58,6 +60,7 @@ impl Pending {
             triggered,
             expires: triggered.plus(timeout),
             caller: None,
+            made_in: None,
             wish: StopWish::GoOn,
             directory,
             base: None,

@@ -357,6 +357,48 @@ fn a_task_that_finishes_without_taking_part_ends_a_checkpoint_without_blame() {
 }
 
 #[test]
+fn a_savepoint_during_which_a_task_finishes_is_taken_again_without_it() {
+    for (request, base) in
+        [(savepoint(false), "hdfs:///s"), (stop(false), "hdfs:///t"), (stop(true), "hdfs:///t")]
+    {
+        let mut d = Dialogue::new(settings());
+        d.ask(100, request);
+        d.prepared(110, Ok("hdfs:///s/savepoint-1"));
+        assert_eq!(d.triggered(), [1]);
+        d.say(|c, fx| c.task_finished(Millis(120), task(1, 0), fx));
+        assert_eq!((d.answer(), d.job_failure()), (None, None));
+        let again = PrepareSavepoint { token: 2, base: base.into() };
+        assert!(d.fx.contains(&CoordinatorEffect::Outside(again)));
+        d.say(|c, fx| c.savepoint_prepared(Millis(130), 2, Ok("hdfs:///s/savepoint-2".into()), fx));
+        assert_eq!(d.triggered(), [2]);
+        d.acknowledge(140, 2, (1, 1), TaskSnapshot::default());
+        d.acknowledge(140, 2, (2, 0), TaskSnapshot::default());
+        d.stored(150, 2);
+        let mut answer = d.answer();
+        d.say(|c, fx| {
+            c.task_finished(Millis(160), task(1, 1), fx);
+            c.task_finished(Millis(160), task(2, 0), fx);
+            c.ended(Millis(160), JobState::Finished, fx);
+        });
+        answer = answer.or(d.answer());
+        assert_eq!(answer, Some(Ok("hdfs:///s/savepoint-2".to_string())));
+    }
+}
+
+#[test]
+fn a_checkpoint_that_somebody_asked_for_is_taken_again_when_a_task_finishes() {
+    let mut d = Dialogue::new(settings());
+    d.ask(100, SnapshotRequest::Checkpoint { full: true });
+    assert_eq!(d.triggered(), [1]);
+    d.say(|c, fx| c.task_finished(Millis(120), task(1, 0), fx));
+    assert_eq!(d.triggered(), [2]);
+    d.acknowledge(140, 2, (1, 1), TaskSnapshot::default());
+    d.acknowledge(140, 2, (2, 0), TaskSnapshot::default());
+    d.stored(150, 2);
+    assert!(d.answer().unwrap().is_ok());
+}
+
+#[test]
 fn union_state_of_a_partly_finished_vertex_is_refused() {
     let mut it = Dialogue::new(CheckpointSettings { tolerable_failures: 9, ..settings() });
     it.say(|c, fx| c.task_finished(Millis(10), task(1, 1), fx));

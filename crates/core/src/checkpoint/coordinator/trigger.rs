@@ -41,7 +41,7 @@ impl CheckpointCoordinator {
             }
         };
         match target.or_else(|| self.settings.savepoint_dir.clone()) {
-            Some(base) => self.prepare(now, Preparation { caller, kind, wish, expires: now }, base, fx),
+            Some(base) => self.prepare(now, Preparation { base, caller, kind, wish, expires: now }, fx),
             None => answer(caller, Err(Reason::NoSavepointLocation.into()), fx),
         }
     }
@@ -65,19 +65,14 @@ impl CheckpointCoordinator {
         if self.tasks.ready() && complete { Ok(()) } else { Err(Reason::NotAllTasksRunning) }
     }
 
-    fn prepare(
-        &mut self,
-        now: Millis,
-        preparation: Preparation,
-        base: String,
-        fx: &mut Vec<CoordinatorEffect>,
-    ) {
+    pub(super) fn prepare(&mut self, now: Millis, preparation: Preparation, fx: &mut Vec<CoordinatorEffect>) {
         if preparation.wish != StopWish::GoOn {
             self.hold(now, fx);
         }
         let token = self.next_token;
         self.next_token += 1;
         let expires = now.plus(self.settings.timeout);
+        let base = preparation.base.clone();
         self.preparing.insert(token, Preparation { expires, ..preparation });
         fx.push(CoordinatorEffect::Outside(CheckpointEffect::PrepareSavepoint { token, base }));
     }
@@ -122,6 +117,7 @@ impl CheckpointCoordinator {
         if let Some(pending) = self.pending.get_mut(&id) {
             pending.caller = Some(preparation.caller);
             pending.wish = preparation.wish;
+            pending.made_in = Some(preparation.base);
         }
     }
 
@@ -175,8 +171,7 @@ impl CheckpointCoordinator {
         self.next_id += 1;
         let alignment = self.alignment(kind);
         let target = self.target(kind, directory.as_deref());
-        let unaligned =
-            matches!(alignment, BarrierAlignment::Unaligned | BarrierAlignment::AlignedFor { .. });
+        let unaligned = alignment == BarrierAlignment::Unaligned;
         self.stats.triggered(self.first_stats(now, id, kind, unaligned, plan.running.len()));
         let order = TriggerCheckpoint { checkpoint: id, timestamp: now, kind, base, alignment, target };
         fx.push(CoordinatorEffect::Tell {
@@ -216,7 +211,7 @@ impl CheckpointCoordinator {
         }
     }
 
-    /// Savepoints hold no records in flight, so that they can be restored at any parallelism.
+    /// Savepoints hold no records in flight: they are to fit another program.
     fn alignment(&self, kind: SnapshotKind) -> BarrierAlignment {
         match (self.settings.mode, self.settings.aligned_timeout) {
             (CheckpointMode::AtLeastOnce, _) => BarrierAlignment::AtLeastOnce,

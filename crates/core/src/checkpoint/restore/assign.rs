@@ -1,7 +1,8 @@
 //! One subtask's share of an operator's state.
 //!
-//! Keyed state goes by key group, operator state by its own rule; records in flight stay where they were. At an unchanged
-//! parallelism every subtask gets back exactly what it had, except that a union is everybody's.
+//! Keyed state goes by key group, operator state by its own rule; records in flight go to those who sent them
+//! ([`super::in_flight`]). At an unchanged parallelism every subtask gets back exactly what it had, except that a union is
+//! everybody's.
 
 use crate::checkpoint::key_groups::KeyGroups;
 use crate::checkpoint::metadata::OperatorState;
@@ -11,12 +12,10 @@ use std::ops::Range;
 
 /// The state of subtask `subtask` of `parallelism`.
 pub(super) fn share(state: &OperatorState, subtask: u32, parallelism: u32) -> SubtaskState {
-    let unchanged = state.parallelism == parallelism;
-    let own = state.subtasks.get(&subtask);
     SubtaskState {
         keyed: keyed(state, KeyGroups::of(subtask, parallelism, state.max_parallelism)),
         operator: operator(state, subtask, parallelism),
-        channels: own.filter(|_| unchanged).map(|s| s.channels.clone()).unwrap_or_default(),
+        channels: Vec::new(),
     }
 }
 

@@ -24,14 +24,6 @@ impl RestorePlan {
             if states.any(|s| !s.keyed.is_empty()) {
                 check_key_groups(vertex, state)?;
             }
-            let in_flight = state.subtasks.values().any(|s| !s.channels.is_empty());
-            if in_flight && state.parallelism != vertex.parallelism {
-                return Err(RestoreError::InFlight {
-                    vertex: vertex.name.clone(),
-                    found: state.parallelism,
-                    parallelism: vertex.parallelism,
-                });
-            }
         }
         Ok(())
     }

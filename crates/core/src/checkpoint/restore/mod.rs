@@ -4,10 +4,12 @@
 
 mod assign;
 mod check;
+mod in_flight;
 #[cfg(test)]
 mod tests;
 mod wish;
 
+pub use in_flight::{ChannelLog, InFlight};
 pub use wish::RestoreWish;
 
 use super::metadata::CheckpointMetadata;
@@ -70,6 +72,10 @@ pub struct TaskRestore {
     /// By operator: the state, and only that, which this subtask is to have. Operators without state are left out.
     #[serde(default)]
     pub operators: BTreeMap<VertexId, SubtaskState>,
+    /// By output: what was in flight behind it and is to be sent again before anything else, also by a task that had
+    /// finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_flight: Vec<InFlight>,
 }
 
 /// A checkpoint that does not fit the job.
@@ -114,19 +120,6 @@ pub enum RestoreError {
         found: u32,
         /// Key groups in the job.
         configured: u32,
-    },
-    /// Records in flight belong to channels that the job does not have.
-    #[error(
-        "The state for task {vertex} can not be restored at parallelism {parallelism}: the unaligned checkpoint holds records in \
-         flight between {found} subtasks. Restore at the same parallelism, or from a savepoint, which holds none."
-    )]
-    InFlight {
-        /// The vertex' name.
-        vertex: String,
-        /// Subtasks in the checkpoint.
-        found: u32,
-        /// Subtasks in the job.
-        parallelism: u32,
     },
     /// Some operators of a chain had finished, others not.
     #[error(
@@ -212,6 +205,7 @@ impl RestorePlan {
             directory: self.directory.clone(),
             finished: self.finished.get(task.vertex).copied().unwrap_or(false),
             operators,
+            in_flight: self.in_flight(graph, task),
         }
     }
 

@@ -224,16 +224,54 @@ fn another_number_of_key_groups_is_refused() {
     assert!(matches!(error, RestoreError::MaxParallelism { found: 64, configured: 128, .. }), "{error}");
 }
 
+/// What producers and consumers of a channel are given, where consumer `c` of 2 had received `10 * p + c` from producer `p`
+/// of 3: for each producer the consumers and the records.
+fn sent_again(producers: u32, consumers: u32) -> Vec<(bool, Vec<(u32, StateHandle)>)> {
+    let channel = |p: u32, c: u32| ChannelState {
+        side: ChannelSide::Input,
+        port: 0,
+        channel: p,
+        handle: bytes(10 * p + c),
+    };
+    let state = |c: u32| SubtaskState {
+        channels: (0..3).map(|p| channel(p, c)).collect(),
+        ..SubtaskState::default()
+    };
+    let sender = operator(VertexId(1), 3, 64, BTreeMap::new());
+    let receiver = operator(OPERATOR, 2, 64, (0..2).map(|c| (c, state(c))).collect());
+    let graph = graph(vec![vertex(1, producers, 64, &[1]), vertex(2, consumers, 64, &[OPERATOR.0])]);
+    let plan = fit(&graph, vec![sender, receiver], false).unwrap();
+    let task = |vertex, subtask| plan.task(&graph, TaskRef { vertex, subtask });
+    assert!(
+        (0..consumers).all(|c| task(1, c).operators.is_empty()),
+        "consumers read them from their channels"
+    );
+    let of = |subtask| {
+        let [only] = <[InFlight; 1]>::try_from(task(0, subtask).in_flight).unwrap();
+        (only.repartitioned, only.logs.into_iter().map(|log| (log.consumer, log.handle)).collect())
+    };
+    (0..producers).map(of).collect()
+}
+
 #[test]
-fn records_in_flight_go_back_to_their_channels_or_nowhere() {
-    let channel = ChannelState { side: ChannelSide::Input, port: 0, channel: 1, handle: bytes(0) };
-    let state = SubtaskState { channels: vec![channel], ..SubtaskState::default() };
-    let operators = || vec![operator(OPERATOR, 2, 64, BTreeMap::from([(1, state.clone())]))];
-    let same = graph(vec![vertex(1, 2, 64, &[OPERATOR.0])]);
-    let plan = fit(&same, operators(), false).unwrap();
-    assert_eq!(plan.task(&same, TaskRef { vertex: 0, subtask: 1 }).operators[&OPERATOR], state);
-    let other = graph(vec![vertex(1, 3, 64, &[OPERATOR.0])]);
-    assert!(matches!(fit(&other, operators(), false), Err(RestoreError::InFlight { .. })));
+fn records_in_flight_are_sent_again_by_who_sent_them() {
+    let own = |p: u32| (false, vec![(0, bytes(10 * p)), (1, bytes(10 * p + 1))]);
+    assert_eq!(sent_again(3, 2), [own(0), own(1), own(2)]);
+}
+
+#[test]
+fn at_another_parallelism_every_record_in_flight_is_sent_once_and_every_producer_takes_part() {
+    for (producers, consumers) in [(3, 4), (2, 2), (5, 2), (1, 1)] {
+        let all = sent_again(producers, consumers);
+        assert!(all.iter().all(|(repartitioned, _)| *repartitioned), "{producers} to {consumers}");
+        let mut logs: Vec<u8> = Vec::new();
+        for (_, handle) in all.into_iter().flat_map(|(_, logs)| logs) {
+            let StateHandle::Inline { bytes } = handle else { panic!("not inline") };
+            logs.push(bytes.0[0]);
+        }
+        logs.sort_unstable();
+        assert_eq!(logs, [0, 1, 10, 11, 20, 21]);
+    }
 }
 
 #[test]

@@ -19,13 +19,13 @@ super::options! {
     /// What becomes of checkpoints when a job ends.
     CHECKPOINT_RETENTION: String = "execution.checkpointing.externalized-checkpoint-retention", "NO_EXTERNALIZED_CHECKPOINTS", Used;
     /// Whether checkpoints overtake data in flight.
-    UNALIGNED: bool = "execution.checkpointing.unaligned.enabled" | "execution.checkpointing.unaligned", "false", NotYet;
+    UNALIGNED: bool = "execution.checkpointing.unaligned.enabled" | "execution.checkpointing.unaligned", "false", Used;
     /// After which time an aligned checkpoint becomes an unaligned one.
-    ALIGNED_TIMEOUT: Duration = "execution.checkpointing.aligned-checkpoint-timeout", "0 s", NotYet;
+    ALIGNED_TIMEOUT: Duration = "execution.checkpointing.aligned-checkpoint-timeout", "0 s", Used;
     /// Whether unaligned checkpoints are forced.
-    UNALIGNED_FORCED: bool = "execution.checkpointing.unaligned.forced", "false", NotYet;
+    UNALIGNED_FORCED: bool = "execution.checkpointing.unaligned.forced", "false", NoMeaning;
     /// Subtasks whose channel state shares a file.
-    UNALIGNED_FILE: u32 = "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file", "5", NotYet;
+    UNALIGNED_FILE: u32 = "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file", "5", NoMeaning;
     /// Time between checkpoints while a source has a backlog.
     CHECKPOINT_BACKLOG: Option<Duration> = "execution.checkpointing.interval-during-backlog", none, NotYet;
     /// Whether checkpoints go on after tasks have finished.

@@ -72,6 +72,14 @@ super::options! {
     YARN_CUTOFF: Option<f64> = "containerized.heap-cutoff-ratio" | "yarn.heap-cutoff-ratio", none, NoMeaning;
     /// Least part of a container that was not heap, in mebibytes, in versions before 1.10.
     YARN_CUTOFF_MIN: Option<u64> = "containerized.heap-cutoff-min" | "yarn.heap-cutoff-min", none, NoMeaning;
+    /// Whether no more containers are taken on a node where they keep failing. Never more than a third of the nodes is left out.
+    YARN_NODE_BLACKLISTING: bool = "yarn.node-blacklisting.enabled", "true", Used;
+    /// Failed containers on a node after which no more are taken there.
+    YARN_NODE_MAX_FAILURES: u32 = "yarn.node-blacklisting.max-failures-per-node", "3", Used;
+    /// How long a failure counts against its node.
+    YARN_NODE_FAILURE_WINDOW: Duration = "yarn.node-blacklisting.failures-validity-interval", "10 min", Used;
+    /// After which time containers are taken on a node again.
+    YARN_NODE_BLACKLIST_TIMEOUT: Duration = "yarn.node-blacklisting.timeout", "1 h", Used;
     /// Log files to aggregate while the application runs.
     YARN_ROLLED_INCLUDE: Option<String> = "yarn.rolled-logs.include-pattern", none, NotYet;
     /// Log files not to aggregate while the application runs.

@@ -35,7 +35,7 @@ mod tests {
     use crate::error::TaskError;
     use crate::exchange::Exchanges;
     use crate::exchange::channel::ChannelTable;
-    use crate::exchange::gate::{Gate, Packet};
+    use crate::exchange::gate::{ChannelEnd, Gate, Next, Packet, Patience};
     use crate::exchange::network::{Connections, Membership, serve};
     use crate::spill::SpillSettings;
     use crate::task::{TaskControl, TaskCounters};
@@ -96,16 +96,16 @@ mod tests {
 
     /// Reads what was kept for a consumer, to the end.
     fn read(exchanges: &Exchanges, address: &str, consumer: u32) -> Result<Vec<(String, u64)>, TaskError> {
-        let gate = Gate::new(vec![0], 2);
+        let gate = Gate::new(vec![ChannelEnd { input: 0, producer: 0, in_order: true }], 2);
         let key = ChannelKey { producer: PRODUCER, output: 0, consumer };
         exchanges.connect(address, key, &gate, 0).unwrap();
         let (control, counters) = (TaskControl::new(), TaskCounters::default());
         let (mut batch, mut events) = (Batch::new(), Vec::new());
         loop {
-            match gate.next(None, &control, &counters)? {
-                Some((_, Packet::Encoded(bytes))) => codec::decode(&bytes, &mut batch).unwrap(),
-                Some((_, Packet::Event(event))) => events.push(event),
-                Some((_, Packet::End)) => break,
+            match gate.next(Patience::default(), &control, &counters)? {
+                Next::Packet(_, Packet::Encoded(bytes)) => codec::decode(&bytes, &mut batch).unwrap(),
+                Next::Packet(_, Packet::Event(event)) => events.push(event),
+                Next::Packet(_, Packet::End) => break,
                 _ => panic!("records come as they were kept"),
             }
         }

@@ -3,8 +3,7 @@
 //! A consumer takes from all of its channels whatever comes first, so one that waits for its turn keeps no other waiting.
 
 use super::super::channel::{Channel, ChannelKey, ChannelSender};
-use super::super::gate::Packet;
-use super::super::wire::Frame;
+use super::super::gate::{Packet, Room};
 use super::kept::KeptResult;
 use super::unreadable;
 use super::writer::{DATA, EVENT};
@@ -89,7 +88,6 @@ impl Request {
 
     /// Sends everything and the end of the channel; stops where the consumer is gone.
     fn send(&self, mut sender: ChannelSender) -> Result<TaskResult, SpillError> {
-        let Ok(is_local) = sender.is_local() else { return Ok(Ok(())) };
         let path = &self.result.path;
         let mut file = File::open(path).map_err(|error| read_failed(path, error))?;
         let mut body = Vec::new();
@@ -101,15 +99,15 @@ impl Request {
                 let damaged = || SpillError::Damaged { path: path.clone(), at };
                 let (kind, content) = body.split_first().ok_or_else(damaged)?;
                 let sent = match *kind {
-                    DATA => batch(&sender, is_local, content.to_vec()),
+                    DATA => sender.send(Packet::Encoded(content.to_vec()), Room::Wait),
                     EVENT => {
                         let event = postcard::from_bytes(content).map_err(SpillError::record::<Event>)?;
-                        one_event(&sender, is_local, event)
+                        sender.send(Packet::Event(event), Room::Wait)
                     }
                     _ => return Err(damaged()),
                 };
                 if sent.is_err() {
-                    return Ok(sent);
+                    return Ok(sent.map(drop));
                 }
                 at += (block::HEAD + body.len()) as u64;
             }
@@ -117,27 +115,6 @@ impl Request {
                 return Err(SpillError::Damaged { path: path.clone(), at });
             }
         }
-        Ok(end(&sender, is_local))
-    }
-}
-
-fn batch(sender: &ChannelSender, is_local: bool, bytes: Vec<u8>) -> TaskResult {
-    match is_local {
-        true => sender.send_local(Packet::Encoded(bytes)),
-        false => sender.send_remote(|stream| Frame::Data { stream, bytes }, true),
-    }
-}
-
-fn one_event(sender: &ChannelSender, is_local: bool, event: Event) -> TaskResult {
-    match is_local {
-        true => sender.send_local(Packet::Event(event)),
-        false => sender.send_remote(|stream| Frame::Event { stream, event }, false),
-    }
-}
-
-fn end(sender: &ChannelSender, is_local: bool) -> TaskResult {
-    match is_local {
-        true => sender.send_local(Packet::End),
-        false => sender.send_remote(|stream| Frame::End { stream }, false),
+        Ok(sender.send(Packet::End, Room::Wait).map(drop))
     }
 }

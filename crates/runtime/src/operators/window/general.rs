@@ -9,7 +9,7 @@ use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::span::Window;
 use super::trigger::{TimerChange, Trigger, TriggerContext, TriggerResult};
-use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
+use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::{KeyedOperator, Operator, Output};
@@ -345,7 +345,12 @@ where
 
     fn forget(&mut self, key: &Keyed<K>, window: &A::Window) -> TaskResult {
         let Some(opened) = &mut self.opened else { return Err(not_open()) };
-        opened.panes.remove(key, window)?;
+        let known = opened.panes.remove(key, window)?.is_some();
+        if M::WINDOW_STATE && known {
+            let (watermark, now) = (opened.timers.watermark(), opened.clock.now());
+            let mut context = FireContext { states: &mut opened.states, watermark, now };
+            self.emit.window_over(key, window, &mut context)?;
+        }
         if A::LAYOUT == Layout::Sessions {
             opened.merging.update(key, &(), |slot| {
                 let windows = slot.take().unwrap_or_default();
@@ -388,6 +393,7 @@ where
         let merging = states.backend().memory_table(TableSpec::new("_merging_windows"))?;
         let timers = Timers::open(states.backend())?;
         self.emit.open(&mut FunctionContext::new(&mut states, context))?;
+        check_window_state(&states, M::WINDOW_STATE, A::LAYOUT)?;
         let (clock, late) = (context.clock.clone(), Late::open(context));
         self.opened = Some(Opened { states, panes, merging, timers, clock, late });
         Ok(())

@@ -37,11 +37,13 @@ pub use trigger::{
     TriggerResult,
 };
 
+use crate::element::Key;
 pub(crate) use crate::element::NO_TIMESTAMP;
-use crate::error::TaskError;
+use crate::error::{TaskError, TaskResult};
 use crate::metrics::Counter;
 use crate::operator::Output;
 use crate::side::OutputTag;
+use crate::state::KeyedStates;
 use crate::task::TaskContext;
 
 /// What all window operators are told besides assigner, trigger and contents.
@@ -60,6 +62,21 @@ fn no_timestamp() -> TaskError {
         "a record without a timestamp reached an event-time window: call assign_timestamps_and_watermarks on the stream \
          before the window, or use processing-time windows",
     )
+}
+
+/// State by window needs windows that stay what they are, and an operator that knows when each of them is over.
+fn check_window_state<K: Key>(states: &KeyedStates<K>, announced: bool, layout: Layout) -> TaskResult {
+    if layout == Layout::Sessions && (announced || states.has_window_state()) {
+        return Err(TaskError::failed(
+            "state by window is not allowed where windows merge: keep state by key in session windows",
+        ));
+    }
+    if states.has_window_state() && !announced {
+        return Err(TaskError::failed(
+            "a ProcessWindowFunction opened state by window without saying so: add `const WINDOW_STATE: bool = true;` to it",
+        ));
+    }
+    Ok(())
 }
 
 /// What becomes of records that come too late.

@@ -2,16 +2,17 @@
 //!
 //! The sessions of a key are kept together, so a record costs one look-up whether it begins a session, extends one or joins
 //! several. A session's due time is not moved with each record: when an old one comes up, the session's end says when to
-//! look again.
+//! look again. Each key has at least as many due times as sessions, and in order none is later than its session: so sessions
+//! fire in the order of their ends, also those of one key that records have made in another order.
 
-use super::assigner::WindowAssigner;
+use super::assigner::{Layout, WindowAssigner};
 use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::span::{TimeWindow, Window};
-use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
+use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
-use crate::operator::{KeyedOperator, Operator, Output};
+use crate::operator::{KeyedOperator, Operator, Output, earlier};
 use crate::operators::FunctionContext;
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, StateError, Table, TableSpec};
@@ -167,11 +168,11 @@ where
             if first.at > watermark {
                 break;
             }
-            let Some(Due { key, .. }) = opened.due.pop() else { break };
+            let Some(Due { key, at, .. }) = opened.due.pop() else { break };
             let mut context = FireContext { states: &mut opened.states, watermark, now };
             let emit = &mut self.emit;
             let next = opened.table.update(&key, &(), |slot| {
-                look_after(slot, watermark, lateness, |session| match session {
+                look_after(slot, at, watermark, lateness, |session| match session {
                     Ended::Kept(session) => emit_session(emit, &key, session, &mut context, out),
                     Ended::Gone(session) => emit_last(emit, &key, session, &mut context, out),
                 })
@@ -236,32 +237,33 @@ enum Ended<'a, V> {
     Gone(Session<V>),
 }
 
-/// Fires the sessions of a key that are due and removes those that are over for good; tells when to look again.
+/// Fires the sessions of a key that are due at a time, and removes those that are over for good at a watermark. Tells when
+/// to look again: when what has fired is to be forgotten, or, where nothing was due, when something is.
 fn look_after<V>(
     slot: &mut Option<Sessions<V>>,
+    at: i64,
     watermark: i64,
     lateness: i64,
     mut fire: impl FnMut(Ended<'_, V>) -> TaskResult,
 ) -> TaskResult<Option<i64>> {
     let Some(sessions) = slot else { return Ok(None) };
-    let mut index = 0;
-    while index < sessions.len() {
+    let (mut found, mut forgotten_at) = (false, None);
+    // Two sessions of a key have different ends, but one may have to be forgotten when another fires.
+    while let Some(index) = sessions.iter().position(|session| session.due(lateness) <= at) {
+        found = true;
         let session = &mut sessions[index];
-        let last = session.end - 1;
-        if last.saturating_add(lateness) <= watermark {
+        if (session.end - 1).saturating_add(lateness) <= watermark {
             let session = sessions.remove(index);
             if !session.fired {
                 fire(Ended::Gone(session))?;
             }
             continue;
         }
-        if last <= watermark && !session.fired {
-            session.fired = true;
-            fire(Ended::Kept(session))?;
-        }
-        index += 1;
+        session.fired = true;
+        fire(Ended::Kept(session))?;
+        forgotten_at = earlier(forgotten_at, Some(session.due(lateness)));
     }
-    let next = sessions.iter().map(|session| session.due(lateness)).min();
+    let next = if found { forgotten_at } else { sessions.iter().map(|s| s.due(lateness)).min() };
     if sessions.is_empty() {
         *slot = None;
     }
@@ -301,8 +303,8 @@ impl<K: Key, V: Data> Opened<K, V> {
     fn restore(&mut self, lateness: i64) -> Result<(), StateError> {
         let (states, due) = (&self.states, &mut self.due);
         self.table.for_each(|key, (), sessions| {
-            if let Some(at) = sessions.iter().map(|session| session.due(lateness)).min() {
-                due.push(Due { at, key: states.keyed(key.clone()), namespace: () });
+            for session in sessions {
+                due.push(Due { at: session.due(lateness), key: states.keyed(key.clone()), namespace: () });
             }
         })
     }
@@ -324,6 +326,7 @@ where
         let mut states = KeyedStates::new(context.keyed_backend::<K>()?);
         let table = states.backend().table(TableSpec::new("window-contents"))?;
         self.emit.open(&mut FunctionContext::new(&mut states, context))?;
+        check_window_state(&states, M::WINDOW_STATE, Layout::Sessions)?;
         let (due, clock) = (BinaryHeap::new(), context.clock.clone());
         let late = Late::open(context);
         let mut opened = Opened { states, table, due, clock, late, watermark: i64::MIN };

@@ -4,12 +4,12 @@
 //! belongs to one slice, however many windows overlap there. State is kept by key and slice; a window that fires merges its
 //! slices. A slice is dropped once its last window, and the lateness that is allowed, are over.
 
-use super::assigner::Panes;
+use super::assigner::{Layout, Panes};
 use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::progress::Progress;
 use super::span::Window;
-use super::{Late, NO_TIMESTAMP, WindowSettings, no_timestamp};
+use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::{KeyedOperator, Operator, Output};
@@ -369,6 +369,7 @@ where
         let mut states = KeyedStates::new(context.keyed_backend::<K>()?);
         let table = states.backend().table(TableSpec::new("window-contents"))?;
         self.emit.open(&mut FunctionContext::new(&mut states, context))?;
+        check_window_state(&states, M::WINDOW_STATE, Layout::Slices)?;
         let (slices, ends) = (BTreeMap::new(), BTreeSet::new());
         let (progress, clock) = (Progress::open(context)?, context.clock.clone());
         let current = Slice { start: 0, end: 0, first_window: i64::MAX, last_window: i64::MIN };

@@ -80,6 +80,7 @@ where
     M: WindowEmit<K, W, C::Kept>,
 {
     type Output = M::Output;
+    const WINDOW_STATE: bool = M::WINDOW_STATE;
 
     fn open(&mut self, context: &mut FunctionContext<'_, K>) -> TaskResult {
         self.inner.open(context)
@@ -98,6 +99,10 @@ where
         let mut folded = self.contents.first(record, at);
         all.for_each(|(record, at)| self.contents.add(&mut folded, record, at));
         self.inner.emit_last(key, window, folded, context, out)
+    }
+
+    fn window_over(&mut self, key: &Keyed<K>, window: &W, context: &mut FireContext<'_, K>) -> TaskResult {
+        self.inner.window_over(key, window, context)
     }
 
     fn close(&mut self) {
@@ -133,6 +138,7 @@ where
     M: WindowEmit<K, W, Elements<T>>,
 {
     type Output = M::Output;
+    const WINDOW_STATE: bool = M::WINDOW_STATE;
     const EVICTS: bool = true;
 
     fn open(&mut self, context: &mut FunctionContext<'_, K>) -> TaskResult {
@@ -163,6 +169,10 @@ where
         self.inner.emit(key, window, kept, context, out)?;
         self.evictor.evict_after(kept, window, &seen);
         Ok(())
+    }
+
+    fn window_over(&mut self, key: &Keyed<K>, window: &W, context: &mut FireContext<'_, K>) -> TaskResult {
+        self.inner.window_over(key, window, context)
     }
 
     fn close(&mut self) {

@@ -28,6 +28,8 @@ pub trait WindowEmit<K: Key, W: Window, V: Data>: Clone + Send + 'static {
     type Output: Data;
     /// Whether it removes records when it fires: then [`WindowEmit::emit_evicting`] is called.
     const EVICTS: bool = false;
+    /// Whether it keeps something for each window: then [`WindowEmit::window_over`] is called.
+    const WINDOW_STATE: bool = false;
 
     /// Called once, before the first record.
     ///
@@ -79,6 +81,14 @@ pub trait WindowEmit<K: Key, W: Window, V: Data>: Clone + Send + 'static {
         out: &mut Output<Self::Output>,
     ) -> TaskResult {
         self.emit(key, window, kept, context, out)
+    }
+
+    /// A window is over for good.
+    ///
+    /// # Errors
+    /// Whatever user code fails with.
+    fn window_over(&mut self, _key: &Keyed<K>, _window: &W, _context: &mut FireContext<'_, K>) -> TaskResult {
+        Ok(())
     }
 
     /// Called once at the end, also after a failure.

@@ -6,7 +6,7 @@ use crate::error::{BoxError, TaskError, TaskResult};
 use crate::operator::Output;
 use crate::operators::FunctionContext;
 use crate::operators::window::{Elements, Window};
-use crate::state::{Keyed, KeyedStates, StateAccess};
+use crate::state::{Keyed, KeyedStates, StateAccess, WindowStateAccess};
 use std::marker::PhantomData;
 
 /// What a [`ProcessWindowFunction`] can see and reach.
@@ -34,15 +34,64 @@ impl<K: Key, W> WindowContext<'_, K, W> {
     }
 }
 
-/// State that is opened in [`ProcessWindowFunction::open`] belongs to the key, across its windows: Flink's `globalState()`.
+/// A [`WindowState`](crate::state::WindowState) is that of the window.
+impl<K: Key, W: Window> WindowStateAccess<K, W> for WindowContext<'_, K, W> {
+    fn states_and_window(&mut self) -> (&mut KeyedStates<K>, &W) {
+        (self.states, self.window)
+    }
+}
+
+/// Any other state that is opened in [`ProcessWindowFunction::open`] belongs to the key, across its windows: Flink's `globalState()`.
 impl<K: Key, W> StateAccess<K> for WindowContext<'_, K, W> {
     fn states(&mut self) -> &mut KeyedStates<K> {
         self.states
     }
 }
 
-/// User code that evaluates windows, with a life cycle and state by key. Each subtask has its own clone.
+/// User code that evaluates windows, with a life cycle and state. Each subtask has its own clone.
+///
+/// ```
+/// use kvick_runtime::error::BoxError;
+/// use kvick_runtime::operator::Output;
+/// use kvick_runtime::operators::FunctionContext;
+/// use kvick_runtime::operators::window::{ProcessWindowFunction, TimeWindow, WindowContext};
+/// use kvick_runtime::state::{StateAccess, ValueStateDescriptor, WindowState};
+///
+/// /// Emits by how much a window's sum has grown since the window fired last: `(start, growth)`.
+/// #[derive(Clone, Default)]
+/// struct Growth {
+///     told: WindowState<TimeWindow, i64>,
+/// }
+///
+/// impl ProcessWindowFunction<i64, (i64, i64), u32, TimeWindow> for Growth {
+///     const WINDOW_STATE: bool = true;
+///
+///     fn open(&mut self, context: &mut FunctionContext<'_, u32>) -> Result<(), BoxError> {
+///         self.told = context.window_state(ValueStateDescriptor::new("told"))?;
+///         Ok(())
+///     }
+///
+///     fn process(
+///         &mut self,
+///         _key: &u32,
+///         context: &mut WindowContext<'_, u32, TimeWindow>,
+///         numbers: &[i64],
+///         out: &mut Output<(i64, i64)>,
+///     ) -> Result<(), BoxError> {
+///         let sum: i64 = numbers.iter().sum();
+///         let told = self.told.value(context)?.copied().unwrap_or(0);
+///         self.told.update(context, sum)?;
+///         out.push((context.window().start, sum - told));
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait ProcessWindowFunction<I, O, K: Key, W: Window>: Clone + Send + 'static {
+    /// Whether the function opens state by window ([`StateAccess::window_state`]) or wants to be told of the end of windows
+    /// ([`ProcessWindowFunction::clear`]). Windows that overlap then keep their own records each instead of sharing slices.
+    /// Not for windows that merge (sessions), as in Flink.
+    const WINDOW_STATE: bool = false;
+
     /// Called once, before the first record: opens state.
     ///
     /// # Errors
@@ -63,8 +112,31 @@ pub trait ProcessWindowFunction<I, O, K: Key, W: Window>: Clone + Send + 'static
         out: &mut Output<O>,
     ) -> Result<(), BoxError>;
 
+    /// Called when a window is over and will not fire again, before its state is removed; only with
+    /// [`ProcessWindowFunction::WINDOW_STATE`].
+    ///
+    /// # Errors
+    /// Fails the task.
+    fn clear(&mut self, _key: &K, _context: &mut WindowContext<'_, K, W>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
     /// Called once at the end, also after a failure.
     fn close(&mut self) {}
+}
+
+/// A window is over: tells the function, then removes what it kept of the window.
+fn finish<I, O, K: Key, W: Window, F: ProcessWindowFunction<I, O, K, W>>(
+    function: &mut F,
+    key: &Keyed<K>,
+    window: &W,
+    context: &mut FireContext<'_, K>,
+) -> TaskResult {
+    let (watermark, now) = (context.watermark, context.now);
+    context.states.set_current(key.clone());
+    let mut window_context = WindowContext { window, states: context.states, watermark, now };
+    function.clear(&key.key, &mut window_context).map_err(TaskError::from)?;
+    Ok(context.states.end_window(key, window)?)
 }
 
 fn evaluate<I, O, K: Key, W: Window, F: ProcessWindowFunction<I, O, K, W>>(
@@ -111,6 +183,11 @@ where
     F: ProcessWindowFunction<R::Result, O, K, W>,
 {
     type Output = O;
+    const WINDOW_STATE: bool = F::WINDOW_STATE;
+
+    fn window_over(&mut self, key: &Keyed<K>, window: &W, context: &mut FireContext<'_, K>) -> TaskResult {
+        finish(&mut self.function, key, window, context)
+    }
 
     fn open(&mut self, context: &mut FunctionContext<'_, K>) -> TaskResult {
         self.function.open(context).map_err(TaskError::from)
@@ -161,6 +238,11 @@ where
     F: ProcessWindowFunction<T, O, K, W>,
 {
     type Output = O;
+    const WINDOW_STATE: bool = F::WINDOW_STATE;
+
+    fn window_over(&mut self, key: &Keyed<K>, window: &W, context: &mut FireContext<'_, K>) -> TaskResult {
+        finish(&mut self.function, key, window, context)
+    }
 
     fn open(&mut self, context: &mut FunctionContext<'_, K>) -> TaskResult {
         self.function.open(context).map_err(TaskError::from)

@@ -64,7 +64,13 @@ impl Attempt {
         context.waits_at_end = waits_at_end;
         if let Some(state) = restored {
             let operators = BTreeMap::from([(context.operator.id, state)]);
-            let restore = TaskRestore { checkpoint: 1, directory: None, finished: false, operators };
+            let restore = TaskRestore {
+                checkpoint: 1,
+                directory: None,
+                finished: false,
+                operators,
+                in_flight: Vec::new(),
+            };
             context.restore = Some(Arc::new(restore));
         }
         let mut writer = TwoPhase::of(sink.clone().writer());

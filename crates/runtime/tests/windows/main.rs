@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod triggers;
+
 use kvick_core::checkpoint::SubtaskState;
 use kvick_runtime::error::TaskResult;
 use kvick_runtime::operator::{Operator, Output};
@@ -217,10 +219,12 @@ where
                 }
             }
         }
-        told.fired.push(subtasks.iter_mut().flat_map(Harness::take_records).collect());
+        let at_once = matches!(step, Step::Watermark(_));
+        let take = if at_once { by_end } else { Harness::take_records };
+        told.fired.push(subtasks.iter_mut().flat_map(take).collect());
     }
     subtasks.iter_mut().for_each(|subtask| subtask.end().unwrap());
-    told.fired.push(subtasks.iter_mut().flat_map(Harness::take_records).collect());
+    told.fired.push(subtasks.iter_mut().flat_map(by_end).collect());
     for side in sides {
         for emitted in side.lock().unwrap().drain(..) {
             if let Emitted::Record(record, _) = emitted {
@@ -229,6 +233,14 @@ where
         }
     }
     told
+}
+
+/// What a subtask has fired at one watermark: in the order of the windows' ends, as timers are in Flink.
+fn by_end(subtask: &mut Subtask) -> Vec<Fired> {
+    let fired = subtask.take_records();
+    let ends: Vec<i64> = fired.iter().map(|window| window.2).collect();
+    assert!(ends.is_sorted(), "windows fired in the order {ends:?}");
+    fired
 }
 
 /// The subtask that owns a key, as an exchange would have it.
@@ -286,7 +298,7 @@ fn gathered() -> Gathered {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(kvick_runtime::testing::cases(192)))]
 
     #[test]
     fn tumbling_and_sliding_windows_are_those_of_the_model(

@@ -1,0 +1,53 @@
+//! Containers of an earlier attempt: whether their task executors may still come forward. What is known to be gone need not be
+//! waited for.
+
+use crate::handle::ClusterHandle;
+use crate::input::Input;
+use kvick_core::failure::{Failure, FailureKind};
+use kvick_core::ids::ExecutorId;
+use kvick_core::master::Effect;
+use kvick_yarn::ids::{ContainerId, NodeId};
+use kvick_yarn::nm::NmClients;
+use kvick_yarn::records::{ContainerState, ContainerStatus};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+/// How long a node may take to answer, and a task executor there to come forward although its node does not answer: they look
+/// for the next application master every 200 ms.
+pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks the node for a container. Returns how it has ended, if it has; if the node does not know or answer, its task executor is
+/// given up unless it comes forward by itself.
+pub async fn look_after(
+    nodes: &NmClients,
+    node: &NodeId,
+    id: ContainerId,
+    cluster: &ClusterHandle,
+) -> Option<ContainerStatus> {
+    let until = Instant::now() + PATIENCE;
+    let answer = nodes.statuses(node, &[id]).await.pop().map(|(_, answer)| answer);
+    let why = match answer {
+        Some(Ok(status)) => return (status.state == ContainerState::Complete).then_some(status),
+        Some(Err(error)) => error.to_string(),
+        None => "it was not asked".to_string(),
+    };
+    debug!("container {id} of an earlier attempt: {why}");
+    sleep_until(until).await;
+    give_up(cluster, ExecutorId(id.to_string()), why);
+    None
+}
+
+fn give_up(cluster: &ClusterHandle, executor: ExecutorId, why: String) {
+    cluster.send(Input::Request(Box::new(move |cluster, now| {
+        if !cluster.master.resources().starting().any(|id| *id == executor) {
+            return;
+        }
+        let text = format!(
+            "container {executor} of an earlier attempt is gone: its node says nothing of it ({why})"
+        );
+        let failure = Failure::new(FailureKind::Withdrawn, text.clone());
+        cluster.effects.push(Effect::ReleaseContainer { executor: executor.clone(), reason: text });
+        cluster.with_master(|master, fx| master.container_ended(now, &executor, failure, fx));
+    })));
+}

@@ -1,0 +1,213 @@
+//! A whole application in small: what YARN's wishes mean for a running job.
+
+use super::*;
+use crate::checkpoint::{
+    CheckpointCommand, CheckpointEffect, CheckpointReport, TaskSnapshot, message::SnapshotMetrics,
+};
+use crate::config::Configuration;
+use crate::executor::{ExecutorInfo, FromExecutor, Holdings};
+use crate::failure::{Failure, FailureKind};
+use crate::graph::{JobGraph, JobVertex};
+use crate::ids::{ExecutionId, VertexId};
+use crate::job::{Artifact, ProgramSpec};
+use crate::resources::WantedBack;
+use crate::task::{TaskReport, TaskState};
+
+const JOB: JobId = JobId(7);
+
+fn executor(number: u32) -> ExecutorId {
+    ExecutorId(format!("container_{number}"))
+}
+
+fn submission() -> JobSubmission {
+    let vertex = JobVertex {
+        id: VertexId(1),
+        name: "source".into(),
+        operators: Vec::new(),
+        parallelism: 1,
+        max_parallelism: 128,
+        slot_sharing_group: "default".into(),
+        source: true,
+        bounded: false,
+    };
+    let mut config = Configuration::default();
+    config.set("restart-strategy.type", "fixed-delay");
+    config.set("restart-strategy.fixed-delay.attempts", "0");
+    config.set("execution.checkpointing.interval", "1 h");
+    let jar =
+        Artifact { name: "job.jar".into(), uri: "file:/job.jar".into(), sha256: "0".repeat(64), size: 1 };
+    JobSubmission {
+        job_id: JOB,
+        ordinal: 0,
+        program: ProgramSpec { jar, entry: None, args: Vec::new() },
+        graph: JobGraph { name: "job".into(), vertices: vec![vertex], ..JobGraph::default() },
+        config,
+        once: BTreeMap::new(),
+        earlier: Vec::new(),
+    }
+}
+
+/// An application, and what it has decided.
+struct World {
+    master: Master,
+    now: Millis,
+}
+
+impl World {
+    /// One job, running in executor 1.
+    fn running() -> World {
+        let settings = MasterSettings {
+            mode: MasterMode::Session,
+            resources: ResourceSettings::default(),
+            heartbeat_interval: Millis(10_000),
+            job_expiration: Millis(3_600_000),
+            checkpoints: true,
+            result_wait: Millis(0),
+        };
+        let mut world = World { master: Master::new(Millis(0), settings), now: Millis(0) };
+        let mut fx = Vec::new();
+        world.master.submit(Millis(0), submission(), &mut fx).unwrap();
+        world.start(1);
+        world.run(1);
+        assert_eq!(world.master.job(JOB).unwrap().task_counts(), BTreeMap::from([(TaskState::Running, 1)]));
+        world
+    }
+
+    fn decide(&mut self, input: impl FnOnce(&mut Master, Millis, &mut Vec<Effect>)) -> Vec<Effect> {
+        self.now = self.now.plus(Millis(1));
+        let mut fx = Vec::new();
+        input(&mut self.master, self.now, &mut fx);
+        fx
+    }
+
+    fn say(&mut self, number: u32, message: FromExecutor) -> Vec<Effect> {
+        self.decide(|m, now, fx| m.from_executor(now, &executor(number), message, fx))
+    }
+
+    fn start(&mut self, number: u32) -> Vec<Effect> {
+        self.decide(|m, now, fx| m.container_starting(now, executor(number), "node", fx));
+        let info = ExecutorInfo {
+            id: executor(number),
+            host: "node".into(),
+            slots: 1,
+            pid: 1,
+            cpu_cores: 1,
+            physical_memory: 1,
+            log_dir: String::new(),
+            config: Configuration::default(),
+        };
+        self.say(number, FromExecutor::Register { info: Box::new(info), holdings: Holdings::default() })
+    }
+
+    /// The worker there becomes ready, and the task that is deployed then runs.
+    fn run(&mut self, number: u32) -> ExecutionId {
+        let ready = FromExecutor::WorkerReady { job_id: JOB, address: "node:1".into(), pid: 1 };
+        let fx = self.say(number, ready);
+        let deployed = fx.iter().find_map(|effect| match effect {
+            Effect::Send { message, .. } => match &**message {
+                ToExecutor::Deploy { tasks, .. } => Some(tasks[0].execution),
+                _ => None,
+            },
+            _ => None,
+        });
+        let execution = deployed.expect("a task is deployed");
+        self.report(number, execution, TaskState::Running);
+        execution
+    }
+
+    fn report(&mut self, number: u32, execution: ExecutionId, state: TaskState) -> Vec<Effect> {
+        let mut status = crate::executor::TaskStatus::deployed(execution);
+        status.report.state = state;
+        let report = TaskReport { ..status.report };
+        self.say(number, FromExecutor::Task { job_id: JOB, report })
+    }
+
+    fn job(&self) -> &JobMaster {
+        self.master.job(JOB).unwrap()
+    }
+}
+
+fn triggered(fx: &[Effect]) -> Option<u64> {
+    fx.iter().find_map(|effect| match effect {
+        Effect::Send { message, .. } => match &**message {
+            ToExecutor::Checkpoint { command: CheckpointCommand::Trigger(order), .. } => {
+                Some(order.checkpoint)
+            }
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+fn releases(fx: &[Effect], number: u32) -> bool {
+    fx.iter().any(|e| matches!(e, Effect::ReleaseContainer { executor: id, .. } if *id == executor(number)))
+}
+
+/// The task acknowledges, the checkpoint is stored, the task stops.
+fn move_away(world: &mut World, checkpoint: u64, from: ExecutionId) -> Vec<Effect> {
+    let report = CheckpointReport::Acknowledged {
+        execution: from,
+        checkpoint,
+        snapshot: TaskSnapshot::default(),
+        metrics: SnapshotMetrics::default(),
+    };
+    let fx = world.say(1, FromExecutor::Checkpoint { job_id: JOB, report });
+    let stores = |e: &Effect| matches!(e, Effect::Checkpoint { effect: CheckpointEffect::Store { .. }, .. });
+    assert!(fx.iter().any(stores), "{fx:?}");
+    let fx = world.decide(|m, now, fx| m.checkpoint_stored(now, JOB, checkpoint, Ok(None), fx));
+    let cancels = |e: &Effect| matches!(e, Effect::Send { message, .. } if matches!(**message, ToExecutor::Cancel { .. }));
+    assert!(fx.iter().any(cancels), "{fx:?}");
+    world.report(1, from, TaskState::Canceled)
+}
+
+fn first() -> ExecutionId {
+    ExecutionId { vertex: VertexId(1), subtask: 0, attempt: 0 }
+}
+
+#[test]
+fn a_preempted_container_is_left_with_a_checkpoint_and_nothing_counts_as_a_restart() {
+    let mut world = World::running();
+    let wanted = WantedBack { strict: vec![executor(1)], negotiable: Vec::new() };
+    let fx = world.decide(|m, now, fx| m.wanted_back(now, &wanted, fx));
+    assert!(fx.contains(&Effect::WantContainers(1)), "a slot elsewhere is asked for: {fx:?}");
+    assert_eq!(triggered(&fx), None, "and the job runs on until it is there");
+    let fx = world.start(2);
+    let checkpoint = triggered(&fx).expect("a checkpoint is taken");
+    let fx = move_away(&mut world, checkpoint, first());
+    assert!(releases(&fx, 1), "{fx:?}");
+    let moved = world.run(2);
+    assert_eq!(moved.attempt, 1);
+    assert_eq!((world.job().restarts(), world.job().moves()), (0, 1));
+    assert_eq!(world.job().state(), JobState::Running);
+    assert!(world.job().exceptions().is_empty());
+}
+
+#[test]
+fn without_room_elsewhere_the_job_leaves_before_the_container_is_killed_and_waits() {
+    let mut world = World::running();
+    let wanted = WantedBack { strict: vec![executor(1)], negotiable: Vec::new() };
+    world.decide(|m, now, fx| m.wanted_back(now, &wanted, fx));
+    let deadline = world.master.next_deadline().unwrap();
+    assert!(deadline <= world.now.plus(Millis(5_000)), "{deadline:?}");
+    world.now = deadline;
+    let fx = world.decide(|m, now, fx| m.tick(now, fx));
+    let checkpoint = triggered(&fx).expect("a checkpoint is taken while there is time");
+    let fx = move_away(&mut world, checkpoint, first());
+    assert!(releases(&fx, 1), "{fx:?}");
+    world.start(2);
+    world.run(2);
+    assert_eq!((world.job().restarts(), world.job().state()), (0, JobState::Running));
+}
+
+#[test]
+fn a_container_that_is_taken_without_warning_is_not_charged_to_the_restart_strategy() {
+    let mut world = World::running();
+    let taken = Failure::new(FailureKind::Withdrawn, "preempted by yarn");
+    world.decide(|m, now, fx| m.container_ended(now, &executor(1), taken, fx));
+    world.start(2);
+    world.run(2);
+    assert_eq!(world.job().state(), JobState::Running);
+    let failed = Failure::new(FailureKind::ExecutorLost, "exit code 1");
+    world.decide(|m, now, fx| m.container_ended(now, &executor(2), failed, fx));
+    assert_eq!(world.job().state(), JobState::Failed, "a failure is: none is allowed");
+}

@@ -1,0 +1,174 @@
+//! A model of the cluster that lends containers: nodes, some of which are bad; containers that are wanted back; nodes that are
+//! taken out and come back.
+
+use crate::world::{Happening, World};
+use kvick_core::executor::FromExecutor;
+use kvick_core::failure::{Failure, FailureKind};
+use kvick_core::ids::ExecutorId;
+use kvick_core::resources::WantedBack;
+use kvick_core::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long YARN waits between its wish and the kill (`max_wait_before_kill`), in milliseconds.
+const BEFORE_KILL: u64 = 15_000;
+/// How long a node stays that is being decommissioned.
+const DECOMMISSIONING: u64 = 40_000;
+
+/// The nodes, and what the scheduler wants.
+#[derive(Debug, Default)]
+pub struct ModelYarn {
+    /// How many nodes there are.
+    pub nodes: u64,
+    /// Where each container is.
+    pub hosts: BTreeMap<ExecutorId, String>,
+    /// A node on which no container starts.
+    pub bad: Option<String>,
+    /// Nodes that are being taken out, or are.
+    pub leaving: BTreeSet<String>,
+    /// Nodes on which the application master wants no containers.
+    pub excluded: BTreeSet<String>,
+    /// Containers that are wanted back and have not come: whether others would do.
+    pub wanted_back: BTreeMap<ExecutorId, bool>,
+}
+
+/// Happenings on the cluster's side.
+#[derive(Debug)]
+pub enum ClusterEvent {
+    /// The scheduler wants containers back.
+    Preempt,
+    /// It says so again.
+    Remind,
+    /// It has waited long enough for this one.
+    Kill(ExecutorId),
+    /// A node is to be taken out.
+    Decommission,
+    /// It is taken out now.
+    Gone(String),
+    /// It takes containers again.
+    Back(String),
+}
+
+impl ModelYarn {
+    /// A cluster of some nodes.
+    pub fn new(nodes: u64, bad: Option<u64>) -> ModelYarn {
+        ModelYarn { nodes, bad: bad.map(name), ..ModelYarn::default() }
+    }
+}
+
+fn name(node: u64) -> String {
+    format!("node-{node}")
+}
+
+pub(crate) fn withdrawn(text: &str) -> Failure {
+    Failure::new(FailureKind::Withdrawn, text)
+}
+
+impl World {
+    /// A node that takes containers, chosen at random.
+    pub(crate) fn place(&mut self) -> Option<String> {
+        let open = |host: &String| !self.yarn.leaving.contains(host) && !self.yarn.excluded.contains(host);
+        let hosts: Vec<String> = (0..self.yarn.nodes).map(name).filter(open).collect();
+        (!hosts.is_empty()).then(|| hosts[self.random.between(0, hosts.len() as u64 - 1) as usize].clone())
+    }
+
+    pub(crate) fn cluster_event(&mut self, event: ClusterEvent) {
+        match event {
+            ClusterEvent::Preempt => self.preempt(),
+            ClusterEvent::Remind => self.remind(),
+            ClusterEvent::Kill(id) => {
+                if self.yarn.wanted_back.remove(&id).is_some() && self.executors.contains_key(&id) {
+                    self.container_ends(id, withdrawn("the container was preempted"));
+                }
+            }
+            ClusterEvent::Decommission => self.decommission(),
+            ClusterEvent::Gone(host) => {
+                let there = |(id, at): (&ExecutorId, &String)| (*at == host).then(|| id.clone());
+                for id in self.yarn.hosts.iter().filter_map(there).collect::<Vec<_>>() {
+                    if self.executors.contains_key(&id) {
+                        self.container_ends(id, withdrawn("the node was taken out"));
+                    }
+                }
+                let pause = self.random.between(1_000, 30_000);
+                self.at(self.now() + pause, Happening::Cluster(ClusterEvent::Back(host)));
+            }
+            ClusterEvent::Back(host) => {
+                self.yarn.leaving.remove(&host);
+                self.decide(|m, now, fx| m.node_stays(now, &host, fx));
+            }
+        }
+    }
+
+    fn preempt(&mut self) {
+        let ids: Vec<ExecutorId> = self.executors.keys().cloned().collect();
+        let negotiable = self.random.chance(60);
+        for id in ids {
+            if self.random.chance(40) && !self.yarn.wanted_back.contains_key(&id) {
+                self.outcome.wanted_back += 1;
+                self.yarn.wanted_back.insert(id.clone(), negotiable);
+                self.at(self.now() + BEFORE_KILL, Happening::Cluster(ClusterEvent::Kill(id)));
+            }
+        }
+        self.remind();
+    }
+
+    /// With every heartbeat YARN says what it wants back.
+    fn remind(&mut self) {
+        let executors = &self.executors;
+        self.yarn.wanted_back.retain(|id, _| executors.contains_key(id));
+        if self.yarn.wanted_back.is_empty() {
+            return;
+        }
+        let of = |kind: bool| {
+            let those = self.yarn.wanted_back.iter().filter(move |(_, negotiable)| **negotiable == kind);
+            those.map(|(id, _)| id.clone()).collect::<Vec<_>>()
+        };
+        let wanted = WantedBack { strict: of(false), negotiable: of(true) };
+        self.decide(|m, now, fx| m.wanted_back(now, &wanted, fx));
+        self.at(self.now() + 1_000, Happening::Cluster(ClusterEvent::Remind));
+    }
+
+    /// A container was given back: it may do in place of one that YARN would take.
+    pub(crate) fn given_back(&mut self, id: &ExecutorId) {
+        if self.yarn.wanted_back.remove(id).is_some() {
+            self.outcome.gone_in_time += 1;
+        } else if let Some(other) =
+            self.yarn.wanted_back.iter().find(|(_, negotiable)| **negotiable).map(|(id, _)| id.clone())
+        {
+            self.yarn.wanted_back.remove(&other);
+        } else if self.yarn.hosts.get(id).is_some_and(|host| self.yarn.leaving.contains(host)) {
+            self.outcome.gone_in_time += 1;
+        }
+    }
+
+    fn decommission(&mut self) {
+        let Some(host) = self.place().filter(|_| self.yarn.leaving.is_empty()) else { return };
+        self.yarn.leaving.insert(host.clone());
+        self.at(self.now() + DECOMMISSIONING, Happening::Cluster(ClusterEvent::Gone(host.clone())));
+        self.decide(|m, now, fx| m.node_leaves(now, &host, Millis(DECOMMISSIONING), fx));
+    }
+
+    /// What YARN tells a new attempt of its nodes.
+    pub(crate) fn tell_of_nodes(&mut self) {
+        let nodes = self.yarn.nodes as u32;
+        self.decide(|m, now, fx| m.cluster_size(now, nodes, fx));
+        for host in self.yarn.leaving.clone() {
+            self.decide(|m, now, fx| m.node_leaves(now, &host, Millis(DECOMMISSIONING), fx));
+        }
+    }
+
+    /// A sign of life of every executor, as the first thing said.
+    pub(crate) fn first_word(&self, id: &ExecutorId) -> FromExecutor {
+        let holdings = self.executors.get(id).map(|model| model.holdings.clone()).unwrap_or_default();
+        let info = kvick_core::executor::ExecutorInfo {
+            id: id.clone(),
+            host: self.yarn.hosts.get(id).cloned().unwrap_or_default(),
+            slots: self.master.settings().resources.slots_per_executor,
+            pid: 1,
+            cpu_cores: 1,
+            physical_memory: 1,
+            log_dir: String::new(),
+            config: Default::default(),
+        };
+        FromExecutor::Register { info: Box::new(info), holdings }
+    }
+}

@@ -1,0 +1,480 @@
+//! The faults: what each is called, and how it is done to the job or to the cluster under it.
+
+use super::Options;
+use super::daemons::{active_resource_manager, script};
+use super::monitor::now;
+use super::random::Random;
+use super::target::Target;
+use crate::process::{Process, Role, in_role};
+use anyhow::{Context, Result, bail};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long something may take that ought to be quick.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Something that can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// `kill -9` of the application master.
+    MasterKilled,
+    /// `kill -9` of a task executor.
+    ExecutorKilled,
+    /// `kill -9` of a worker.
+    WorkerKilled,
+    /// The master is paused for less than the time-outs.
+    MasterPaused,
+    /// A task executor is.
+    ExecutorPaused,
+    /// A worker is.
+    WorkerPaused,
+    /// The master is paused for longer than the time-outs.
+    MasterHung,
+    /// A task executor is.
+    ExecutorHung,
+    /// A worker is.
+    WorkerHung,
+    /// Master and task executor are killed within a second.
+    MasterAndExecutor,
+    /// The master is killed while a checkpoint is under way.
+    MasterInCheckpoint,
+    /// The master's node is cut off, and it wakes up when its successor has begun.
+    MasterOutlived,
+    /// A NodeManager is killed and started again.
+    NodeManagerRestarted,
+    /// A NodeManager is killed with all its containers.
+    NodeLost,
+    /// The active ResourceManager is killed and started again.
+    ResourceManagerRestarted,
+    /// The active ResourceManager is killed, and the other one takes over.
+    ResourceManagerFailover,
+    /// The NameNode is killed and started again.
+    NameNodeRestarted,
+    /// The NameNode takes nothing for some seconds.
+    NameNodeSafeMode,
+    /// The DataNode is killed and started again.
+    DataNodeRestarted,
+    /// A ZooKeeper server is killed and started again.
+    ZooKeeperKilled,
+    /// The disk of a NodeManager's containers is full.
+    DiskFull,
+    /// The token of the master is rolled over, and the ResourceManager started again, to which only the new one is known.
+    TokenRolled,
+    /// The master is killed while a job is deployed.
+    MasterInDeployment,
+    /// The master is killed while a savepoint is taken.
+    MasterInSavepoint,
+    /// The master is killed while a job is cancelled.
+    MasterInCancellation,
+}
+
+/// When a fault was there, and since when the job may be well again.
+#[derive(Debug, Clone, Copy)]
+pub struct Blow {
+    /// When it began to be felt, in milliseconds since 1970.
+    pub at: u64,
+    /// Since when nothing hinders the job any more.
+    pub over: u64,
+}
+
+/// What faults are done to.
+pub struct Scene<'a> {
+    /// How long pauses are.
+    pub options: &'a Options,
+    /// The job.
+    pub target: &'a Target,
+    /// What chance decides.
+    pub random: &'a mut Random,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Fault; 25] = [
+        Fault::MasterKilled,
+        Fault::ExecutorKilled,
+        Fault::WorkerKilled,
+        Fault::MasterPaused,
+        Fault::ExecutorPaused,
+        Fault::WorkerPaused,
+        Fault::MasterHung,
+        Fault::ExecutorHung,
+        Fault::WorkerHung,
+        Fault::MasterAndExecutor,
+        Fault::MasterInCheckpoint,
+        Fault::MasterOutlived,
+        Fault::NodeManagerRestarted,
+        Fault::NodeLost,
+        Fault::ResourceManagerRestarted,
+        Fault::ResourceManagerFailover,
+        Fault::NameNodeRestarted,
+        Fault::NameNodeSafeMode,
+        Fault::DataNodeRestarted,
+        Fault::ZooKeeperKilled,
+        Fault::DiskFull,
+        Fault::TokenRolled,
+        Fault::MasterInDeployment,
+        Fault::MasterInSavepoint,
+        Fault::MasterInCancellation,
+    ];
+
+    /// What it is called on the command line and in the table, and what it is.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Fault::MasterKilled => ("am-kill", "kill -9 of the application master"),
+            Fault::ExecutorKilled => ("executor-kill", "kill -9 of a task executor"),
+            Fault::WorkerKilled => ("worker-kill", "kill -9 of a worker"),
+            Fault::MasterPaused => ("am-pause", "the application master paused for less than the time-outs"),
+            Fault::ExecutorPaused => ("executor-pause", "a task executor paused for less than the time-outs"),
+            Fault::WorkerPaused => ("worker-pause", "a worker paused for less than the time-outs"),
+            Fault::MasterHung => ("am-hang", "the application master paused for longer than the time-outs"),
+            Fault::ExecutorHung => ("executor-hang", "a task executor paused for longer than the time-outs"),
+            Fault::WorkerHung => ("worker-hang", "a worker paused for longer than the time-outs"),
+            Fault::MasterAndExecutor => {
+                ("am-executor-kill", "application master and task executor killed within a second")
+            }
+            Fault::MasterInCheckpoint => {
+                ("am-kill-checkpoint", "the application master killed during a checkpoint")
+            }
+            Fault::MasterOutlived => {
+                ("am-outlived", "the application master's node cut off; it wakes up beside its successor")
+            }
+            Fault::NodeManagerRestarted => {
+                ("nm-restart", "a NodeManager killed and started again, its containers live")
+            }
+            Fault::NodeLost => ("node-lost", "a NodeManager killed with all its containers"),
+            Fault::ResourceManagerRestarted => {
+                ("rm-restart", "the active ResourceManager killed and started again")
+            }
+            Fault::ResourceManagerFailover => {
+                ("rm-failover", "the active ResourceManager killed, the other takes over")
+            }
+            Fault::NameNodeRestarted => ("nn-restart", "the NameNode killed and started again"),
+            Fault::NameNodeSafeMode => ("nn-safemode", "the NameNode in safe mode for some seconds"),
+            Fault::DataNodeRestarted => ("dn-restart", "the DataNode killed and started again"),
+            Fault::ZooKeeperKilled => ("zk-kill", "a ZooKeeper server killed and started again"),
+            Fault::DiskFull => ("disk-full", "the disk of a NodeManager's containers full"),
+            Fault::TokenRolled => {
+                ("token-roll", "the AMRM token rolled over, then the ResourceManager restarted")
+            }
+            Fault::MasterInDeployment => {
+                ("am-kill-deployment", "the application master killed while a job is deployed")
+            }
+            Fault::MasterInSavepoint => {
+                ("am-kill-savepoint", "the application master killed while a savepoint is taken")
+            }
+            Fault::MasterInCancellation => {
+                ("am-kill-cancel", "the application master killed while a job is cancelled")
+            }
+        }
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        self.words().0
+    }
+
+    /// What it is.
+    pub fn meaning(self) -> &'static str {
+        self.words().1
+    }
+
+    /// The fault of that name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn named(name: &str) -> Result<Fault> {
+        let found = Fault::ALL.into_iter().find(|fault| fault.name() == name);
+        found.with_context(|| format!("there is no fault '{name}'; --list names them"))
+    }
+
+    /// Whether it is done to a job of its own, not to the one that runs all the time.
+    pub fn has_own_job(self) -> bool {
+        matches!(self, Fault::MasterInDeployment | Fault::MasterInSavepoint | Fault::MasterInCancellation)
+    }
+
+    /// Whether a running job's workers live through it, without a restart.
+    pub fn spares_workers(self) -> bool {
+        matches!(
+            self,
+            Fault::MasterKilled
+                | Fault::MasterPaused
+                | Fault::ExecutorPaused
+                | Fault::WorkerPaused
+                | Fault::MasterHung
+                | Fault::MasterInCheckpoint
+                | Fault::MasterOutlived
+                | Fault::NodeManagerRestarted
+                | Fault::ResourceManagerRestarted
+                | Fault::ResourceManagerFailover
+                | Fault::ZooKeeperKilled
+                | Fault::TokenRolled
+        )
+    }
+
+    /// Why this cluster does not allow it; nothing where it does.
+    pub fn hindrance(self, roles: &[String]) -> Option<&'static str> {
+        let has = |role: &str| roles.iter().any(|one| one == role);
+        match self {
+            Fault::ResourceManagerFailover if !has("resourcemanager2") => {
+                Some("there is one ResourceManager")
+            }
+            Fault::ZooKeeperKilled if !has("zookeeper3") => Some("there is no ensemble of ZooKeeper servers"),
+            Fault::MasterOutlived | Fault::NodeLost if !has("nodemanager2") => {
+                Some("there is one NodeManager")
+            }
+            Fault::DiskFull if std::env::var_os("KVICK_SMALL_DISK").is_none() => {
+                Some("no small file system could be mounted for a NodeManager")
+            }
+            Fault::TokenRolled if std::env::var_os("KVICK_TOKEN_ROLL_SECONDS").is_none() => {
+                Some("the ResourceManager keeps its keys for a day")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Scene<'_> {
+    /// Does it. What was killed of the cluster runs again afterwards; of the job nothing is helped up.
+    ///
+    /// # Errors
+    /// If it cannot be done; the job's health is not asked for.
+    pub fn inject(&mut self, fault: Fault) -> Result<Blow> {
+        match fault {
+            Fault::MasterKilled => self.kill(Role::Master),
+            Fault::ExecutorKilled => self.kill(Role::Executor),
+            Fault::WorkerKilled => self.kill(Role::Worker),
+            Fault::MasterPaused => self.pause(Role::Master, self.short()),
+            Fault::ExecutorPaused => self.pause(Role::Executor, self.short()),
+            Fault::WorkerPaused => self.pause(Role::Worker, self.short()),
+            Fault::MasterHung => self.pause(Role::Master, self.options.pause),
+            Fault::ExecutorHung => self.pause(Role::Executor, self.options.pause),
+            Fault::WorkerHung => self.pause(Role::Worker, self.options.pause),
+            Fault::MasterAndExecutor => self.kill_both(),
+            Fault::MasterInCheckpoint => self.kill_in_checkpoint(),
+            Fault::MasterOutlived => self.outlive(),
+            Fault::NodeManagerRestarted => self.restart_node_manager(),
+            Fault::NodeLost => self.lose_node(),
+            Fault::ResourceManagerRestarted => restart_resource_manager(),
+            Fault::ResourceManagerFailover => fail_over(),
+            Fault::NameNodeRestarted => restart("namenode", Duration::from_millis(self.random.below(3000))),
+            Fault::NameNodeSafeMode => self.safe_mode(),
+            Fault::DataNodeRestarted => restart("datanode", Duration::from_millis(self.random.below(3000))),
+            Fault::ZooKeeperKilled => self.kill_zookeeper(),
+            Fault::DiskFull => self.fill_disk(),
+            Fault::TokenRolled => self.roll_token(),
+            Fault::MasterInDeployment | Fault::MasterInSavepoint | Fault::MasterInCancellation => {
+                bail!("{} needs a job of its own", fault.name())
+            }
+        }
+    }
+
+    /// Less than the time-outs.
+    fn short(&self) -> Duration {
+        (self.options.time_out() / 4).min(Duration::from_secs(5))
+    }
+
+    fn one(&mut self, role: Role) -> Result<Process> {
+        let all = in_role(&self.target.application, role);
+        let one = self.random.pick(&all).cloned();
+        one.with_context(|| format!("there is no {role:?} to be found"))
+    }
+
+    fn kill(&mut self, role: Role) -> Result<Blow> {
+        let process = self.one(role)?;
+        let at = now();
+        kill(&process)?;
+        Ok(Blow { at, over: at })
+    }
+
+    fn pause(&mut self, role: Role, time: Duration) -> Result<Blow> {
+        let process = self.one(role)?;
+        let at = now();
+        if !process.signal("STOP") {
+            bail!("{process:?} was not stopped");
+        }
+        // The pause is the fault.
+        sleep(time);
+        // Whoever gave it up has ended it by now.
+        process.signal("CONT");
+        Ok(Blow { at, over: now() })
+    }
+
+    fn kill_both(&mut self) -> Result<Blow> {
+        let (master, executor) = (self.one(Role::Master)?, self.one(Role::Executor)?);
+        let mut order = [master, executor];
+        if self.random.below(2) == 0 {
+            order.reverse();
+        }
+        let at = now();
+        kill(&order[0])?;
+        sleep(Duration::from_millis(self.random.below(1000)));
+        kill(&order[1])?;
+        Ok(Blow { at, over: now() })
+    }
+
+    fn kill_in_checkpoint(&mut self) -> Result<Blow> {
+        let process = self.one(Role::Master)?;
+        let begun = Instant::now();
+        while !self.target.view().is_some_and(|view| view.checkpointing) {
+            if begun.elapsed() > SOON {
+                bail!("no checkpoint was seen under way");
+            }
+        }
+        let at = now();
+        kill(&process)?;
+        Ok(Blow { at, over: at })
+    }
+
+    /// Nobody can end the master while its NodeManager is away, so it meets its successor.
+    fn outlive(&mut self) -> Result<Blow> {
+        let master = self.one(Role::Master)?;
+        let node = format!("nodemanager{}", master.node);
+        let attempts =
+            || self.target.record().and_then(|app| app["amContainerLogs"].as_str().map(str::to_string));
+        let before = attempts();
+        let at = now();
+        script(&["kill", &node])?;
+        let outcome = self.wake_beside_successor(&master, before.as_deref());
+        script(&["restart", &node])?;
+        outcome?;
+        Ok(Blow { at, over: now() })
+    }
+
+    fn wake_beside_successor(&self, master: &Process, before: Option<&str>) -> Result<()> {
+        if !master.signal("STOP") {
+            bail!("{master:?} was not stopped");
+        }
+        let successor = || {
+            let Some(app) = self.target.record() else { return false };
+            let speaks = app["amRPCAddress"].as_str().is_some_and(|address| !address.ends_with("-1"));
+            speaks && app["amContainerLogs"].as_str() != before
+        };
+        let found = within(self.options.time_out() * 3 + SOON, successor);
+        master.signal("CONT");
+        if !found {
+            bail!("the application master had no successor");
+        }
+        if !within(SOON, || !master.lives()) {
+            bail!("the application master that was outlived did not end itself: pid {}", master.pid);
+        }
+        Ok(())
+    }
+
+    fn restart_node_manager(&mut self) -> Result<Blow> {
+        let node = self.one(Role::Executor)?.node;
+        restart(&format!("nodemanager{node}"), Duration::from_millis(self.random.below(3000)))
+    }
+
+    /// Of a node with a task executor everything is killed. The node comes back, empty.
+    fn lose_node(&mut self) -> Result<Blow> {
+        let node = self.one(Role::Executor)?.node;
+        let at = now();
+        script(&["kill", &format!("nodemanager{node}")])?;
+        for process in crate::process::of(&self.target.application) {
+            if process.node == node {
+                process.signal("KILL");
+            }
+        }
+        let over = now();
+        // It stays away for longer than YARN believes in it.
+        sleep(self.options.pause);
+        script(&["restart", &format!("nodemanager{node}")])?;
+        Ok(Blow { at, over })
+    }
+
+    fn safe_mode(&mut self) -> Result<Blow> {
+        let at = now();
+        script(&["hdfs", "dfsadmin", "-safemode", "enter"])?;
+        sleep(Duration::from_millis(2000 + self.random.below(6000)));
+        script(&["hdfs", "dfsadmin", "-safemode", "leave"])?;
+        Ok(Blow { at, over: now() })
+    }
+
+    fn kill_zookeeper(&mut self) -> Result<Blow> {
+        let role = format!("zookeeper{}", 1 + self.random.below(3));
+        restart(&role, Duration::from_millis(1000 + self.random.below(4000)))
+    }
+
+    /// Fills the file system of a NodeManager's local directories until its task executors are gone or a while has passed.
+    fn fill_disk(&mut self) -> Result<Blow> {
+        let disk = std::env::var("KVICK_SMALL_DISK").context("KVICK_SMALL_DISK")?;
+        let filler = std::path::Path::new(&disk).join("filler");
+        let at = now();
+        let written = std::fs::File::create(&filler)
+            .and_then(|mut file| std::io::copy(&mut std::io::repeat(7), &mut file));
+        let full = written.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
+        sleep(self.options.pause);
+        std::fs::remove_file(&filler).context("the filler")?;
+        if !full {
+            bail!("{disk} did not become full");
+        }
+        Ok(Blow { at, over: now() })
+    }
+
+    fn roll_token(&mut self) -> Result<Blow> {
+        let seconds: u64 = std::env::var("KVICK_TOKEN_ROLL_SECONDS")?.parse()?;
+        let master = self.one(Role::Master)?;
+        let log = std::fs::read_link(format!("/proc/{}/fd/2", master.pid)).context("the master's log")?;
+        let log = log.with_file_name("jobmanager.log");
+        let rolls =
+            || std::fs::read_to_string(&log).unwrap_or_default().matches("token was rolled over").count();
+        let before = rolls();
+        if !within(Duration::from_secs(seconds * 2), || rolls() > before) {
+            bail!("the AMRM token was not rolled over within {} s, says {}", seconds * 2, log.display());
+        }
+        restart_resource_manager()
+    }
+}
+
+fn kill(process: &Process) -> Result<()> {
+    if !process.signal("KILL") {
+        bail!("{process:?} was not there to be killed");
+    }
+    Ok(())
+}
+
+/// Whether something becomes true in time.
+pub fn within(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
+        if is_so() {
+            return true;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    false
+}
+
+/// Kills a daemon, and starts it again after a while.
+fn restart(role: &str, away: Duration) -> Result<Blow> {
+    let at = now();
+    script(&["kill", role])?;
+    sleep(away);
+    script(&["restart", role])?;
+    Ok(Blow { at, over: now() })
+}
+
+fn restart_resource_manager() -> Result<Blow> {
+    let role = active_resource_manager().context("no ResourceManager is active")?;
+    let at = now();
+    script(&["kill", role])?;
+    script(&["restart", role])?;
+    Ok(Blow { at, over: now() })
+}
+
+/// The other one becomes active, by itself or because it is told to; the killed one comes back as a standby.
+fn fail_over() -> Result<Blow> {
+    let killed = active_resource_manager().context("no ResourceManager is active")?;
+    let other = if killed == "resourcemanager" { "rm2" } else { "rm1" };
+    let at = now();
+    script(&["kill", killed])?;
+    if std::env::var_os("KVICK_ZOOKEEPER_QUORUM").is_none() {
+        script(&["yarn", "rmadmin", "-transitionToActive", "--forceactive", other])?;
+    }
+    if !within(SOON, || active_resource_manager().is_some_and(|role| role != killed)) {
+        bail!("no other ResourceManager became active");
+    }
+    let over = now();
+    script(&["restart", killed])?;
+    Ok(Blow { at, over })
+}

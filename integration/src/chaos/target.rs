@@ -1,0 +1,183 @@
+//! The job that everything happens to: submitted as a user would, seen through REST wherever its master is by now.
+
+use super::{Options, daemons};
+use crate::command::{flink, required};
+use crate::http::request_within;
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long REST may take: one that is paused never answers.
+const PATIENCE: Duration = Duration::from_millis(800);
+
+/// How many subtasks each vertex has.
+pub const PARALLELISM: usize = 2;
+
+/// A submitted job.
+#[derive(Clone)]
+pub struct Target {
+    /// Its application.
+    pub application: String,
+    /// Its id.
+    pub job: String,
+    /// Where its output is.
+    pub output: String,
+    /// The local file with whose appearance its input ends.
+    marker: PathBuf,
+    rest: Arc<Mutex<Option<String>>>,
+}
+
+/// What REST says of a job at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The job's state.
+    pub state: String,
+    /// Whether every subtask runs.
+    pub all_run: bool,
+    /// When the newest completed checkpoint was triggered, in milliseconds since 1970.
+    pub checkpointed: u64,
+    /// How many restarts this master counts.
+    pub restarts: u64,
+    /// Whether a checkpoint is under way.
+    pub checkpointing: bool,
+}
+
+impl View {
+    /// Whether the job is over.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state.as_str(), "FINISHED" | "FAILED" | "CANCELED")
+    }
+}
+
+impl Target {
+    /// Submits the job, with its files below a directory.
+    ///
+    /// # Errors
+    /// What the client says.
+    pub fn submit(options: &Options, directory: &str) -> Result<Target> {
+        let output = format!("{directory}/out");
+        let name = directory.rsplit('/').next().unwrap_or_default();
+        let marker = std::env::temp_dir().join(format!("{name}.end"));
+        let _ = std::fs::remove_file(&marker);
+        let mut line: Vec<String> =
+            format!("run -d -m yarn-cluster -yjm 1024 -ytm 1024 -ys 1 -p {PARALLELISM} -c ticks")
+                .split(' ')
+                .map(str::to_string)
+                .collect();
+        line.extend(
+            properties(options, directory).into_iter().map(|(key, value)| format!("-D{key}={value}")),
+        );
+        line.extend([required("KVICK_TEST_JOBS"), "--until".into(), marker.display().to_string()]);
+        line.extend(["--rate".into(), options.rate.to_string(), "--output".into(), output.clone()]);
+        line.extend(["--roll".into(), options.roll.clone()]);
+        let ran = flink(line);
+        if ran.code != 0 {
+            bail!("the job was not submitted:\n{}\n{}", ran.out, ran.err);
+        }
+        let rest = Arc::default();
+        Ok(Target { application: ran.application(), job: ran.job(), output, marker, rest })
+    }
+
+    /// Ends the job's input.
+    ///
+    /// # Errors
+    /// If the file that says so cannot be made.
+    pub fn end_input(&self) -> Result<()> {
+        std::fs::write(&self.marker, "").with_context(|| self.marker.display().to_string())
+    }
+
+    /// What REST says at a path below the job's own; nothing while nobody answers.
+    pub fn get(&self, path: &str) -> Option<Value> {
+        let address = self.address()?;
+        let url = format!("{address}/jobs/{}{path}", self.job);
+        match request_within("GET", &url, None, PATIENCE) {
+            Ok((200, body)) => serde_json::from_str(&body).ok(),
+            _ => {
+                self.forget();
+                None
+            }
+        }
+    }
+
+    /// Sends something to the job's REST address.
+    ///
+    /// # Errors
+    /// If there is no answer, or a refusal.
+    pub fn send(&self, method: &str, path: &str, body: Option<&str>) -> Result<Value> {
+        let address = self.address().context("the application has no address")?;
+        let url = format!("{address}/jobs/{}{path}", self.job);
+        let (status, body) = request_within(method, &url, body, PATIENCE * 10)?;
+        if !(200..300).contains(&status) {
+            bail!("{method} {url}: {status} {body}");
+        }
+        Ok(serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// How the job is; nothing while nobody answers.
+    pub fn view(&self) -> Option<View> {
+        let job = self.get("")?;
+        let vertices = job["vertices"].as_array()?;
+        let runs = |vertex: &Value| vertex["tasks"]["RUNNING"].as_u64() == vertex["parallelism"].as_u64();
+        let checkpoints = self.get("/checkpoints")?;
+        let metrics = self.get("/metrics?get=numRestarts")?;
+        Some(View {
+            state: job["state"].as_str()?.to_string(),
+            all_run: job["state"] == "RUNNING" && !vertices.is_empty() && vertices.iter().all(runs),
+            checkpointed: newest(&checkpoints),
+            restarts: metrics[0]["value"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default(),
+            checkpointing: checkpoints["counts"]["in_progress"].as_u64() > Some(0),
+        })
+    }
+
+    /// YARN's record of the application; nothing while no ResourceManager is active.
+    pub fn record(&self) -> Option<Value> {
+        daemons::yarn(&format!("apps/{}", self.application)).map(|answer| answer["app"].clone())
+    }
+
+    fn address(&self) -> Option<String> {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        if rest.is_none() {
+            let record = self.record()?;
+            let address = record["amRPCAddress"].as_str().filter(|address| !address.ends_with("-1"))?;
+            *rest = Some(format!("http://{address}"));
+        }
+        rest.clone()
+    }
+
+    fn forget(&self) {
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn newest(checkpoints: &Value) -> u64 {
+    let history = checkpoints["history"].as_array().cloned().unwrap_or_default();
+    let completed = history.iter().filter(|checkpoint| checkpoint["status"] == "COMPLETED");
+    completed.filter_map(|checkpoint| checkpoint["trigger_timestamp"].as_u64()).max().unwrap_or_default()
+}
+
+/// The job's configuration. Time-outs follow from how long pauses are; nothing else is made easier than it is by default,
+/// but that a checkpoint may fail, as a user allows whose HDFS is restarted now and then.
+fn properties(options: &Options, directory: &str) -> Vec<(&'static str, String)> {
+    let time_out = options.time_out();
+    let mut all = vec![
+        ("execution.checkpointing.interval", "1s".to_string()),
+        ("execution.checkpointing.dir", format!("{directory}/checkpoints")),
+        ("execution.checkpointing.savepoint-dir", format!("{directory}/savepoints")),
+        ("execution.checkpointing.tolerable-failed-checkpoints", "1000".to_string()),
+        ("restart-strategy.type", "fixed-delay".to_string()),
+        ("restart-strategy.fixed-delay.attempts", "1000000".to_string()),
+        ("restart-strategy.fixed-delay.delay", "100ms".to_string()),
+        ("heartbeat.timeout", format!("{}ms", time_out.as_millis())),
+        ("heartbeat.interval", format!("{}ms", time_out.as_millis() / 5)),
+        ("slotmanager.redundant-taskmanager-num", options.spares.to_string()),
+        ("yarn.application-attempts", "1000".to_string()),
+        ("high-availability.type", options.ha.clone()),
+    ];
+    if let (true, Ok(quorum)) = (options.ha == "zookeeper", std::env::var("KVICK_ZOOKEEPER_QUORUM")) {
+        all.push(("high-availability.zookeeper.quorum", quorum));
+        all.push(("high-availability.storageDir", format!("{directory}/ha")));
+    }
+    all
+}

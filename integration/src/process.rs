@@ -1,0 +1,110 @@
+//! Processes of an application on this machine: found by the container that their environment names, known again by pid
+//! and start time, signalled.
+
+use crate::cluster::processes;
+use std::fs::{read, read_link, read_to_string};
+use std::process::Command;
+
+/// What a process of an application is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The application master.
+    Master,
+    /// A task executor.
+    Executor,
+    /// A job's program, at work for a task executor.
+    Worker,
+}
+
+/// One process. A pid alone proves nothing, hence its start.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    /// What it is.
+    pub role: Role,
+    /// Its pid.
+    pub pid: u32,
+    /// When it started, in the kernel's ticks since the machine did.
+    pub started: u64,
+    /// Its container.
+    pub container: String,
+    /// The NodeManager that launched it, by the number in its name; 0 if that cannot be told.
+    pub node: u32,
+}
+
+impl Process {
+    /// Whether it still is there, stopped or not; one that nobody has waited for yet is not.
+    pub fn lives(&self) -> bool {
+        stat(self.pid).is_some_and(|(state, started)| state != 'Z' && started == self.started)
+    }
+
+    /// Sends it a signal by name (`KILL`, `STOP`, `CONT`). Says whether it was there to take it.
+    pub fn signal(&self, name: &str) -> bool {
+        let sent = || Command::new("kill").args([&format!("-{name}"), &self.pid.to_string()]).output();
+        self.lives() && sent().is_ok_and(|output| output.status.success())
+    }
+}
+
+/// The living processes of an application, but for the shells that YARN starts them with.
+pub fn of(application: &str) -> Vec<Process> {
+    let mut found: Vec<Process> = processes(application).into_iter().filter_map(describe).collect();
+    found.retain(Process::lives);
+    found.sort();
+    found
+}
+
+/// Those of one role.
+pub fn in_role(application: &str, role: Role) -> Vec<Process> {
+    let mut found = of(application);
+    found.retain(|process| process.role == role);
+    found
+}
+
+fn describe(pid: u32) -> Option<Process> {
+    let program = read_link(format!("/proc/{pid}/exe")).ok()?;
+    let role = match program.file_name()?.to_str()?.split(' ').next()? {
+        "kvick-appmaster" => Role::Master,
+        "kvick-taskexecutor" => Role::Executor,
+        "bash" | "dash" | "sh" | "java" => return None,
+        _ => Role::Worker,
+    };
+    let environment = read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    let variable = |name: &str| environment.split('\0').find_map(|v| v.strip_prefix(name)?.strip_prefix('='));
+    let node = variable("LOCAL_DIRS").and_then(|dirs| dirs.split("/nodemanager").nth(1)?.split('/').next());
+    Some(Process {
+        role,
+        pid,
+        started: stat(pid)?.1,
+        container: variable("CONTAINER_ID")?.to_string(),
+        node: node.and_then(|number| number.parse().ok()).unwrap_or_default(),
+    })
+}
+
+/// State and start of a process: fields 3 and 22 of `/proc/PID/stat`. The name before them may hold anything.
+fn stat(pid: u32) -> Option<(char, u64)> {
+    let text = read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(18)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_process_is_known_by_its_start_and_gone_when_it_has_ended() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep starts");
+        let (_, started) = super::stat(child.id()).expect("it is there");
+        let own = super::Process {
+            role: super::Role::Worker,
+            pid: child.id(),
+            started,
+            container: String::new(),
+            node: 0,
+        };
+        let another = super::Process { started: started + 1, ..own.clone() };
+        assert!(own.lives() && !another.lives() && !another.signal("KILL"));
+        assert!(own.signal("KILL"));
+        child.wait().expect("it ends");
+        assert!(!own.lives());
+    }
+}

@@ -1,0 +1,67 @@
+//! The short form of the chaos command: each fault once or a few times on the tests' cluster, while a job with checkpoints
+//! every second writes each line exactly once. The command does the same for as long as one likes (`integration/chaos.sh`).
+
+use kvick_integration::chaos::{Fault, Options, Report, run};
+use std::time::Duration;
+
+/// These faults, each once, in an order that a seed gives; the report, which is clean.
+#[track_caller]
+fn survives(faults: &[Fault], count: usize) -> Report {
+    let options = Options {
+        faults: faults.to_vec(),
+        count,
+        seed: 5,
+        pause: Duration::from_secs(6),
+        ..Options::default()
+    };
+    let report = run(&options).expect("the job goes on");
+    assert!(report.is_clean(), "{report}");
+    println!("{report}");
+    report
+}
+
+#[test]
+fn ten_application_masters_die_in_a_row_and_no_record_waits_for_the_next() {
+    let report = survives(&[Fault::MasterKilled], 10);
+    assert_eq!(report.injections.len(), 10);
+    // Whoever restarts a job makes its records wait for seconds. What a busy machine adds is not the matter here.
+    let allowed = (2 * report.calm_gap).max(1000);
+    let longest = report.injections.iter().map(|one| one.gap).max();
+    assert!(longest.is_some_and(|gap| gap < allowed), "undisturbed {} ms:\n{report}", report.calm_gap);
+}
+
+#[test]
+fn whatever_of_an_application_dies_or_hangs_nothing_is_lost_or_doubled() {
+    let faults = [
+        Fault::ExecutorKilled,
+        Fault::WorkerKilled,
+        Fault::MasterPaused,
+        Fault::ExecutorPaused,
+        Fault::WorkerHung,
+        Fault::MasterAndExecutor,
+        Fault::MasterInCheckpoint,
+    ];
+    assert_eq!(survives(&faults, faults.len()).injections.len(), faults.len());
+}
+
+#[test]
+fn whatever_of_the_cluster_dies_nothing_is_lost_or_doubled() {
+    let faults = [
+        Fault::NodeManagerRestarted,
+        Fault::ResourceManagerRestarted,
+        Fault::NameNodeRestarted,
+        Fault::NameNodeSafeMode,
+        Fault::DataNodeRestarted,
+    ];
+    assert_eq!(survives(&faults, faults.len()).injections.len(), faults.len());
+}
+
+#[test]
+fn an_application_master_may_die_at_a_bad_moment() {
+    let options = Options {
+        faults: vec![Fault::MasterInDeployment, Fault::MasterInSavepoint, Fault::MasterInCancellation],
+        ..Options::default()
+    };
+    let report = run(&options).expect("the sequences run");
+    assert!(report.is_clean() && report.injections.len() == 3, "{report}");
+}

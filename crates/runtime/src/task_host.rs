@@ -3,16 +3,10 @@
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::Exchanges;
 use crate::exchange::blocking::{ResultLane, ResultWriter};
-<<<<<<< HEAD
 use crate::exchange::channel::{ChannelKey, ChannelSender, PEER_GRACE};
-use crate::exchange::gate::Gate;
-use crate::exchange::writer::{BufferTimeout, OutputPort};
-=======
-use crate::exchange::channel::{ChannelKey, ChannelSender};
 use crate::exchange::gate::{ChannelEnd, Gate};
 use crate::exchange::in_flight::Restored;
 use crate::exchange::writer::{BufferTimeout, OutputPort, Overtaking};
->>>>>>> main
 use crate::options;
 use crate::program::Program;
 use crate::snapshot::SnapshotWriters;

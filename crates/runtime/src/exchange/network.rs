@@ -3,13 +3,8 @@
 //! A consumer's worker connects to the producer's. Each connection has a thread that reads and one that writes; neither
 //! waits for a task, because credit bounds what is under way.
 
-<<<<<<< HEAD
 use super::channel::{Channel, ChannelKey, ChannelTable, CreditReturn, PEER_GRACE};
-use super::gate::{Gate, Packet};
-=======
-use super::channel::{Channel, ChannelKey, ChannelTable, CreditReturn};
 use super::gate::{Gate, Packet, Room};
->>>>>>> main
 use super::wire::{self, Frame, WireError};
 use crate::task::lock;
 use kvick_core::failure::{Failure, FailureKind};

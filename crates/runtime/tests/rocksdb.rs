@@ -329,6 +329,7 @@ fn shares(
         max_parallelism: GROUPS,
         finished: false,
         subtasks: (0..).zip(states).collect(),
+        results: BTreeMap::new(),
     };
     let metadata = CheckpointMetadata {
         job_id: JobId(1),

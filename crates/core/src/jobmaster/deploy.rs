@@ -93,7 +93,9 @@ impl JobMaster {
                     .or_default()
                     .push(self.deployment(*task, restore.as_ref()));
                 let result = self.has_blocking_output(*task).then(|| executor.clone());
+                let left = restore.as_ref().map(|plan| plan.results(&self.submission.graph, *task));
                 let execution = self.execution_mut(*task);
+                execution.inherited = left.unwrap_or_default();
                 execution.result = result;
                 execution.deployed = true;
                 execution.restored_from = restore.as_ref().map(RestorePlan::checkpoint);

@@ -30,7 +30,7 @@ pub use restart::{Decision, ExponentialDelay, RestartStrategy};
 pub use settings::JobSettings;
 pub use slots::{SharedSlot, SlotPool};
 
-use crate::accumulator::{Accumulators, merge_into};
+use crate::accumulator::{Accumulators, merge_into, merge_results};
 use crate::checkpoint::{
     CheckpointCommand, CheckpointCoordinator, CheckpointEffect, CheckpointFailureReason,
 };
@@ -258,7 +258,11 @@ impl JobMaster {
                 self.rescale_when_all_run(fx);
             }
             TaskState::Finished => {
-                self.with_checkpoints(now, fx, |c, e| c.task_finished(now, report.execution, e));
+                let results = self.execution(task).results();
+                self.with_checkpoints(now, fx, |c, e| {
+                    c.task_left(report.execution, results);
+                    c.task_finished(now, report.execution, e);
+                });
                 self.rescale_when_all_run(fx);
                 self.release_read_results(task, fx);
                 self.task_finished(now, fx);
@@ -387,6 +391,7 @@ impl JobMaster {
         let mut total = Accumulators::new();
         for execution in self.executions.iter().flatten() {
             merge_into(&mut total, &execution.accumulators);
+            merge_results(&mut total, &execution.inherited);
         }
         total
     }

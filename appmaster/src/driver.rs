@@ -187,7 +187,13 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
             resources.release(&executor, &reason);
         }
         Effect::ExcludeNodes(hosts) => {
-            warn!("containers fail again and again on some nodes; none are taken there for now: {hosts:?}");
+            if hosts.is_empty() {
+                info!("containers are taken on all nodes again");
+            } else {
+                warn!(
+                    "containers fail again and again on some nodes; none are taken there for now: {hosts:?}"
+                );
+            }
             resources.exclude(&hosts);
         }
         Effect::Send { executor, message } => send(cluster, &executor, &message),

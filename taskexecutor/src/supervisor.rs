@@ -188,7 +188,12 @@ impl Supervisor {
     fn prepare(&mut self, program: ProgramSpec, spec: Box<WorkerSpec>) {
         let job = spec.job_id;
         if matches!(self.workers.get(&job), Some(Place::Preparing(..) | Place::Running(_))) {
-            return self.say_again_that_it_is_ready(job);
+            if !self.has_tasks(job) {
+                return self.say_again_that_it_is_ready(job);
+            }
+            // Whoever asks for a worker counts on nothing that runs in this one: the word of an earlier one's end may have
+            // crossed with what was ordered since.
+            self.stop_worker(job);
         }
         info!(%job, jar = %program.jar.name, "preparing a worker");
         self.started += 1;
@@ -201,6 +206,11 @@ impl Supervisor {
             let path = store.prepare(&program).await;
             let _ = sender.send(Prepared { id, program: path, args: program.args, spec });
         });
+    }
+
+    fn has_tasks(&mut self, job: JobId) -> bool {
+        let tasks = self.holdings.worker(job).map(|worker| worker.tasks.as_slice()).unwrap_or_default();
+        tasks.iter().any(|task| !task.report.state.is_terminal())
     }
 
     /// Whoever asks for a worker that there is waits to hear that it is ready: the word of an earlier one's end may have crossed

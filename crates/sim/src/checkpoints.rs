@@ -203,8 +203,14 @@ impl World {
     fn check_discard(&mut self, job: JobId, id: Option<u64>) {
         let Some(id) = id else { return };
         let ended = self.master.job(job).is_some_and(|j| j.state().is_terminal());
+        let ending = |state| matches!(state, JobState::Cancelling | JobState::Failing);
+        let ends = self.master.job(job).is_some_and(|j| ending(j.state()));
         let record = self.storage.job(job);
         record.discarded.insert(id);
+        if ends {
+            // Given up while it was being stored, which was done before this could be.
+            record.completed.remove(&id);
+        }
         let needed = record.restore_point() == Some(id) && !ended;
         self.storage.expect(!needed, || format!("job {job}: the restore point {id} is discarded"));
     }

@@ -70,6 +70,9 @@ impl World {
         let first: Vec<Effect> = self.gate.held.drain(..count).collect();
         let later: Vec<Effect> = std::mem::take(&mut self.gate.held).into();
         self.perform_all(first);
+        if !self.alive {
+            return;
+        }
         let admitted = if later.is_empty() { later } else { self.admit(later) };
         self.perform_all(admitted);
     }

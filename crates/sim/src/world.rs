@@ -277,9 +277,15 @@ impl World {
         if let Some(model) = self.executors.get_mut(&executor) {
             if let Some(there) = model.workers.get(&job) {
                 let serial = there.serial;
-                return if there.ready {
-                    self.soon(10, Happening::WorkerReady(executor, job, serial))
-                };
+                if there.live.is_empty() {
+                    if there.ready {
+                        self.soon(10, Happening::WorkerReady(executor, job, serial));
+                    }
+                    return;
+                }
+                // Nobody counts on what runs in that one.
+                model.workers.remove(&job);
+                model.holdings.workers.retain(|worker| worker.job_id != job);
             }
             model.workers.insert(job, ModelWorker { serial, ..ModelWorker::default() });
             model.holdings.lost.retain(|(lost, _)| *lost != job);

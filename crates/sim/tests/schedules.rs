@@ -20,6 +20,9 @@ fn jobs_end_and_containers_come_back_and_no_checkpoint_is_lost_whatever_breaks()
     assert!(sum.takeovers > 1_000, "hardly any application master died: {sum:?}");
     let results = sum.results_read > 2_000 && sum.results_made_again > 200;
     assert!(results, "hardly any result was read or made again: {sum:?}");
+    let cluster = sum.gone_in_time > 1_000 && sum.moves > 200 && sum.excluded > 100;
+    let network = sum.cut_off > 1_000 && sum.gave_up > 30;
+    assert!(cluster && network, "hardly anything was wanted back, or cut off: {sum:?}");
     let people = sum.granted > 300 && sum.stopped > 30;
     assert!(enough && checkpoints && people, "the schedules test nothing: {sum:?}");
 }

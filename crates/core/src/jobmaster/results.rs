@@ -76,8 +76,11 @@ impl JobMaster {
             && self.regions[self.region_of[&task]].phase == Phase::Waiting
     }
 
+    /// Whether a region has done its work. One that was being stopped to start again may finish all the same: that counts for
+    /// nothing, and it will read its input once more.
     fn region_finished(&self, region: usize) -> bool {
-        self.regions[region].tasks.iter().all(|t| self.execution(*t).state == TaskState::Finished)
+        self.regions[region].phase == Phase::Deployed
+            && self.regions[region].tasks.iter().all(|t| self.execution(*t).state == TaskState::Finished)
     }
 
     /// What was kept in a worker that is gone is lost; returns the regions that must run again, because others are to read it.

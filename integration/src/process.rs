@@ -71,11 +71,16 @@ fn describe(pid: u32) -> Option<Process> {
     let environment = String::from_utf8_lossy(&environment).into_owned();
     let variable = |name: &str| environment.split('\0').find_map(|v| v.strip_prefix(name)?.strip_prefix('='));
     let node = variable("LOCAL_DIRS").and_then(|dirs| dirs.split("/nodemanager").nth(1)?.split('/').next());
+    let container = variable("CONTAINER_ID")?;
+    // In application mode the job's program runs beside the master, too: as the one that describes the job.
+    if role == Role::Worker && container.ends_with("_000001") {
+        return None;
+    }
     Some(Process {
         role,
         pid,
         started: stat(pid)?.1,
-        container: variable("CONTAINER_ID")?.to_string(),
+        container: container.to_string(),
         node: node.and_then(|number| number.parse().ok()).unwrap_or_default(),
     })
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "each test uses its part of it")]
 mod harness;
 
 use harness::{Program, graph_of, ready_worker, spread, worker_spec};

@@ -3,7 +3,7 @@
 use crate::error::{TaskError, TaskResult};
 use crate::exchange::Exchanges;
 use crate::exchange::blocking::{ResultLane, ResultWriter};
-use crate::exchange::channel::{ChannelKey, ChannelSender};
+use crate::exchange::channel::{ChannelKey, ChannelSender, PEER_GRACE};
 use crate::exchange::gate::{ChannelEnd, Gate};
 use crate::exchange::in_flight::Restored;
 use crate::exchange::writer::{BufferTimeout, OutputPort, Overtaking};
@@ -98,7 +98,8 @@ impl TaskHost {
         let task = factory(self.ports(&context, &deployment));
         let gate = self.gate(&context, &deployment);
         let exchanges = Arc::clone(&self.exchanges);
-        let connect = move |gate: Option<&Arc<Gate>>| connect_inputs(&exchanges, &deployment, gate);
+        let control = Arc::clone(&context.control);
+        let connect = move |gate: Option<&Arc<Gate>>| connect_inputs(&exchanges, &deployment, gate, &control);
         task::start(task, context, gate, connect).map_err(|error| {
             crate::error::failure_of(&error).wrapped(FailureKind::Error, "cannot start a thread for a task")
         })
@@ -292,14 +293,20 @@ fn connect_inputs(
     exchanges: &Exchanges,
     deployment: &TaskDeployment,
     gate: Option<&Arc<Gate>>,
+    control: &TaskControl,
 ) -> TaskResult {
     let Some(gate) = gate else { return Ok(()) };
     let ends = deployment.inputs.iter().flat_map(|i| i.producers.iter().map(move |p| (i.output, p)));
     for (index, (output, producer)) in ends.enumerate() {
         let key = ChannelKey { producer: producer.execution, output, consumer: deployment.execution.subtask };
-        exchanges
-            .connect(&producer.address, key, gate, index)
-            .map_err(|error| TaskError::caused("cannot read from a producer", &error))?;
+        if let Err(error) = exchanges.connect(&producer.address, key, gate, index) {
+            if exchanges.table().results().are_read_by(&key) {
+                // Its worker may be gone: then this task is about to be cancelled, and the worker's own failure says more.
+                control.sleep_through(PEER_GRACE);
+                control.check()?;
+            }
+            return Err(TaskError::caused("cannot read from a producer", &error));
+        }
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ fn fixture(remote: bool, overtaking: Overtaking) -> Fixture {
     let key = ChannelKey { producer, output: 0, consumer: 0 };
     let channel = table.get(key);
     if remote {
-        connections.open(&address, key, &gate, 0).unwrap();
+        connections.open(&address, key, &gate, 0, false).unwrap();
     } else {
         channel.connect_local(Arc::clone(&gate), 0);
     }

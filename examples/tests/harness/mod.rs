@@ -85,6 +85,17 @@ impl Program {
         }
     }
 
+    /// What it says within this time, if anything.
+    pub fn next(&mut self, within: Duration) -> Option<FromProgram> {
+        if self.kept.is_empty() { self.messages.recv_timeout(within).ok() } else { Some(self.kept.remove(0)) }
+    }
+
+    /// Ends the process as `kill -9` does, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Closes the socket, as a host that dies does.
     pub fn lose_host(&mut self) {
         self.stream.shutdown(std::net::Shutdown::Both).unwrap();

@@ -121,6 +121,8 @@ pub struct JobMaster {
     /// None for a job in batch mode.
     checkpoints: Option<CheckpointCoordinator>,
     workers: BTreeMap<ExecutorId, Worker>,
+    /// Regions that have all they need but these workers.
+    awaiting: BTreeMap<usize, BTreeSet<ExecutorId>>,
     slots_deadline: Option<Millis>,
     cancel_deadline: Option<Millis>,
     restarts: u32,
@@ -149,6 +151,7 @@ impl JobMaster {
             entered: BTreeMap::from([(JobState::Initializing, now), (JobState::Created, now)]),
             checkpoints,
             workers: BTreeMap::new(),
+            awaiting: BTreeMap::new(),
             slots_deadline: None,
             cancel_deadline: None,
             restarts: 0,
@@ -201,7 +204,9 @@ impl JobMaster {
     ) {
         if let Some(worker) = self.workers.get_mut(executor) {
             *worker = Worker::Ready(address);
-            self.advance(now, fx);
+            if self.was_awaited(executor) {
+                self.advance(now, fx);
+            }
         }
     }
 

@@ -28,7 +28,7 @@ pub struct ChannelKey {
 }
 
 /// How long a task whose peer is gone waits to be cancelled before it fails itself: the peer's own failure says more.
-const PEER_GRACE: Duration = Duration::from_secs(3);
+pub(crate) const PEER_GRACE: Duration = Duration::from_secs(3);
 const RECHECK: Duration = Duration::from_millis(500);
 
 enum Link {

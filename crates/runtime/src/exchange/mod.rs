@@ -53,7 +53,9 @@ impl Exchanges {
         index: usize,
     ) -> Result<(), ConnectError> {
         match &self.connections {
-            Some(connections) if address != self.own_address => connections.open(address, key, gate, index),
+            Some(connections) if address != self.own_address => {
+                connections.open(address, key, gate, index, self.table.results().are_read_by(&key))
+            }
             _ => {
                 let channel = self.table.opened(key);
                 channel.connect_local(Arc::clone(gate), index);

@@ -3,13 +3,13 @@
 //! A consumer's worker connects to the producer's. Each connection has a thread that reads and one that writes; neither
 //! waits for a task, because credit bounds what is under way.
 
-use super::channel::{Channel, ChannelKey, ChannelTable, CreditReturn};
+use super::channel::{Channel, ChannelKey, ChannelTable, CreditReturn, PEER_GRACE};
 use super::gate::{Gate, Packet, Room};
 use super::wire::{self, Frame, WireError};
 use crate::task::lock;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::JobId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufReader, BufWriter, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -162,6 +162,8 @@ fn write_frames(stream: &TcpStream, frames: &Receiver<Frame>) -> Result<(), Wire
 struct Streams {
     next: u32,
     open: HashMap<u32, (Arc<Gate>, usize)>,
+    /// Those that read a result that is kept.
+    kept: HashSet<u32>,
     lost: bool,
 }
 
@@ -182,7 +184,8 @@ impl Connections {
         Connections { membership, open: Mutex::new(HashMap::new()) }
     }
 
-    /// Opens a channel to a producer at an address and lets its packets flow into a gate.
+    /// Opens a channel to a producer at an address and lets its packets flow into a gate. `kept`: the producer has finished, and
+    /// its result is read.
     ///
     /// # Errors
     /// The address cannot be reached, or refuses us.
@@ -192,12 +195,16 @@ impl Connections {
         key: ChannelKey,
         gate: &Arc<Gate>,
         index: usize,
+        kept: bool,
     ) -> Result<(), ConnectError> {
         let connection = self.connection(address)?;
         let mut streams = lock(&connection.streams);
         let stream = streams.next;
         streams.next += 1;
         streams.open.insert(stream, (Arc::clone(gate), index));
+        if kept {
+            streams.kept.insert(stream);
+        }
         gate.returns_credit(index, CreditReturn { stream, frames: connection.frames.clone() });
         let opened = connection.frames.send(Frame::Open { stream, key, credit: gate.credit() });
         if opened.is_err() || streams.lost {
@@ -257,10 +264,17 @@ fn read_frames(stream: &TcpStream, streams: &Mutex<Streams>, address: &str) {
         }
     };
     let _ = stream.shutdown(Shutdown::Both);
-    let mut streams = lock(streams);
-    streams.lost = true;
-    for (gate, _) in streams.open.drain().map(|(_, end)| end) {
-        gate.fail(failure.clone().wrapped(FailureKind::Error, connection_lost(address).message));
+    let failure = failure.wrapped(FailureKind::Error, connection_lost(address).message);
+    let mut guard = lock(streams);
+    guard.lost = true;
+    let Streams { open, kept, .. } = &mut *guard;
+    open.extract_if(|stream, _| !kept.contains(stream)).for_each(|(_, (gate, _))| gate.fail(failure.clone()));
+    let readers: Vec<Arc<Gate>> = open.drain().map(|(_, (gate, _))| gate).collect();
+    drop(guard);
+    if !readers.is_empty() {
+        // They stand and fall alone. If the worker is gone they are about to be cancelled, and its own failure says more.
+        thread::sleep(PEER_GRACE);
+        readers.iter().for_each(|gate| gate.fail(failure.clone()));
     }
 }
 

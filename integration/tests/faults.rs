@@ -57,11 +57,13 @@ fn whatever_of_the_cluster_dies_nothing_is_lost_or_doubled() {
 }
 
 #[test]
-fn an_application_master_may_die_at_a_bad_moment() {
-    let options = Options {
-        faults: vec![Fault::MasterInDeployment, Fault::MasterInSavepoint, Fault::MasterInCancellation],
-        ..Options::default()
-    };
-    let report = run(&options).expect("the sequences run");
-    assert!(report.is_clean() && report.injections.len() == 3, "{report}");
+fn an_application_master_may_die_at_any_moment_and_in_any_mode() {
+    let faults = [
+        Fault::MasterInDeployment,
+        Fault::MasterInSavepoint,
+        Fault::MasterInCancellation,
+        Fault::MasterOfSession,
+        Fault::MasterOfApplication,
+    ];
+    assert_eq!(survives(&faults, 0).injections.len(), faults.len());
 }

@@ -31,6 +31,28 @@ pub const METRIC_PREFIX: &str = "$internal.metric.";
 /// Accumulators by name.
 pub type Accumulators = BTreeMap<String, Accumulator>;
 
+/// What a subtask that has finished leaves for the result of its job: the lists among the engine's own accumulators.
+pub type Results = BTreeMap<String, Vec<String>>;
+
+/// What of these accumulators is a part of the job's result, and not only a count.
+pub fn results_in(accumulators: &Accumulators) -> Results {
+    let result = |(name, value): (&String, &Accumulator)| match value {
+        Accumulator::List(values) if name.starts_with(INTERNAL_PREFIX) && !values.is_empty() => {
+            Some((name.clone(), values.clone()))
+        }
+        _ => None,
+    };
+    accumulators.iter().filter_map(result).collect()
+}
+
+/// Adds what finished subtasks have left to the accumulators of a job.
+pub fn merge_results(total: &mut Accumulators, results: &Results) {
+    for (name, values) in results {
+        let part = Accumulator::List(values.clone());
+        merge_into(total, &Accumulators::from([(name.clone(), part)]));
+    }
+}
+
 impl Accumulator {
     /// Adds the value of another subtask. Of two kinds under one name the first one stays.
     pub fn merge(&mut self, other: &Accumulator) {

@@ -315,6 +315,36 @@ fn a_source_that_had_finished_is_not_read_again_and_a_slow_consumer_blocks_nobod
     }
 }
 
+#[test]
+fn what_a_finished_part_of_a_job_has_collected_survives_a_restart_of_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = environment(2, directory.path());
+    let (short, long) = (Arc::new(AtomicI64::new(1_000)), Arc::new(AtomicI64::new(200_000)));
+    let source = |end: &Arc<AtomicI64>| {
+        let pause = Duration::from_micros(500);
+        let numbers = Numbers { ranges: Vec::new(), end: Arc::clone(end), pause };
+        env.from_source("Numbers", true, move || numbers.clone())
+    };
+    let few = source(&short).uid("short");
+    // One region, so that what has finished starts again with what fails.
+    let fails = Arc::new(AtomicI64::new(3));
+    let (left, begun) = (Arc::clone(&fails), Instant::now());
+    few.rebalance()
+        .union(&[&source(&long).uid("long")])
+        .rebalance()
+        .map(move |n| {
+            if begun.elapsed() > Duration::from_millis(600) && left.fetch_sub(1, Ordering::SeqCst) > 0 {
+                panic!("disturbed at {n}");
+            }
+            (n, 0)
+        })
+        .print_to_nowhere();
+    let mut collected = few.map(|n| n).execute_and_collect("finished early").unwrap();
+    collected.sort_unstable();
+    assert!(fails.load(Ordering::SeqCst) <= 0, "not all failures happened");
+    assert_eq!(collected, (0..1_000).collect::<Vec<_>>());
+}
+
 trait Nowhere {
     fn print_to_nowhere(&self);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use kvick::prelude::*;
+use kvick::window::TumblingEventTimeWindows;
 use kvick::{JobClient, Sink};
 use kvick_core::checkpoint::{CheckpointMetadata, Redistribution};
 use kvick_runtime::element::Batch;
@@ -250,4 +251,47 @@ fn records_in_flight_are_restored_at_any_parallelism() {
         start(&env, end, &brake, &seen).wait().unwrap();
         assert_eq!(seen.largest(), expected(end), "{from} to {to}");
     }
+}
+
+/// Waits for a checkpoint of a job whose source has finished, with records in flight.
+fn after_the_source(directory: &Path) {
+    wait_for("a checkpoint after the source has finished", SOON, || {
+        let finished = |metadata: &CheckpointMetadata| {
+            metadata.operators.iter().any(|o| o.uid.as_deref() == Some("numbers") && o.finished)
+        };
+        newest(directory).is_some_and(|(_, metadata)| finished(&metadata) && in_flight(&metadata) > 0)
+    });
+}
+
+#[test]
+fn what_a_finished_source_has_left_in_flight_is_restored_with_the_end_of_event_time() {
+    let (end, width) = (2_000, 500);
+    let directory = tempfile::tempdir().unwrap();
+    let (brake, seen) = (Brake::slow(SLOW), Seen::default());
+    let env = environment(2, directory.path());
+    unaligned(&env, "0");
+    let (source, slow, sink) = (Numbers { ranges: Vec::new(), end }, brake.clone(), seen.clone());
+    let numbers = env.from_source("Numbers", true, move || source.clone()).uid("numbers");
+    let slowed = numbers.rebalance().map(move |n| {
+        slow.apply();
+        (n % KEYS, 1_i64)
+    });
+    let windows = slowed.key_by(|(key, _)| *key);
+    let windows = windows.window(TumblingEventTimeWindows::of(Duration::from_millis(width)));
+    windows.sum(|(_, count)| count).sink_to("seen", move || sink.clone());
+    let client = env.execute_async("ended").unwrap();
+    after_the_source(directory.path());
+    brake.fails.store(true, Ordering::SeqCst);
+    wait_for("the failure", SOON, || !brake.fails.load(Ordering::SeqCst));
+    brake.release();
+    client.wait().unwrap();
+    let mut counts = BTreeMap::<i64, Vec<i64>>::new();
+    seen.0.lock().unwrap().iter().for_each(|(key, count)| counts.entry(*key).or_default().push(*count));
+    for (key, counts) in &counts {
+        let in_window =
+            |n: i64| (n * width as i64..(n + 1) * width as i64).filter(|n| n % KEYS == *key).count();
+        let expected: Vec<i64> = (0..end / width as i64).map(|n| in_window(n) as i64).collect();
+        assert_eq!(*counts, expected, "the windows of key {key}, in order");
+    }
+    assert_eq!(counts.len(), KEYS as usize);
 }

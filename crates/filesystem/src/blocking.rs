@@ -63,6 +63,11 @@ impl FileSystems {
         Self { systems: crate::FileSystems::new(context) }
     }
 
+    /// What it was made with.
+    pub fn context(&self) -> &Context {
+        self.systems.context()
+    }
+
     /// Adds a file system of one's own; see [`crate::FileSystems::insert`]. Local files cannot be replaced.
     pub fn insert(&self, authority: &str, file_system: Arc<dyn crate::FileSystem>) {
         self.systems.insert(authority, file_system);

@@ -67,7 +67,8 @@ impl<T> Batch<T> {
     }
 
     /// Adds a record. Among records with timestamps, one without gets [`NO_TIMESTAMP`].
-    #[inline]
+    // Left to itself the compiler makes a call of it in large chains: 9 % of a word count.
+    #[inline(always)]
     pub fn push(&mut self, record: T, timestamp: Option<i64>) {
         match (&mut self.timestamps, timestamp) {
             (None, None) => {}

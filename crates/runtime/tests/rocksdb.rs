@@ -183,6 +183,8 @@ struct Model {
 enum Change {
     Put(u8, i64, u64),
     Append(u8, i64, u64),
+    /// Without reading what is there.
+    Extend(u8, i64, u64),
     Update(u8, i64, u64),
     Remove(u8, i64),
     MapPut(u8, u32, u64),
@@ -199,6 +201,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         (key(), namespace(), any::<u64>()).prop_map(|(k, n, v)| Change::Put(k, n, v)),
         (key(), namespace(), any::<u64>()).prop_map(|(k, n, v)| Change::Append(k, n, v)),
+        (key(), namespace(), any::<u64>()).prop_map(|(k, n, v)| Change::Extend(k, n, v)),
         (key(), namespace(), any::<u64>()).prop_map(|(k, n, v)| Change::Update(k, n, v)),
         (key(), namespace()).prop_map(|(k, n)| Change::Remove(k, n)),
         (key(), user_key(), any::<u64>()).prop_map(|(k, u, v)| Change::MapPut(k, u, v)),
@@ -212,6 +215,7 @@ fn key_of(change: &Change) -> u8 {
     match change {
         Change::Put(key, ..)
         | Change::Append(key, ..)
+        | Change::Extend(key, ..)
         | Change::Update(key, ..)
         | Change::Remove(key, ..)
         | Change::MapPut(key, ..)
@@ -236,6 +240,14 @@ fn apply(change: &Change, subtasks: &mut [Subtask], model: &mut Model) {
             let list = model.values.entry((name, *n)).or_default();
             list.push(*v);
             assert_eq!(after.unwrap(), list);
+        }
+        Change::Extend(_, n, v) => {
+            // More than a count of one byte tells, now and then.
+            let elements: Vec<u64> = (0..*v % 70).collect();
+            values.append(&keyed, n, elements.clone()).unwrap();
+            if !elements.is_empty() {
+                model.values.entry((name, *n)).or_default().extend(elements);
+            }
         }
         Change::Update(_, n, v) => {
             // What is there goes, what is not there comes.
@@ -317,6 +329,7 @@ fn shares(
         max_parallelism: GROUPS,
         finished: false,
         subtasks: (0..).zip(states).collect(),
+        results: BTreeMap::new(),
     };
     let metadata = CheckpointMetadata {
         job_id: JobId(1),

@@ -150,6 +150,7 @@ fn plan(states: Vec<SubtaskState>, parallelism: u32, directory: &Path) -> Restor
         max_parallelism: GROUPS,
         finished: false,
         subtasks: (0..).zip(states).collect(),
+        results: BTreeMap::new(),
     };
     let metadata = CheckpointMetadata {
         job_id: JobId(1),

@@ -11,7 +11,7 @@ use kvick_core::resources::ResourceSettings;
 use kvick_core::task::{TaskMetrics, TaskState};
 use kvick_core::time::Millis;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy)]
@@ -26,16 +26,9 @@ pub struct Scale {
     pub minutes: u64,
 }
 
-/// What one kind of event costs.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Cost {
-    /// How many there were.
-    pub events: u64,
-    /// What they took together.
-    pub time: Duration,
-    /// What the slowest took.
-    pub worst: Duration,
-}
+/// What each event of a kind took, in nanoseconds. The median is not moved by whatever else the machine does meanwhile.
+#[derive(Debug, Clone, Default)]
+pub struct Cost(Vec<u32>);
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -44,6 +37,8 @@ pub struct Report {
     pub costs: BTreeMap<&'static str, Cost>,
     /// Resident memory with nothing deployed, and with everything, in bytes.
     pub memory: (u64, u64),
+    /// Time on the processor in all, in nanoseconds, the model's own included; 0 where that is not known.
+    pub processor: u64,
     /// Task executors that failed.
     pub failures: u32,
     /// Simulated milliseconds until everything ran for the first time.
@@ -87,6 +82,7 @@ pub fn run(scale: Scale) -> Result<Report, String> {
         report: Report::default(),
     };
     bench.report.memory.0 = resident();
+    let begin = on_processor();
     bench.deploy();
     bench.check_all_run()?;
     bench.report.deployed_in = bench.now.0;
@@ -95,6 +91,7 @@ pub fn run(scale: Scale) -> Result<Report, String> {
         bench.minute(minute);
         bench.check_all_run()?;
     }
+    bench.report.processor = on_processor().saturating_sub(begin);
     Ok(bench.report)
 }
 
@@ -116,10 +113,8 @@ impl Bench {
         // The driver asks after every input when it has to come back.
         std::hint::black_box(self.master.next_deadline());
         let took = begin.elapsed();
-        let cost = self.report.costs.entry(kind).or_default();
-        cost.events += 1;
-        cost.time += took;
-        cost.worst = cost.worst.max(took);
+        let nanoseconds = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
+        self.report.costs.entry(kind).or_default().0.push(nanoseconds);
         effects.into_iter().for_each(|effect| self.perform(effect));
     }
 
@@ -281,20 +276,39 @@ fn resident() -> u64 {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0) * 1024
 }
 
+/// Time that this thread spent on a processor, in nanoseconds (`/proc/<pid>/schedstat`, first field); 0 where that is not known.
+fn on_processor() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+impl Cost {
+    /// The time that this part of the events did not exceed, in microseconds.
+    fn quantile(&self, part: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let index = ((sorted.len() as f64 * part) as usize).min(sorted.len().saturating_sub(1));
+        sorted.get(index).map_or(0.0, |nanoseconds| f64::from(*nanoseconds) / 1e3)
+    }
+}
+
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(
-            f,
-            "{:<18} {:>10} {:>12} {:>12} {:>12}",
-            "event", "number", "total ms", "mean us", "worst ms"
-        )?;
+        writeln!(f, "{:<18} {:>10} {:>12} {:>12}", "event", "number", "median us", "99 % us")?;
+        let mut events = 0;
         for (kind, cost) in &self.costs {
-            let mean = cost.time.as_secs_f64() * 1e6 / cost.events.max(1) as f64;
-            let (total, worst) = (cost.time.as_secs_f64() * 1e3, cost.worst.as_secs_f64() * 1e3);
-            writeln!(f, "{kind:<18} {:>10} {total:>12.1} {mean:>12.1} {worst:>12.2}", cost.events)?;
+            let (median, most) = (cost.quantile(0.5), cost.quantile(0.99));
+            writeln!(f, "{kind:<18} {:>10} {median:>12.1} {most:>12.1}", cost.0.len())?;
+            events += cost.0.len();
         }
         let (before, after) = self.memory;
-        let grown = after.saturating_sub(before) >> 20;
-        writeln!(f, "{} task executors failed; the decisions' state takes {grown} MiB", self.failures)
+        let (grown, seconds) = (after.saturating_sub(before) >> 20, self.processor as f64 / 1e9);
+        let mean = seconds * 1e6 / events.max(1) as f64;
+        writeln!(
+            f,
+            "{} task executors failed; {seconds:.1} s on the processor, {mean:.1} us per event",
+            self.failures
+        )?;
+        writeln!(f, "with everything deployed the process has grown by {grown} MiB")
     }
 }

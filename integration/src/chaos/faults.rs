@@ -66,6 +66,10 @@ pub enum Fault {
     MasterInSavepoint,
     /// The master is killed while a job is cancelled.
     MasterInCancellation,
+    /// The master of a session with three jobs is killed.
+    MasterOfSession,
+    /// The master in which `main()` runs is killed.
+    MasterOfApplication,
 }
 
 /// When a fault was there, and since when the job may be well again.
@@ -89,7 +93,7 @@ pub struct Scene<'a> {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 25] = [
+    pub const ALL: [Fault; 27] = [
         Fault::MasterKilled,
         Fault::ExecutorKilled,
         Fault::WorkerKilled,
@@ -115,6 +119,17 @@ impl Fault {
         Fault::MasterInDeployment,
         Fault::MasterInSavepoint,
         Fault::MasterInCancellation,
+        Fault::MasterOfSession,
+        Fault::MasterOfApplication,
+    ];
+
+    /// Those that are done to jobs of their own, at a moment or in a mode that the job which runs all the time does not have.
+    const APART: [Fault; 5] = [
+        Fault::MasterInDeployment,
+        Fault::MasterInSavepoint,
+        Fault::MasterInCancellation,
+        Fault::MasterOfSession,
+        Fault::MasterOfApplication,
     ];
 
     /// What it is called on the command line and in the table, and what it is.
@@ -162,6 +177,12 @@ impl Fault {
             Fault::MasterInSavepoint => {
                 ("am-kill-savepoint", "the application master killed while a savepoint is taken")
             }
+            Fault::MasterOfSession => {
+                ("am-kill-session", "the application master of a session with three jobs killed")
+            }
+            Fault::MasterOfApplication => {
+                ("am-kill-application", "the application master killed in which main() runs")
+            }
             Fault::MasterInCancellation => {
                 ("am-kill-cancel", "the application master killed while a job is cancelled")
             }
@@ -189,10 +210,11 @@ impl Fault {
 
     /// Whether it is done to a job of its own, not to the one that runs all the time.
     pub fn has_own_job(self) -> bool {
-        matches!(self, Fault::MasterInDeployment | Fault::MasterInSavepoint | Fault::MasterInCancellation)
+        Fault::APART.contains(&self)
     }
 
-    /// Whether a running job's workers live through it, without a restart.
+    /// Whether a running job's workers live through it, without a restart. YARN counts a node that is cut off as lost, with
+    /// whatever else runs there; and task executors end whose master has not answered for `heartbeat.timeout`.
     pub fn spares_workers(self) -> bool {
         matches!(
             self,
@@ -200,9 +222,7 @@ impl Fault {
                 | Fault::MasterPaused
                 | Fault::ExecutorPaused
                 | Fault::WorkerPaused
-                | Fault::MasterHung
                 | Fault::MasterInCheckpoint
-                | Fault::MasterOutlived
                 | Fault::NodeManagerRestarted
                 | Fault::ResourceManagerRestarted
                 | Fault::ResourceManagerFailover
@@ -262,9 +282,7 @@ impl Scene<'_> {
             Fault::ZooKeeperKilled => self.kill_zookeeper(),
             Fault::DiskFull => self.fill_disk(),
             Fault::TokenRolled => self.roll_token(),
-            Fault::MasterInDeployment | Fault::MasterInSavepoint | Fault::MasterInCancellation => {
-                bail!("{} needs a job of its own", fault.name())
-            }
+            apart => bail!("{} needs a job of its own", apart.name()),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod daemons;
 mod faults;
+mod flink;
 mod monitor;
 mod options;
 mod output;

@@ -30,6 +30,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// What ought not to have happened, in words.
     pub violations: Vec<String>,
+    /// Apache Flink's recoveries from the kill of its master, in milliseconds, where it was measured.
+    pub flink: Vec<u64>,
     /// Faults that this cluster does not allow, and why.
     pub skipped: Vec<String>,
 }
@@ -63,6 +65,16 @@ impl fmt::Display for Report {
                 seconds(median),
                 seconds(worst),
                 seconds(gap)
+            )?;
+        }
+        if !self.flink.is_empty() {
+            let (median, worst) = median_and_worst(self.flink.clone());
+            let times = self.flink.len();
+            writeln!(
+                f,
+                "| am-kill, Apache Flink | {times} | {} | {} | – | {times} |",
+                seconds(median),
+                seconds(worst)
             )?;
         }
         let Verdict { numbers, lost, doubled, miscounted } = self.verdict;

@@ -3,6 +3,7 @@
 use super::Options;
 use super::daemons;
 use super::faults::{Blow, Fault, Scene, within};
+use super::flink;
 use super::monitor::{Monitor, now};
 use super::output::{Output, Verdict};
 use super::random::Random;
@@ -57,6 +58,9 @@ pub fn run(options: &Options) -> Result<Report> {
     }
     if !shared.is_empty() {
         disturb(options, &shared, &mut report)?;
+    }
+    if options.faults.contains(&Fault::MasterKilled) {
+        report.flink = flink::measure()?;
     }
     Ok(report)
 }
@@ -145,7 +149,13 @@ fn inject(scene: &mut Scene<'_>, fault: Fault, monitor: &Monitor, report: &mut R
 }
 
 /// Takes note if workers were replaced or a restart was counted.
-fn unharmed(target: &Target, fault: Fault, before: &[Process], restarts: u64, report: &mut Report) {
+pub(super) fn unharmed(
+    target: &Target,
+    fault: Fault,
+    before: &[Process],
+    restarts: u64,
+    report: &mut Report,
+) {
     let after = in_role(&target.application, Role::Worker);
     let pids = |workers: &[Process]| workers.iter().map(|worker| worker.pid).collect::<Vec<_>>();
     if after != before {

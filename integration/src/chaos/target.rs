@@ -1,5 +1,6 @@
 //! The job that everything happens to: submitted as a user would, seen through REST wherever its master is by now.
 
+use super::faults::within;
 use super::{Options, daemons};
 use crate::command::{flink, required};
 use crate::http::request_within;
@@ -52,32 +53,79 @@ impl View {
 }
 
 impl Target {
-    /// Submits the job, with its files below a directory.
+    /// Submits the job in an application of its own, with its files below a directory.
     ///
     /// # Errors
     /// What the client says.
     pub fn submit(options: &Options, directory: &str) -> Result<Target> {
+        let line = format!("run -d -m yarn-cluster -yjm 1024 -ytm 1024 -ys 1 -p {PARALLELISM}");
+        Target::run(options, directory, &line, properties(options, directory))
+    }
+
+    /// Submits the job to a session.
+    ///
+    /// # Errors
+    /// What the client says.
+    pub fn submit_to(session: &str, options: &Options, directory: &str) -> Result<Target> {
+        let line = format!("run -d -yid {session} -p {PARALLELISM}");
+        Target::run(options, directory, &line, properties(options, directory))
+    }
+
+    /// Submits the job's program as an application, in whose master its `main()` runs.
+    ///
+    /// # Errors
+    /// What the client says, or if no job begins.
+    pub fn submit_as_application(options: &Options, directory: &str) -> Result<Target> {
+        let mut all = properties(options, directory);
+        all.push(("parallelism.default", PARALLELISM.to_string()));
+        for process in ["jobmanager.memory.process.size", "taskmanager.memory.process.size"] {
+            all.push((process, "1024m".to_string()));
+        }
+        let mut target = Target::run(options, directory, "run-application -t yarn-application", all)?;
+        target.job = target.only_job()?;
+        Ok(target)
+    }
+
+    fn run(
+        options: &Options,
+        directory: &str,
+        line: &str,
+        properties: Vec<(&'static str, String)>,
+    ) -> Result<Target> {
         let output = format!("{directory}/out");
         let name = directory.rsplit('/').next().unwrap_or_default();
         let marker = std::env::temp_dir().join(format!("{name}.end"));
         let _ = std::fs::remove_file(&marker);
-        let mut line: Vec<String> =
-            format!("run -d -m yarn-cluster -yjm 1024 -ytm 1024 -ys 1 -p {PARALLELISM} -c ticks")
-                .split(' ')
-                .map(str::to_string)
-                .collect();
-        line.extend(
-            properties(options, directory).into_iter().map(|(key, value)| format!("-D{key}={value}")),
-        );
-        line.extend([required("KVICK_TEST_JOBS"), "--until".into(), marker.display().to_string()]);
+        let mut line: Vec<String> = line.split(' ').map(str::to_string).collect();
+        line.extend(properties.into_iter().map(|(key, value)| format!("-D{key}={value}")));
+        line.extend(["-c".into(), "ticks".into(), required("KVICK_TEST_JOBS")]);
+        line.extend(["--until".into(), marker.display().to_string()]);
         line.extend(["--rate".into(), options.rate.to_string(), "--output".into(), output.clone()]);
         line.extend(["--roll".into(), options.roll.clone()]);
         let ran = flink(line);
         if ran.code != 0 {
             bail!("the job was not submitted:\n{}\n{}", ran.out, ran.err);
         }
-        let rest = Arc::default();
-        Ok(Target { application: ran.application(), job: ran.job(), output, marker, rest })
+        let job = if ran.out.contains("submitted with JobID") { ran.job() } else { String::new() };
+        Ok(Target { application: ran.application(), job, output, marker, rest: Arc::default() })
+    }
+
+    /// A job of somebody else's program, of which only its life is seen.
+    pub fn of(application: String, job: String) -> Target {
+        Target { application, job, output: String::new(), marker: PathBuf::new(), rest: Arc::default() }
+    }
+
+    /// The id of the job that an application has begun.
+    fn only_job(&self) -> Result<String> {
+        let mut found = None;
+        within(PATIENCE * 60, || {
+            let overview = self.address().map(|address| format!("{address}/jobs/overview"));
+            let answer = overview.and_then(|url| request_within("GET", &url, None, PATIENCE).ok());
+            let jobs: Value = serde_json::from_str(&answer.unwrap_or_default().1).unwrap_or_default();
+            found = jobs["jobs"][0]["jid"].as_str().map(str::to_string);
+            found.is_some()
+        });
+        found.with_context(|| format!("{} has begun no job", self.application))
     }
 
     /// Ends the job's input.
@@ -159,7 +207,7 @@ fn newest(checkpoints: &Value) -> u64 {
 
 /// The job's configuration. Time-outs follow from how long pauses are; nothing else is made easier than it is by default,
 /// but that a checkpoint may fail, as a user allows whose HDFS is restarted now and then.
-fn properties(options: &Options, directory: &str) -> Vec<(&'static str, String)> {
+pub fn properties(options: &Options, directory: &str) -> Vec<(&'static str, String)> {
     let time_out = options.time_out();
     let mut all = vec![
         ("execution.checkpointing.interval", "1s".to_string()),

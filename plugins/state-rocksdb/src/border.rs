@@ -29,6 +29,7 @@ static PLUGIN: Functions = Functions(Plugin {
     open,
     get,
     put,
+    append,
     delete,
     delete_range,
     write,
@@ -167,6 +168,11 @@ unsafe extern "C" fn get(store: *mut c_void, key: Bytes, take: Take, context: *m
 unsafe extern "C" fn put(store: *mut c_void, key: Bytes, value: Bytes) -> i32 {
     // SAFETY: see above.
     status(|| unsafe { done(store_of(store)?.put(slice(key), slice(value))) })
+}
+
+unsafe extern "C" fn append(store: *mut c_void, key: Bytes, elements: Bytes) -> i32 {
+    // SAFETY: see above.
+    status(|| unsafe { done(store_of(store)?.append(slice(key), slice(elements))) })
 }
 
 unsafe extern "C" fn delete(store: *mut c_void, key: Bytes) -> i32 {

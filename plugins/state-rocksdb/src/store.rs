@@ -2,6 +2,7 @@
 //! first levels, bloom filters.
 
 use crate::abi::{MemoryOptions, StoreOptions};
+use crate::list;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, Env, Error, IteratorMode, LogLevel, LruCacheOptions,
@@ -107,6 +108,14 @@ impl Store {
     /// RocksDB cannot write.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         self.db.put_opt(key, value, &self.unlogged)
+    }
+
+    /// Adds elements to the list that is the value of a key.
+    ///
+    /// # Errors
+    /// RocksDB cannot write.
+    pub fn append(&self, key: &[u8], elements: &[u8]) -> Result<(), Error> {
+        self.db.merge_opt(key, elements, &self.unlogged)
     }
 
     /// Removes a key.
@@ -225,6 +234,9 @@ fn tuned(memory: Option<&Memory>, wanted: &StoreOptions) -> Options {
     options.set_max_bytes_for_level_base(or(wanted.level_size, 256 * MIB) as u64);
     options.set_level_compaction_dynamic_level_bytes(true);
     compress(&mut options);
+    options.set_merge_operator_associative(list::NAME, |_, list, added| {
+        list::join(&list.into_iter().chain(added.iter()).collect::<Vec<_>>())
+    });
     options.set_block_based_table_factory(&table(memory, wanted));
     match memory {
         Some(memory) => {

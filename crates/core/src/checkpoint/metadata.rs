@@ -6,6 +6,7 @@
 
 use super::message::SnapshotKind;
 use super::state::{StateHandle, SubtaskState};
+use crate::accumulator::Results;
 use crate::ids::{JobId, VertexId};
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,9 @@ pub struct OperatorState {
     /// By subtask; those without state are left out.
     #[serde(default)]
     pub subtasks: BTreeMap<u32, SubtaskState>,
+    /// By subtask that had finished, for the head of a chain: what it left for the result of the job.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<u32, Results>,
 }
 
 impl OperatorState {
@@ -202,6 +206,7 @@ mod tests {
                 max_parallelism: 128,
                 finished: false,
                 subtasks: BTreeMap::from([(1, state)]),
+                results: BTreeMap::new(),
             }],
         }
     }

@@ -42,9 +42,20 @@ impl JobMaster {
         }
     }
 
+    /// A worker is ready: says whether it may have been the last one that a region waits for.
+    pub(super) fn was_awaited(&mut self, executor: &ExecutorId) -> bool {
+        let (mut awaited, mut last) = (false, false);
+        for missing in self.awaiting.values_mut() {
+            awaited |= missing.remove(executor);
+            last |= missing.is_empty();
+        }
+        last || !awaited
+    }
+
     /// Deploys a region if all its slots are filled and all its workers ready; asks for the workers that are missing.
     fn try_deploy(&mut self, now: Millis, region: usize, fx: &mut Vec<JobEffect>) {
         let tasks: Vec<TaskRef> = self.regions[region].tasks.clone();
+        self.awaiting.remove(&region);
         let Some(executors) = self.executors_of(&tasks) else { return };
         for executor in &executors {
             if !self.workers.contains_key(executor) {
@@ -55,7 +66,10 @@ impl JobMaster {
         for task in &tasks {
             self.execution_mut(*task).enter(now, TaskState::Deploying);
         }
-        if executors.iter().any(|e| self.workers.get(e) == Some(&Worker::Starting)) {
+        let starting = |e: &ExecutorId| self.workers.get(e) == Some(&Worker::Starting);
+        let missing: BTreeSet<ExecutorId> = executors.into_iter().filter(starting).collect();
+        if !missing.is_empty() {
+            self.awaiting.insert(region, missing);
             return;
         }
         // What a restart begins with is open while a checkpoint is being stored; its answer brings us here again.
@@ -79,7 +93,9 @@ impl JobMaster {
                     .or_default()
                     .push(self.deployment(*task, restore.as_ref()));
                 let result = self.has_blocking_output(*task).then(|| executor.clone());
+                let left = restore.as_ref().map(|plan| plan.results(&self.submission.graph, *task));
                 let execution = self.execution_mut(*task);
+                execution.inherited = left.unwrap_or_default();
                 execution.result = result;
                 execution.deployed = true;
                 execution.restored_from = restore.as_ref().map(RestorePlan::checkpoint);

@@ -1,6 +1,6 @@
 //! The execution of a subtask: its current attempt, what it reported, and when it changed state.
 
-use crate::accumulator::Accumulators;
+use crate::accumulator::{Accumulators, Results, results_in};
 use crate::failure::Failure;
 use crate::ids::{ExecutionId, ExecutorId, VertexId};
 use crate::task::{TaskMetrics, TaskReport, TaskState};
@@ -22,6 +22,8 @@ pub struct Execution {
     pub metrics: TaskMetrics,
     /// Its last accumulators.
     pub accumulators: Accumulators,
+    /// What earlier attempts, which had finished before the checkpoint that it was restored from, have left for the result.
+    pub inherited: Results,
     /// Why it failed.
     pub failure: Option<Failure>,
     /// Whether the task executor knows of this attempt.
@@ -42,6 +44,7 @@ impl Execution {
             slot,
             metrics: TaskMetrics::default(),
             accumulators: Accumulators::new(),
+            inherited: Results::new(),
             failure: None,
             deployed: false,
             restored_from: None,
@@ -83,6 +86,15 @@ impl Execution {
             self.failure.clone_from(&report.failure);
         }
         changed
+    }
+
+    /// What it leaves for the job's result when it has finished.
+    pub fn results(&self) -> Results {
+        let mut all = self.inherited.clone();
+        for (name, values) in results_in(&self.accumulators) {
+            all.entry(name).or_default().extend(values);
+        }
+        all
     }
 
     /// Begins the next attempt.

@@ -30,7 +30,7 @@ pub use restart::{Decision, ExponentialDelay, RestartStrategy};
 pub use settings::JobSettings;
 pub use slots::{SharedSlot, SlotPool};
 
-use crate::accumulator::{Accumulators, merge_into};
+use crate::accumulator::{Accumulators, merge_into, merge_results};
 use crate::checkpoint::{
     CheckpointCommand, CheckpointCoordinator, CheckpointEffect, CheckpointFailureReason,
 };
@@ -121,6 +121,8 @@ pub struct JobMaster {
     /// None for a job in batch mode.
     checkpoints: Option<CheckpointCoordinator>,
     workers: BTreeMap<ExecutorId, Worker>,
+    /// Regions that have all they need but these workers.
+    awaiting: BTreeMap<usize, BTreeSet<ExecutorId>>,
     slots_deadline: Option<Millis>,
     cancel_deadline: Option<Millis>,
     restarts: u32,
@@ -149,6 +151,7 @@ impl JobMaster {
             entered: BTreeMap::from([(JobState::Initializing, now), (JobState::Created, now)]),
             checkpoints,
             workers: BTreeMap::new(),
+            awaiting: BTreeMap::new(),
             slots_deadline: None,
             cancel_deadline: None,
             restarts: 0,
@@ -201,7 +204,9 @@ impl JobMaster {
     ) {
         if let Some(worker) = self.workers.get_mut(executor) {
             *worker = Worker::Ready(address);
-            self.advance(now, fx);
+            if self.was_awaited(executor) {
+                self.advance(now, fx);
+            }
         }
     }
 
@@ -253,7 +258,11 @@ impl JobMaster {
                 self.rescale_when_all_run(fx);
             }
             TaskState::Finished => {
-                self.with_checkpoints(now, fx, |c, e| c.task_finished(now, report.execution, e));
+                let results = self.execution(task).results();
+                self.with_checkpoints(now, fx, |c, e| {
+                    c.task_left(report.execution, results);
+                    c.task_finished(now, report.execution, e);
+                });
                 self.rescale_when_all_run(fx);
                 self.release_read_results(task, fx);
                 self.task_finished(now, fx);
@@ -382,6 +391,7 @@ impl JobMaster {
         let mut total = Accumulators::new();
         for execution in self.executions.iter().flatten() {
             merge_into(&mut total, &execution.accumulators);
+            merge_results(&mut total, &execution.inherited);
         }
         total
     }

@@ -223,6 +223,7 @@ impl JobMaster {
         self.vertex_index = layout.vertex_index;
         self.unfinished = self.executions.iter().map(Vec::len).sum();
         self.pending_regions = (0..layout.regions.len()).collect();
+        self.awaiting.clear();
         self.regions = layout.regions;
         self.region_of = layout.region_of;
     }

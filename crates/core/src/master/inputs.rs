@@ -177,8 +177,10 @@ impl Master {
     pub fn tick(&mut self, now: Millis, fx: &mut Vec<Effect>) {
         self.with_resources(now, fx, |r, e| r.tick(now, e));
         self.settle_if_known(now, fx);
-        for id in self.running_jobs() {
-            self.with_job(now, id, fx, |job, e| job.tick(now, e));
+        for id in self.agenda.due(now) {
+            if self.jobs.get(&id).is_some_and(|job| !job.state().is_terminal()) {
+                self.with_job(now, id, fx, |job, e| job.tick(now, e));
+            }
         }
         self.cancel_abandoned(now, fx);
         self.forget_expired(now, fx);
@@ -195,14 +197,11 @@ impl Master {
     }
 
     fn forget_expired(&mut self, now: Millis, fx: &mut Vec<Effect>) {
-        let expired: Vec<JobId> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| job.ended().is_some_and(|at| now.since(at) >= self.settings.job_expiration))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in expired {
+        let expires = |job: &JobMaster| Some(job.ended()?.plus(self.settings.job_expiration));
+        let expired = |id: &JobId| self.jobs.get(id).and_then(expires).is_some_and(|at| at <= now);
+        for id in self.agenda.due(now).into_iter().filter(expired).collect::<Vec<_>>() {
             self.jobs.remove(&id);
+            self.agenda.set(id, None);
             fx.push(Effect::JobForgotten { job: id });
         }
     }

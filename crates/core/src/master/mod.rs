@@ -4,6 +4,7 @@
 //! parts, and one driver in the shell is enough. Inputs take the time and push [`Effect`]s; `tick` is wanted at
 //! [`Master::next_deadline`]; getters serve REST.
 
+mod agenda;
 mod checkpoints;
 mod effect;
 mod inputs;
@@ -24,6 +25,7 @@ use crate::job::{JobState, JobSubmission};
 use crate::jobmaster::{JobEffect, JobMaster};
 use crate::resources::{ResourceEffect, ResourceManager, ResourceSettings};
 use crate::time::Millis;
+use agenda::Agenda;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What of the configuration the master acts on.
@@ -78,6 +80,8 @@ pub struct Master {
     started: Millis,
     resources: ResourceManager,
     jobs: BTreeMap<JobId, JobMaster>,
+    /// When each of them wants a tick, or is forgotten.
+    agenda: Agenda,
     /// What each executor runs a worker for.
     workers: BTreeMap<ExecutorId, BTreeSet<JobId>>,
     /// When an attached client, if it does not renew its word, counts as gone.
@@ -104,6 +108,7 @@ impl Master {
             started: now,
             resources: ResourceManager::new(settings.resources.clone()),
             jobs: BTreeMap::new(),
+            agenda: Agenda::default(),
             workers: BTreeMap::new(),
             client_leases: BTreeMap::new(),
             lifecycle: Lifecycle::new(settings.mode),
@@ -145,11 +150,9 @@ impl Master {
 
     /// The next instant at which [`Master::tick`] would do something.
     pub fn next_deadline(&self) -> Option<Millis> {
-        let jobs = self.jobs.values().filter_map(JobMaster::next_deadline);
-        let expiry = self.jobs.values().filter_map(|j| Some(j.ended()?.plus(self.settings.job_expiration)));
         let leases = self.client_leases.values().copied();
-        jobs.chain(expiry)
-            .chain(leases)
+        leases
+            .chain(self.agenda.first())
             .chain(self.resources.next_deadline())
             .chain(self.lifecycle.deadline())
             .chain(self.recovery.as_ref().map(|recovery| recovery.until))
@@ -183,6 +186,8 @@ impl Master {
         let mut effects = Vec::new();
         if let Some(job) = self.jobs.get_mut(&id) {
             input(job, &mut effects);
+            let expires = job.ended().map(|at| at.plus(self.settings.job_expiration));
+            self.agenda.set(id, job.next_deadline().into_iter().chain(expires).min());
         }
         self.queue.extend(effects.into_iter().map(|effect| PartEffect::Job(id, effect)));
     }

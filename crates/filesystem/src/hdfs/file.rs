@@ -18,6 +18,11 @@ use crate::path::FsPath;
 /// How much is sent within one time limit, so that the limit does not depend on how much a caller writes at once.
 const PIECE: usize = 4 << 20;
 
+/// How long a sync may take at most. `hdfs-native` 0.14.8 waits for ever in `hsync` when a DataNode of the pipeline goes away
+/// under it: its packet sender idles, and whoever is to end the pipeline waits for the sender. Nothing more can come of such
+/// a writer, so the sooner this is told the better; a sync that works takes milliseconds.
+const SYNC_LIMIT: Duration = Duration::from_secs(15);
+
 /// What both ends of a file share.
 struct Transfer {
     path: FsPath,
@@ -30,7 +35,15 @@ impl Transfer {
         operation: &'static str,
         work: impl Future<Output = std::result::Result<T, HdfsError>>,
     ) -> Result<T> {
-        let limit: Duration = self.endpoint.data_timeout;
+        self.bounded_by(self.endpoint.data_timeout, operation, work).await
+    }
+
+    async fn bounded_by<T>(
+        &self,
+        limit: Duration,
+        operation: &'static str,
+        work: impl Future<Output = std::result::Result<T, HdfsError>>,
+    ) -> Result<T> {
         match tokio::time::timeout(limit, work).await {
             Ok(outcome) => {
                 outcome.map_err(|error| error::convert_transfer(operation, &self.path, &self.endpoint, error))
@@ -111,7 +124,8 @@ impl Writer for HdfsWriter {
         if self.length == 0 {
             return Ok(());
         }
-        self.transfer.bounded("sync", self.writer.hsync()).await
+        let limit = self.transfer.endpoint.data_timeout.min(SYNC_LIMIT);
+        self.transfer.bounded_by(limit, "sync", self.writer.hsync()).await
     }
 
     async fn close(&mut self) -> Result<()> {

@@ -22,10 +22,11 @@ use kvick_core::job::{Artifact, JobResult, JobState, JobSubmission, ProgramSpec}
 use kvick_core::jobmaster::{JobEffect, JobMaster, JobSettings};
 use kvick_core::task::TaskReport;
 use kvick_core::time::Millis;
+use kvick_storage::Outcome;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use storage::{Storage, StorageAnswer};
+use storage::Storage;
 
 const ADDRESS: &str = "embedded";
 /// How long the loop waits at most without anything to do.
@@ -34,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// What the loop hears.
 enum Event {
     Task(TaskEvent),
-    Storage(StorageAnswer),
+    Storage(Outcome),
     Asked(Asked),
 }
 
@@ -155,10 +156,10 @@ impl Run {
             Event::Task(TaskEvent::Checkpoint(report)) => {
                 self.decide(|m, now, fx| m.checkpoint_report(now, report, fx));
             }
-            Event::Storage(StorageAnswer::Prepared(token, outcome)) => {
+            Event::Storage(Outcome::Prepared { token, outcome, .. }) => {
                 self.decide(|m, now, fx| m.savepoint_prepared(now, token, outcome, fx));
             }
-            Event::Storage(StorageAnswer::Stored(checkpoint, outcome)) => {
+            Event::Storage(Outcome::Stored { checkpoint, outcome, .. }) => {
                 self.decide(|m, now, fx| m.checkpoint_stored(now, checkpoint, outcome, fx));
             }
             Event::Asked(Asked::Cancel) => self.decide(JobMaster::cancel),

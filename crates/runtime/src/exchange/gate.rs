@@ -59,8 +59,20 @@ pub enum Next {
     Nothing,
 }
 
-/// What was taken, and who is to be nudged for the room that it leaves.
-type Taken = (Next, Option<Arc<TaskControl>>);
+/// What was taken, and who is to be woken for the room that it leaves.
+struct Taken {
+    next: Next,
+    /// A channel whose producer waits.
+    room: Option<usize>,
+    /// A producer that was turned away.
+    turned_away: Option<Arc<TaskControl>>,
+}
+
+impl Taken {
+    fn of(next: Next) -> Taken {
+        Taken { next, room: None, turned_away: None }
+    }
+}
 
 /// How long a consumer wants to wait, and for what.
 #[derive(Debug, Clone, Copy, Default)]
@@ -81,6 +93,10 @@ struct Channel {
     credit_return: Option<CreditReturn>,
     /// A producer in this process that found no room and went on with something else.
     turned_away: Option<Arc<TaskControl>>,
+    /// Whether one waits for room.
+    awaited: bool,
+    /// Batches taken for which no credit was returned yet.
+    owed: u32,
 }
 
 struct GateState {
@@ -88,6 +104,8 @@ struct GateState {
     /// One entry for each queued packet of a channel that is not blocked, in order of arrival.
     ready: VecDeque<usize>,
     notices: Vec<(usize, Notice)>,
+    /// Whether the consumer waits: nobody else need be woken, and waking costs a call of the system.
+    waits: bool,
     failure: Option<Failure>,
     closed: bool,
 }
@@ -121,11 +139,13 @@ impl Gate {
             blocked: false,
             credit_return: None,
             turned_away: None,
+            awaited: false,
+            owed: 0,
         };
         let channels = ends.iter().map(channel).collect();
         let rooms = ends.iter().map(|_| Condvar::new()).collect();
         let (ready, notices) = (VecDeque::new(), Vec::new());
-        let state = GateState { channels, ready, notices, failure: None, closed: false };
+        let state = GateState { channels, ready, notices, waits: false, failure: None, closed: false };
         Arc::new(Gate {
             state: Mutex::new(state),
             arrived: Condvar::new(),
@@ -193,6 +213,7 @@ impl Gate {
             let since = Instant::now();
             while state.channels[channel].batches >= self.credit && !state.closed {
                 producer.check()?;
+                state.channels[channel].awaited = true;
                 let waited = self.rooms[channel].wait_timeout(state, RECHECK);
                 state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
             }
@@ -201,7 +222,9 @@ impl Gate {
         if state.closed {
             return Ok(Sent::Gone);
         }
-        self.put(&mut state, channel, packet);
+        let waits = self.put(&mut state, channel, packet);
+        drop(state);
+        self.wake_consumer(waits);
         Ok(Sent::Sent)
     }
 
@@ -215,22 +238,29 @@ impl Gate {
         if full && room != Room::Regardless {
             return Err(CreditExceeded { credit: self.credit });
         }
-        if !state.closed {
-            self.put(&mut state, channel, packet);
-        }
+        let waits = !state.closed && self.put(&mut state, channel, packet);
+        drop(state);
+        self.wake_consumer(waits);
         Ok(())
     }
 
-    fn put(&self, state: &mut GateState, channel: usize, packet: Packet) {
-        if let Some(notice) = notice_of(&packet) {
-            state.notices.push((channel, notice));
-            self.arrived.notify_one();
-        }
+    /// Says whether the consumer waits for it.
+    fn put(&self, state: &mut GateState, channel: usize, packet: Packet) -> bool {
+        let notice = notice_of(&packet);
         let target = &mut state.channels[channel];
         target.batches += u32::from(is_batch(&packet));
         target.queue.push_back(packet);
+        let is_news = notice.is_some() || !target.blocked;
         if !target.blocked {
             state.ready.push_back(channel);
+        }
+        state.notices.extend(notice.map(|notice| (channel, notice)));
+        state.waits && is_news
+    }
+
+    /// Without the lock, or who is woken would wait again at once.
+    fn wake_consumer(&self, waits: bool) {
+        if waits {
             self.arrived.notify_one();
         }
     }
@@ -257,7 +287,10 @@ impl Gate {
             Some(span) => counters.idle(span),
             None => {}
         }
-        let (next, turned_away) = next?;
+        let Taken { next, room, turned_away } = next?;
+        if let Some(channel) = room {
+            self.rooms[channel].notify_one();
+        }
         // Without the lock: what wakes the producer may be this gate.
         if let Some(producer) = turned_away {
             producer.nudge();
@@ -265,7 +298,7 @@ impl Gate {
         Ok(next)
     }
 
-    /// Also tells how long there was nothing, and whom to nudge.
+    /// Also tells how long there was nothing, and whom to wake.
     fn wait(&self, patience: Patience, consumer: &TaskControl) -> (Option<Duration>, TaskResult<Taken>) {
         let mut state = lock(&self.state);
         let mut waiting_since = None;
@@ -274,10 +307,10 @@ impl Gate {
                 break Err(TaskError::Canceled);
             }
             if consumer.has_mail() {
-                break Ok((Next::Nothing, None));
+                break Ok(Taken::of(Next::Nothing));
             }
             if !state.notices.is_empty() {
-                break Ok((Next::Notices(std::mem::take(&mut state.notices)), None));
+                break Ok(Taken::of(Next::Notices(std::mem::take(&mut state.notices))));
             }
             if !patience.notices_only
                 && let Some(channel) = state.ready.pop_front()
@@ -290,32 +323,37 @@ impl Gate {
             let now = Instant::now();
             let _ = waiting_since.get_or_insert(now);
             let span = match patience.deadline {
-                Some(at) if at <= now => break Ok((Next::Nothing, None)),
+                Some(at) if at <= now => break Ok(Taken::of(Next::Nothing)),
                 Some(at) => RECHECK.min(at - now),
                 None => RECHECK,
             };
+            state.waits = true;
             let waited = self.arrived.wait_timeout(state, span);
             state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            state.waits = false;
         };
         (waiting_since.map(|since: Instant| since.elapsed()), result)
     }
 
-    /// The first packet of a channel, and who is to be nudged for the room that it leaves.
+    /// The first packet of a channel, and who is to be woken for the room that it leaves.
     fn take(&self, state: &mut GateState, channel: usize) -> Taken {
         let source = &mut state.channels[channel];
-        let Some(packet) = source.queue.pop_front() else { return (Next::Nothing, None) };
-        let mut turned_away = None;
+        let Some(packet) = source.queue.pop_front() else { return Taken::of(Next::Nothing) };
+        let (mut room, mut turned_away) = (None, None);
         if is_batch(&packet) {
             source.batches -= 1;
+            source.owed += 1;
             if source.batches < self.credit {
                 turned_away = source.turned_away.take();
+                room = std::mem::take(&mut source.awaited).then_some(channel);
             }
-            match &source.credit_return {
-                Some(credit_return) => credit_return.grant(1),
-                None => self.rooms[channel].notify_one(),
+            // Half of the credit is still out: the producer need not wait for the rest of it.
+            if source.owed.saturating_mul(2) >= self.credit {
+                let owed = std::mem::take(&mut source.owed);
+                source.credit_return.iter().for_each(|credit_return| credit_return.grant(owed));
             }
         }
-        (Next::Packet(channel, packet), turned_away)
+        Taken { next: Next::Packet(channel, packet), room, turned_away }
     }
 
     /// Puts back what is left of a batch that was just taken: it comes next on its channel.

@@ -17,6 +17,8 @@ const MAGIC: [u8; 4] = *b"KVCH";
 const VERSION: u8 = 1;
 const BATCH: u8 = 1;
 const EVENT: u8 = 2;
+/// What a channel may have in the metadata itself, in bytes: there are as many channels as pairs of subtasks.
+const INLINE: u64 = 256;
 /// What messages call it.
 const WHAT: &str = "records in flight";
 
@@ -69,6 +71,7 @@ pub(crate) struct ChannelPart {
 
 impl SnapshotPart for ChannelPart {
     fn write(self: Box<Self>, out: &mut PartWriter<'_>) -> Result<WrittenPart, StateError> {
+        out.inline_at_most(INLINE);
         out.write(&self.log)?;
         let (side, handle) = (ChannelSide::Input, out.finish()?);
         Ok(WrittenPart::Channel(ChannelState { side, port: self.input, channel: self.producer, handle }))

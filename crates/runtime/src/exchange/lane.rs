@@ -8,7 +8,7 @@ use super::blocking::ResultLane;
 use super::channel::ChannelSender;
 use super::gate::{Packet, Room};
 use crate::codec;
-use crate::element::{Barrier, Batch, Data, Event};
+use crate::element::{BATCH_SIZE, Barrier, Batch, Data, Event};
 use crate::error::{TaskError, TaskResult};
 use kvick_core::checkpoint::BarrierAlignment;
 use std::collections::VecDeque;
@@ -32,7 +32,9 @@ pub(super) struct Lane<T> {
     sender: ChannelSender,
     /// Where records are kept, in a blocking exchange: nothing is sent then.
     kept: Option<ResultLane>,
-    pub(super) buffer: Batch<T>,
+    buffer: Batch<T>,
+    /// How many records the buffer before had.
+    usual: usize,
     overtaking: Overtaking,
     held_back: VecDeque<Packet>,
     /// When a barrier that is held back overtakes.
@@ -42,7 +44,27 @@ pub(super) struct Lane<T> {
 impl<T: Data> Lane<T> {
     pub(super) fn new(sender: ChannelSender, kept: Option<ResultLane>, overtaking: Overtaking) -> Lane<T> {
         let (buffer, held_back) = (Batch::new(), VecDeque::new());
-        Lane { sender, kept, buffer, overtaking, held_back, overtakes_at: None }
+        Lane { sender, kept, buffer, usual: BATCH_SIZE, overtaking, held_back, overtakes_at: None }
+    }
+
+    /// Adds a record, and sends the buffer when it is full.
+    #[inline]
+    pub(super) fn put(&mut self, record: T, timestamp: Option<i64>) -> TaskResult {
+        if self.buffer.records.capacity() == 0 {
+            // Where buffers are sent before they are full, room for a whole batch would be made for each record.
+            self.buffer.records.reserve_exact((2 * self.usual).clamp(8, BATCH_SIZE));
+        }
+        self.buffer.push(record, timestamp);
+        if self.buffer.len() >= BATCH_SIZE { self.send() } else { Ok(()) }
+    }
+
+    /// Sends a batch of some size as it is, if nothing waits before it; says whether it did.
+    pub(super) fn send_whole(&mut self, batch: &mut Batch<T>) -> TaskResult<bool> {
+        if !self.buffer.is_empty() || batch.len() < BATCH_SIZE / 2 {
+            return Ok(false);
+        }
+        std::mem::swap(&mut self.buffer, batch);
+        self.send().map(|()| true)
     }
 
     /// Sends the records that wait.
@@ -58,6 +80,7 @@ impl<T: Data> Lane<T> {
         }
         let full = std::mem::take(&mut self.buffer);
         let records = full.len();
+        self.usual = records;
         self.sender.counters().sent(records, 0);
         self.pass(Packet::Batch(Box::new(full), records), HELD_BACK)
     }

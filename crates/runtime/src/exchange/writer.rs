@@ -10,7 +10,7 @@ use super::in_flight::{self, Kept, Restored};
 use super::lane::Lane;
 pub use super::lane::Overtaking;
 use crate::codec;
-use crate::element::{BATCH_SIZE, Batch, Data, Event};
+use crate::element::{Batch, Data, Event};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::{BoxStage, Stage, earlier};
 use crate::partition::Partitioner;
@@ -77,20 +77,13 @@ pub struct Lanes<T>(Vec<Lane<T>>);
 impl<T: Data> Lanes<T> {
     #[inline]
     fn put(&mut self, channel: usize, record: T, timestamp: Option<i64>) -> TaskResult {
-        let lane = &mut self.0[channel];
-        if lane.buffer.records.capacity() == 0 {
-            lane.buffer.records.reserve_exact(BATCH_SIZE);
-        }
-        lane.buffer.push(record, timestamp);
-        if lane.buffer.len() >= BATCH_SIZE { lane.send() } else { Ok(()) }
+        self.0[channel].put(record, timestamp)
     }
 
     /// Whole batches need no copy when nothing waits before them.
     fn put_all(&mut self, channel: usize, batch: &mut Batch<T>) -> TaskResult {
-        let lane = &mut self.0[channel];
-        if lane.buffer.is_empty() && batch.len() >= BATCH_SIZE / 2 {
-            std::mem::swap(&mut lane.buffer, batch);
-            return lane.send();
+        if self.0[channel].send_whole(batch)? {
+            return Ok(());
         }
         let stamps = batch.timestamps.take();
         let mut stamps = stamps.iter().flatten().copied();

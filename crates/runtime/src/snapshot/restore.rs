@@ -188,12 +188,12 @@ enum Stop {
     /// Its bytes are not entries.
     Broken(std::io::Error),
     /// Something else.
-    Failed(StateError),
+    Failed(Box<StateError>),
 }
 
 impl From<StateError> for Stop {
     fn from(error: StateError) -> Stop {
-        Stop::Failed(error)
+        Stop::Failed(Box::new(error))
     }
 }
 
@@ -212,7 +212,7 @@ fn visit_groups<E: DeserializeOwned + 'static>(
         source.piece(piece.offset, piece.length, &mut bytes)?;
         visit(&reader, group, &bytes, whole).map_err(|stop| match stop {
             Stop::Broken(error) => source.failed(&error),
-            Stop::Failed(error) => error,
+            Stop::Failed(error) => *error,
         })?;
     }
     Ok(())

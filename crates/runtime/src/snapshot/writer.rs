@@ -144,6 +144,13 @@ pub struct PartWriter<'a> {
 }
 
 impl PartWriter<'_> {
+    /// Lets less of this part be inline than of others, where there are files: for parts of which there are many.
+    pub fn inline_at_most(&mut self, bytes: u64) {
+        if matches!(self.file.target, SnapshotTarget::Directory { .. }) {
+            self.limit = self.limit.min(bytes);
+        }
+    }
+
     /// Bytes of this part so far.
     pub fn position(&self) -> u64 {
         self.spilled.map_or(0, |(_, length)| length) + self.pending.len() as u64

@@ -95,7 +95,7 @@ impl<V: Data> ListState<V> {
 
     /// Adds an element at the end.
     pub fn add<K: Key>(&self, context: &mut impl StateAccess<K>, element: V) -> Result<(), StateError> {
-        self.add_all(context, std::iter::once(element))
+        context.states().append(self.place, std::iter::once(element))
     }
 
     /// Adds elements at the end.
@@ -104,13 +104,7 @@ impl<V: Data> ListState<V> {
         context: &mut impl StateAccess<K>,
         elements: impl IntoIterator<Item = V>,
     ) -> Result<(), StateError> {
-        context.states().change(self.place, |list: &mut Option<Vec<V>>| {
-            let all = list.get_or_insert_default();
-            all.extend(elements);
-            if all.is_empty() {
-                *list = None;
-            }
-        })
+        context.states().append(self.place, elements)
     }
 
     /// Replaces the list; an empty one removes it.

@@ -260,6 +260,19 @@ impl<K: Key> KeyedStates<K> {
         })
     }
 
+    /// Adds elements to the current key's list.
+    pub(super) fn append<V: Data>(
+        &mut self,
+        place: Place,
+        elements: impl IntoIterator<Item = V>,
+    ) -> Result<(), StateError> {
+        if self.lifetime(place).is_some() {
+            return self.change(place, |list: &mut Option<Vec<V>>| super::table::extend(list, elements));
+        }
+        let (table, key) = self.table::<Table<K, (), Vec<V>>>(place)?;
+        table.append(key, &(), elements)
+    }
+
     fn open<V: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {
         let ttl = spec.ttl;
         let index = match ttl {

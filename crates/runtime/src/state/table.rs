@@ -19,6 +19,36 @@ pub(crate) enum Inner<K, N, V> {
     Store(Box<StoreTable<K, N, V>>),
 }
 
+impl<K: Key, N: Namespace, T: Data> Table<K, N, Vec<T>> {
+    /// Adds elements to the list of a key in a namespace; no store reads it for that.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn append(
+        &mut self,
+        key: &Keyed<K>,
+        namespace: &N,
+        elements: impl IntoIterator<Item = T>,
+    ) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.update(key, namespace, |list| extend(list, elements)),
+            Inner::Store(table) => {
+                let elements: Vec<T> = elements.into_iter().collect();
+                if elements.is_empty() { Ok(()) } else { table.append(key, namespace, &elements) }
+            }
+        }
+    }
+}
+
+/// Adds elements at the end of a list; one without elements does not come to be.
+pub(super) fn extend<T>(list: &mut Option<Vec<T>>, elements: impl IntoIterator<Item = T>) {
+    let all = list.get_or_insert_default();
+    all.extend(elements);
+    if all.is_empty() {
+        *list = None;
+    }
+}
+
 impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
     pub(crate) fn new(name: String, inner: Inner<K, N, V>) -> Table<K, N, V> {
         Table { name, inner }
@@ -102,6 +132,30 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
         match &mut self.inner {
             Inner::Memory(segments) => segments.upsert(key, namespace, argument, update, insert),
             Inner::Store(table) => table.upsert(&key, &namespace, argument, update, insert),
+        }
+    }
+
+    /// Whether the values are in a store.
+    pub(crate) fn is_stored(&self) -> bool {
+        matches!(self.inner, Inner::Store(_))
+    }
+
+    /// Adds a value to the one that is there, where both are sequences to serde; the store does not read what is there.
+    ///
+    /// # Errors
+    /// As [`Table::get`]; and the values are in memory.
+    pub(crate) fn append_to_stored(
+        &mut self,
+        key: &Keyed<K>,
+        namespace: &N,
+        value: &V,
+    ) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Store(table) => table.append(key, namespace, value),
+            Inner::Memory(_) => {
+                let reason = "the values are in memory, and only a store does it unread".to_string();
+                Err(StateError::Backend { act: "add to a value", reason })
+            }
         }
     }
 

@@ -67,7 +67,7 @@ impl CheckpointCoordinator {
     /// All have acknowledged: the checkpoint is handed out to be made durable.
     fn finalize(&mut self, now: Millis, id: u64, fx: &mut Vec<CoordinatorEffect>) {
         let Some(pending) = self.pending.get_mut(&id) else { return };
-        match pending.metadata(self.job, &self.tasks) {
+        match pending.metadata(self.job, &self.tasks, &self.results) {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
                 pending.phase = Phase::Storing(metadata.clone());

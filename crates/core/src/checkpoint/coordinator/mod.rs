@@ -34,9 +34,10 @@ use super::metadata::CheckpointMetadata;
 use super::restore::{ClaimMode, RestoreSource};
 use super::settings::CheckpointSettings;
 use super::stats::{CheckpointStatistics, RestoredStats};
+use crate::accumulator::Results;
 use crate::failure::Failure;
 use crate::graph::{JobGraph, TaskRef};
-use crate::ids::{ExecutionId, JobId};
+use crate::ids::{ExecutionId, JobId, VertexId};
 use crate::time::Millis;
 use pending::Pending;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -212,6 +213,8 @@ pub struct CheckpointCoordinator {
     /// That savepoint is stored; its caller waits for the job to finish.
     stopping: Option<(CallerId, SnapshotDone)>,
     closed: bool,
+    /// What tasks that have finished left for the job's result.
+    results: BTreeMap<(VertexId, u32), Results>,
     stats: CheckpointStatistics,
 }
 
@@ -237,6 +240,7 @@ impl CheckpointCoordinator {
             held: false,
             stopping: None,
             closed: false,
+            results: BTreeMap::new(),
             stats: CheckpointStatistics::new(settings.history),
             settings,
         }
@@ -326,6 +330,14 @@ impl CheckpointCoordinator {
         self.trigger_due(now, fx);
     }
 
+    /// Input: what an attempt that has finished leaves for the job's result: checkpoints keep it, as nobody else does.
+    /// Comes before [`CheckpointCoordinator::task_finished`].
+    pub fn task_left(&mut self, execution: ExecutionId, results: Results) {
+        if !results.is_empty() {
+            self.results.insert((execution.vertex, execution.subtask), results);
+        }
+    }
+
     /// Input: these tasks have failed, or are being stopped to be started again.
     pub fn tasks_lost(
         &mut self,
@@ -335,6 +347,7 @@ impl CheckpointCoordinator {
         fx: &mut Vec<CoordinatorEffect>,
     ) {
         for task in tasks {
+            self.results.remove(&(self.tasks.vertices[task.vertex].id, task.subtask));
             self.tasks.leave(*task);
         }
         (self.next_periodic, self.final_at) = (None, None);
@@ -372,6 +385,7 @@ impl CheckpointCoordinator {
     /// Input: the job goes on with another graph of the same operators. None of its tasks runs now.
     pub fn graph_changed(&mut self, graph: &JobGraph) {
         self.tasks = Tasks::new(graph);
+        self.results.clear();
     }
 
     /// Input: time has passed.

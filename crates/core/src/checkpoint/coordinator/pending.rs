@@ -2,6 +2,7 @@
 
 use super::tasks::{Plan, Tasks};
 use super::{CallerId, StopWish};
+use crate::accumulator::Results;
 use crate::checkpoint::message::{SnapshotKind, TaskSnapshot};
 use crate::checkpoint::metadata::{CheckpointMetadata, OperatorState};
 use crate::checkpoint::restore::operator_ids_of;
@@ -123,7 +124,12 @@ impl Pending {
     ///
     /// # Errors
     /// A vertex of which only some tasks have finished uses union list state: nobody would know what the others had.
-    pub fn metadata(&self, job_id: JobId, tasks: &Tasks) -> Result<CheckpointMetadata, String> {
+    pub fn metadata(
+        &self,
+        job_id: JobId,
+        tasks: &Tasks,
+        results: &BTreeMap<(VertexId, u32), Results>,
+    ) -> Result<CheckpointMetadata, String> {
         let mut operators = Vec::new();
         for (index, vertex) in tasks.vertices.iter().enumerate() {
             let finished =
@@ -138,6 +144,10 @@ impl Pending {
                     ));
                 }
                 let info = vertex.operators.iter().find(|o| o.id == operator);
+                let left = |i: u32| Some((i, results.get(&(vertex.id, i))?.clone()));
+                let is_head = operator_ids_of(vertex.id, &vertex.operators).next() == Some(operator);
+                let gone =
+                    (0..vertex.parallelism).filter(|i| is_head && self.had_finished(index, vertex.id, *i));
                 operators.push(OperatorState {
                     id: operator,
                     name: info.map_or_else(|| vertex.name.clone(), |o| o.name.clone()),
@@ -146,6 +156,7 @@ impl Pending {
                     max_parallelism: vertex.max_parallelism,
                     finished: all,
                     subtasks,
+                    results: gone.filter_map(left).collect(),
                 });
             }
         }

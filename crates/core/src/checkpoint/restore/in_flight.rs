@@ -56,7 +56,7 @@ impl RestorePlan {
         Some(InFlight { output: edge.output, repartitioned: !unchanged, logs })
     }
 
-    fn head_state(&self, vertex: &JobVertex) -> Option<&OperatorState> {
+    pub(super) fn head_state(&self, vertex: &JobVertex) -> Option<&OperatorState> {
         let head = operator_ids(vertex).next()?;
         Some(&self.metadata.operators[*self.operators.get(&head)?])
     }

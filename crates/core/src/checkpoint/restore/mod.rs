@@ -14,6 +14,7 @@ pub use wish::RestoreWish;
 
 use super::metadata::CheckpointMetadata;
 use super::state::SubtaskState;
+use crate::accumulator::Results;
 use crate::graph::{JobGraph, JobVertex, OperatorInfo, TaskRef};
 use crate::ids::VertexId;
 use serde::{Deserialize, Serialize};
@@ -207,6 +208,21 @@ impl RestorePlan {
             operators,
             in_flight: self.in_flight(graph, task),
         }
+    }
+
+    /// What earlier attempts of a task, which had finished, have left for the job's result. At another parallelism the first
+    /// subtask has all of it.
+    pub fn results(&self, graph: &JobGraph, task: TaskRef) -> Results {
+        let vertex = &graph.vertices[task.vertex];
+        let Some(state) = self.head_state(vertex) else { return Results::new() };
+        if state.parallelism == vertex.parallelism {
+            return state.results.get(&task.subtask).cloned().unwrap_or_default();
+        }
+        let mut all = Results::new();
+        for (name, values) in state.results.values().filter(|_| task.subtask == 0).flatten() {
+            all.entry(name.clone()).or_default().extend(values.iter().cloned());
+        }
+        all
     }
 
     /// The checkpoint's number.

@@ -86,6 +86,7 @@ fn operator(
         max_parallelism: max,
         finished: false,
         subtasks,
+        results: BTreeMap::new(),
     }
 }
 
@@ -195,6 +196,21 @@ fn a_broadcast_reaches_those_whose_predecessor_left_nothing() {
         let task = plan.task(&graph, TaskRef { vertex: 0, subtask });
         assert_eq!(elements(&task.operators[&OPERATOR], "broadcast"), [(1, 0)]);
     }
+}
+
+#[test]
+fn what_finished_subtasks_left_for_the_result_is_nobody_else_s_and_counts_once_at_another_parallelism() {
+    let results = |text: &str| BTreeMap::from([("$internal.collect".to_string(), vec![text.to_string()])]);
+    let mut state = operator(OPERATOR, 3, 64, BTreeMap::new());
+    state.results = BTreeMap::from([(0, results("a")), (2, results("b"))]);
+    let left = |parallelism: u32| {
+        let graph = graph(vec![vertex(1, parallelism, 64, &[OPERATOR.0])]);
+        let plan = RestorePlan::new(&graph, metadata(vec![state.clone()]), None, false).unwrap();
+        let of = |subtask| plan.results(&graph, TaskRef { vertex: 0, subtask }).into_values().flatten();
+        (0..parallelism).map(|subtask| of(subtask).collect::<String>()).collect::<Vec<_>>()
+    };
+    assert_eq!(left(3), ["a", "", "b"]);
+    assert_eq!(left(2), ["ab", ""]);
 }
 
 fn fit(graph: &JobGraph, operators: Vec<OperatorState>, allow: bool) -> Result<RestorePlan, RestoreError> {

@@ -2,7 +2,7 @@
 
 use crate::element::Data;
 use crate::operators::Reducer;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
 
 /// Computes one value from many records, step by step.
@@ -57,6 +57,10 @@ pub trait AggregateFunction<T>: Clone + Send + 'static {
 pub trait WindowContents<T>: Clone + Send + 'static {
     /// What is kept.
     type Kept: Data;
+
+    /// Whether what is kept is serialised as a sequence with an element for each record, in order: then a store adds to it
+    /// without reading it.
+    const IS_LIST: bool = false;
 
     /// What is kept of the first record.
     fn first(&mut self, record: T, timestamp: i64) -> Self::Kept;
@@ -117,12 +121,26 @@ impl<T, A: AggregateFunction<T>> WindowContents<T> for Aggregated<A> {
 }
 
 /// All records of a window with their timestamps, in order of arrival.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Elements<T> {
     /// The records.
     pub records: Vec<T>,
     /// Their event times, or times of arrival where they have none, in epoch milliseconds.
     pub timestamps: Vec<i64>,
+}
+
+/// A sequence of records with their times.
+impl<T: Serialize> Serialize for Elements<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.records.iter().zip(&self.timestamps))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Elements<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (records, timestamps) = Vec::<(T, i64)>::deserialize(deserializer)?.into_iter().unzip();
+        Ok(Elements { records, timestamps })
+    }
 }
 
 impl<T> Elements<T> {
@@ -171,6 +189,7 @@ impl<T> Clone for Listed<T> {
 
 impl<T: Data> WindowContents<T> for Listed<T> {
     type Kept = Elements<T>;
+    const IS_LIST: bool = true;
 
     fn first(&mut self, record: T, timestamp: i64) -> Elements<T> {
         Elements { records: vec![record], timestamps: vec![timestamp] }

@@ -74,6 +74,8 @@ struct Opened<K: Key, V> {
     table: Table<K, i64, V>,
     /// The keys of each slice, by the slice's end.
     slices: BTreeMap<i64, Vec<Keyed<K>>>,
+    /// Where the keys of each slice stand in its list, where what is kept is added to without being read.
+    known: Option<BTreeMap<i64, HashTable<usize>>>,
     /// The ends of the windows that are to fire.
     ends: BTreeSet<i64>,
     progress: Progress,
@@ -92,6 +94,24 @@ impl<K: Key, V: Data> Opened<K, V> {
             Vec::new()
         });
         keys.push(key);
+        if let Some(known) = &mut self.known {
+            let (places, last) = (known.entry(slice.end).or_default(), keys.len() - 1);
+            places.insert_unique(keys[last].hash, last, |place| keys[*place].hash);
+        }
+    }
+
+    /// Whether a slice has state for a key, as far as that is noted.
+    fn is_indexed(&self, slice: &Slice, key: &Keyed<K>) -> bool {
+        let places = self.known.as_ref().and_then(|known| known.get(&slice.end));
+        let (Some(places), Some(keys)) = (places, self.slices.get(&slice.end)) else { return false };
+        places.find(key.hash, |place| keys[*place].key == key.key).is_some()
+    }
+
+    /// The keys of a slice are not needed any more.
+    fn forget(&mut self, slice: i64) {
+        if let Some(known) = &mut self.known {
+            known.remove(&slice);
+        }
     }
 
     fn restore(&mut self, panes: &Panes) -> TaskResult {
@@ -111,6 +131,7 @@ impl<K: Key, V: Data> Opened<K, V> {
                 break;
             }
             let (end, keys) = first.remove_entry();
+            self.forget(end);
             for key in keys {
                 self.table.remove(&key, &end)?;
             }
@@ -171,16 +192,21 @@ where
             return Ok(());
         }
         let contents = &mut self.contents;
-        let is_new = opened.table.update(&key, &slice.end, |kept| match kept {
-            Some(kept) => {
-                contents.add(kept, record, timestamp);
-                false
-            }
-            None => {
-                *kept = Some(contents.first(record, timestamp));
-                true
-            }
-        })?;
+        let is_new = if opened.known.is_some() {
+            opened.table.append_to_stored(&key, &slice.end, &contents.first(record, timestamp))?;
+            !opened.is_indexed(&slice, &key)
+        } else {
+            opened.table.update(&key, &slice.end, |kept| match kept {
+                Some(kept) => {
+                    contents.add(kept, record, timestamp);
+                    false
+                }
+                None => {
+                    *kept = Some(contents.first(record, timestamp));
+                    true
+                }
+            })?
+        };
         if lateness > 0 && slice.first_window - 1 <= reached {
             self.fire_again(&key, &slice, reached, out)?;
         }
@@ -305,7 +331,9 @@ where
                 self.emit.emit(key, &window, kept, &mut context, out)?;
             }
         }
-        if !is_last {
+        if is_last {
+            opened.forget(slice);
+        } else {
             opened.slices.insert(slice, keys);
         }
         Ok(())
@@ -374,7 +402,8 @@ where
         let (progress, clock) = (Progress::open(context)?, context.clock.clone());
         let current = Slice { start: 0, end: 0, first_window: i64::MAX, last_window: i64::MIN };
         let late = Late::open(context);
-        let mut opened = Opened { states, table, slices, ends, progress, clock, late, current };
+        let known = (C::IS_LIST && table.is_stored()).then(BTreeMap::new);
+        let mut opened = Opened { states, table, slices, known, ends, progress, clock, late, current };
         opened.restore(&self.panes)?;
         self.opened = Some(opened);
         Ok(())

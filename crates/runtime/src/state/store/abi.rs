@@ -7,7 +7,7 @@
 use std::ffi::c_void;
 
 /// The version of this interface.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The function that a plugin exports: `extern "C" fn() -> *const Plugin`, valid for ever.
 pub const SYMBOL: &str = "kvick_state_plugin";
 
@@ -104,6 +104,9 @@ pub struct Plugin {
     pub get: unsafe extern "C" fn(store: *mut c_void, key: Bytes, take: Take, context: *mut c_void) -> i32,
     /// Sets the value of a key.
     pub put: unsafe extern "C" fn(store: *mut c_void, key: Bytes, value: Bytes) -> i32,
+    /// Adds elements to the list that is the value of a key, without reading it. A list is the number of its elements (varint:
+    /// groups of seven bits, the lowest first) and then the elements, one after the other; so is what is added.
+    pub append: unsafe extern "C" fn(store: *mut c_void, key: Bytes, elements: Bytes) -> i32,
     /// Removes a key.
     pub delete: unsafe extern "C" fn(store: *mut c_void, key: Bytes) -> i32,
     /// Removes all keys from `from` up to, but not including, `to`.

@@ -43,6 +43,12 @@ pub trait ByteStore: Send + Sync {
     /// The store cannot write.
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StateError>;
 
+    /// Adds elements to the list that is the value of a key, without reading it: as postcard writes a sequence.
+    ///
+    /// # Errors
+    /// The store cannot write.
+    fn append(&self, key: &[u8], elements: &[u8]) -> Result<(), StateError>;
+
     /// Removes a key.
     ///
     /// # Errors

@@ -255,6 +255,13 @@ impl ByteStore for PluginStore {
         self.plugin.check("write a value", status).map(|_| ())
     }
 
+    fn append(&self, key: &[u8], elements: &[u8]) -> Result<(), StateError> {
+        // SAFETY: see above.
+        let status =
+            unsafe { (self.plugin.functions.append)(self.handle, Bytes::of(key), Bytes::of(elements)) };
+        self.plugin.check("add to a list", status).map(|_| ())
+    }
+
     fn delete(&self, key: &[u8]) -> Result<(), StateError> {
         // SAFETY: see above.
         let status = unsafe { (self.plugin.functions.delete)(self.handle, Bytes::of(key)) };

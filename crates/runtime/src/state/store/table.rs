@@ -117,6 +117,22 @@ impl<K: Key, N: Namespace, V: Data> StoreTable<K, N, V> {
         self.write(key, namespace, Some(value))
     }
 
+    /// Adds elements, as postcard writes a sequence of them, to a value that is one.
+    pub fn append(
+        &mut self,
+        key: &Keyed<K>,
+        namespace: &N,
+        elements: &impl serde::Serialize,
+    ) -> Result<(), StateError> {
+        self.access.check(key)?;
+        let Access { store, column, name, .. } = &self.access;
+        let stored = self.key.key(*column, key, namespace);
+        let stored = stored.map_err(|error| keys::encode_error::<(K, N)>(name, error))?;
+        self.bytes.clear();
+        keys::extend(&mut self.bytes, elements).map_err(|error| keys::encode_error::<V>(name, error))?;
+        store.append(stored, &self.bytes)
+    }
+
     pub fn remove(&mut self, key: &Keyed<K>, namespace: &N) -> Result<Option<V>, StateError> {
         let value = self.read(key, namespace)?;
         if value.is_some() {

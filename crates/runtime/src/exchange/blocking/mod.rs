@@ -1,7 +1,7 @@
 //! Blocking exchanges: a producer's result is written to a file, and read once it is whole.
 //!
-//! [`writer`] divides a task's output among its consumers and writes it; [`Results`] keeps it in this process, from the end of
-//! the task until it is released; [`serve`] sends a consumer its part, over the same channels that pipelined exchanges use. A
+//! `writer` divides a task's output among its consumers and writes it; [`Results`] keeps it in this process, from the end of
+//! the task until it is released; `serve` sends a consumer its part, over the same channels that pipelined exchanges use. A
 //! result that is not there, or not what was written, fails the consumer with [`FailureKind::ResultLost`].
 
 mod kept;

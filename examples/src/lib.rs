@@ -55,7 +55,7 @@ pub fn tokenize(mut line: String, out: &mut Collector<(Str, u64)>) {
     let bytes = line.as_bytes();
     let mut start = 0;
     for (at, byte) in bytes.iter().enumerate() {
-        if !is_word_byte(*byte) {
+        if !WORD_BYTES[*byte as usize] {
             if at > start {
                 out.push((Str::new(&line[start..at]), 1));
             }
@@ -67,8 +67,19 @@ pub fn tokenize(mut line: String, out: &mut Collector<(Str, u64)>) {
     }
 }
 
+/// [`is_word_byte`] of every byte.
+static WORD_BYTES: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        all[byte] = is_word_byte(byte as u8);
+        byte += 1;
+    }
+    all
+};
+
 /// Letters, digits and underscore; every byte of a character outside ASCII belongs to a word.
-fn is_word_byte(byte: u8) -> bool {
+const fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 

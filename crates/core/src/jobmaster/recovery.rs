@@ -134,7 +134,9 @@ impl JobMaster {
     }
 
     fn adopt_task(&mut self, now: Millis, task: TaskRef, executor: &ExecutorId, status: &TaskStatus) {
-        let result = self.has_blocking_output(task).then(|| executor.clone());
+        // Its worker may be of no other use and have been ended: what it had kept is lost then.
+        let kept = self.has_blocking_output(task) && self.workers.contains_key(executor);
+        let result = kept.then(|| executor.clone());
         let execution = self.execution_mut(task);
         execution.attempt = status.report.execution.attempt;
         execution.deployed = true;

@@ -24,7 +24,9 @@ struct Opened<K, T> {
 impl<K: Key, T: Data> Opened<K, T> {
     /// Half the memory: to be sorted, what is in the table is taken out into a list beside it.
     fn is_full(&self) -> bool {
-        self.table.len() as u64 * self.estimate.each() > self.memory / 2
+        let keys = self.table.len() as u64;
+        // The table has room for no more keys than a number of 32 bits can count.
+        keys * self.estimate.each() > self.memory / 2 || keys > u64::from(u32::MAX / 2)
     }
 
     fn spill(&mut self) -> Result<(), SpillError> {

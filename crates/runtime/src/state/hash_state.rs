@@ -1,18 +1,22 @@
-//! A typed hash table by key, for what never becomes part of a snapshot: pre-aggregation in batch mode.
+//! A typed hash table by key, for what never becomes part of a snapshot: aggregation in batch mode.
+//!
+//! Entries lie one behind the other in the order in which their keys came first; the table itself has only their numbers.
+//! Keys that come often come early, so most look-ups touch few lines of the cache.
 
 use crate::hash::stable_hash;
 use hashbrown::HashTable;
 use serde::Serialize;
 
-/// One typed hash table.
+/// One typed hash table. It has room for 2^32 keys.
 pub struct HashState<K, V> {
-    table: HashTable<(u64, K, V)>,
+    numbers: HashTable<u32>,
+    entries: Vec<(u64, K, V)>,
 }
 
 impl<K: Eq + Serialize, V> HashState<K, V> {
     /// An empty state.
     pub fn new() -> HashState<K, V> {
-        HashState { table: HashTable::new() }
+        HashState { numbers: HashTable::new(), entries: Vec::new() }
     }
 
     /// Updates the value of a key in place, or inserts one; returns the value.
@@ -25,36 +29,46 @@ impl<K: Eq + Serialize, V> HashState<K, V> {
         insert: impl FnOnce(A) -> V,
     ) -> &mut V {
         let hash = stable_hash(&key);
-        match self.table.entry(hash, |entry| entry.0 == hash && entry.1 == key, |entry| entry.0) {
-            hashbrown::hash_table::Entry::Occupied(entry) => {
-                let value = &mut entry.into_mut().2;
+        let entries = &mut self.entries;
+        let same = |number: &u32| {
+            let entry = &entries[*number as usize];
+            entry.0 == hash && entry.1 == key
+        };
+        match self.numbers.find(hash, same).copied() {
+            Some(number) => {
+                let value = &mut entries[number as usize].2;
                 update(value, argument);
                 value
             }
-            hashbrown::hash_table::Entry::Vacant(entry) => {
-                &mut entry.insert((hash, key, insert(argument))).into_mut().2
+            None => {
+                let number = entries.len();
+                self.numbers.insert_unique(hash, number as u32, |number| entries[*number as usize].0);
+                entries.push((hash, key, insert(argument)));
+                &mut entries[number].2
             }
         }
     }
 
     /// Number of keys.
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.entries.len()
     }
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.entries.is_empty()
     }
 
     /// Takes everything out and frees its memory: hashes with keys and values.
     pub fn take(&mut self) -> impl Iterator<Item = (u64, K, V)> + use<K, V> {
-        std::mem::take(&mut self.table).into_iter()
+        self.numbers = HashTable::new();
+        std::mem::take(&mut self.entries).into_iter()
     }
 
     /// Takes everything out, keys with values.
     pub fn drain(&mut self) -> impl Iterator<Item = (K, V)> + '_ {
-        self.table.drain().map(|(_, key, value)| (key, value))
+        self.numbers.clear();
+        self.entries.drain(..).map(|(_, key, value)| (key, value))
     }
 }
 

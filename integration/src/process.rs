@@ -60,8 +60,7 @@ pub fn in_role(application: &str, role: Role) -> Vec<Process> {
 }
 
 fn describe(pid: u32) -> Option<Process> {
-    let program = read_link(format!("/proc/{pid}/exe")).ok()?;
-    let role = match program.file_name()?.to_str()?.split(' ').next()? {
+    let role = match program_of(pid)?.as_str() {
         "kvick-appmaster" => Role::Master,
         "kvick-taskexecutor" => Role::Executor,
         "bash" | "dash" | "sh" | "java" => return None,
@@ -71,6 +70,10 @@ fn describe(pid: u32) -> Option<Process> {
     let environment = String::from_utf8_lossy(&environment).into_owned();
     let variable = |name: &str| environment.split('\0').find_map(|v| v.strip_prefix(name)?.strip_prefix('='));
     let node = variable("LOCAL_DIRS").and_then(|dirs| dirs.split("/nodemanager").nth(1)?.split('/').next());
+    // In application mode the job's program is also a child of the master: as the one that describes the job.
+    if role == Role::Worker && program_of(parent(pid)?).as_deref() == Some("kvick-appmaster") {
+        return None;
+    }
     Some(Process {
         role,
         pid,
@@ -78,6 +81,18 @@ fn describe(pid: u32) -> Option<Process> {
         container: variable("CONTAINER_ID")?.to_string(),
         node: node.and_then(|number| number.parse().ok()).unwrap_or_default(),
     })
+}
+
+/// The name of a process's program; that of one which was replaced meanwhile has ` (deleted)` behind it.
+fn program_of(pid: u32) -> Option<String> {
+    let program = read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(program.file_name()?.to_str()?.split(' ').next()?.to_string())
+}
+
+/// The pid of a process's parent.
+fn parent(pid: u32) -> Option<u32> {
+    let text = read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
 /// State and start of a process: fields 3 and 22 of `/proc/PID/stat`. The name before them may hold anything.

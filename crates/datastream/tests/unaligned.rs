@@ -186,7 +186,7 @@ fn unaligned(env: &StreamExecutionEnvironment, timeout: &str) {
 
 /// With this much time for each record the records between two tasks take far longer than any test waits.
 const SLOW: u64 = 20_000;
-const SOON: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Waits for a checkpoint with records in flight.
 fn overtaken(directory: &Path) -> (PathBuf, CheckpointMetadata) {

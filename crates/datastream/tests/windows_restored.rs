@@ -145,6 +145,15 @@ fn job(
         .assign_timestamps_and_watermarks(strategy);
     let keyed = numbers.map(|n| (n, 1_u64)).key_by(|(n, _)| n % KEYS);
     let sliding = SlidingEventTimeWindows::of(Duration::from_millis(700), Duration::from_millis(300));
+    // Keeps all records of its windows.
+    let lists = numbers
+        .key_by(|n| n % KEYS)
+        .window(sliding.clone())
+        .apply(|key, window, records, out| {
+            let sum = records.iter().map(|n| *n as u64).sum();
+            out.push(("list".to_string(), *key, window.end, sum));
+        })
+        .uid("lists");
     let windows = keyed
         .window(sliding)
         .reduce_with(
@@ -162,7 +171,7 @@ fn job(
         .uid("sessions");
     let timers = numbers.key_by(|n| n % KEYS).process(PerSecond::default()).uid("timers");
     windows
-        .union(&[&sessions, &timers])
+        .union(&[&sessions, &timers, &lists])
         .rebalance()
         .transform("Ledger", Ledger::default)
         .set_parallelism(1)
@@ -175,6 +184,7 @@ fn expected() -> Vec<Fired> {
         let key = n % KEYS;
         for start in (n - 699..=n).filter(|start| start.rem_euclid(300) == 0) {
             *all.entry(("window", key, start + 700)).or_default() += 1;
+            *all.entry(("list", key, start + 700)).or_default() += n as u64;
         }
         *all.entry(("timer", key, n / 1000 * 1000 + 999)).or_default() += 1;
         if in_session(&n) {

@@ -142,7 +142,10 @@ fn inject(scene: &mut Scene<'_>, fault: Fault, monitor: &Monitor, report: &mut R
         felt.recovery,
         felt.restarts
     ));
-    if fault.spares_workers() {
+    // A NodeManager that is away for longer than YARN waits for it takes its containers with it.
+    let patience = scene.options.time_out().as_millis() as u64 - 2000;
+    let brief = fault != Fault::NodeManagerRestarted || over - at < patience;
+    if fault.spares_workers() && brief {
         unharmed(scene.target, fault, &workers, felt.restarts, report);
     }
     Ok(Felt { fault, recovery: felt.recovery, restarts: felt.restarts, span: felt.span })

@@ -221,6 +221,8 @@ pub fn properties(options: &Options, directory: &str) -> Vec<(&'static str, Stri
         ("heartbeat.interval", format!("{}ms", time_out.as_millis() / 5)),
         ("slotmanager.redundant-taskmanager-num", options.spares.to_string()),
         ("yarn.application-attempts", "1000".to_string()),
+        // The cluster may allow as few as four attempts in this time.
+        ("yarn.application-attempt-failures-validity-interval", "2000".to_string()),
         ("high-availability.type", options.ha.clone()),
     ];
     if let (true, Ok(quorum)) = (options.ha == "zookeeper", std::env::var("KVICK_ZOOKEEPER_QUORUM")) {

@@ -3,7 +3,7 @@
 //! Batch mode alone uses this. Memory is counted by estimate (what a sample of the records takes when it is serialised), files
 //! are written in blocks with checksums, and are removed with the value that stands for them, also after a failure.
 //!
-//! Reading order: [`memory`] (how much there is) → [`block`] → [`runs`] → [`sorter`].
+//! Reading order: [`memory`] (how much there is) → `block` → `runs` → `sorter`.
 
 pub(crate) mod block;
 pub mod memory;

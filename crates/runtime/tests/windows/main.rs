@@ -183,6 +183,22 @@ fn observe<Op>(make: impl Fn() -> Op, steps: &[Step]) -> Told
 where
     Op: Operator<In = Record, Out = Fired>,
 {
+    observe_with(make, steps, Harness::take_records)
+}
+
+/// The same of windows that fire at their end, which all do in order.
+fn observe_ends<Op>(make: impl Fn() -> Op, steps: &[Step]) -> Told
+where
+    Op: Operator<In = Record, Out = Fired>,
+{
+    observe_with(make, steps, by_end)
+}
+
+/// The same, with a way to take what fired at a watermark.
+fn observe_with<Op>(make: impl Fn() -> Op, steps: &[Step], at_once: fn(&mut Subtask) -> Vec<Fired>) -> Told
+where
+    Op: Operator<In = Record, Out = Fired>,
+{
     let late: OutputTag<Record> = OutputTag::new("late");
     let (first, side) = Harness::with_side_output(make(), &late).unwrap();
     let (mut subtasks, mut sides): (Vec<Subtask>, _) = (vec![first], vec![side]);
@@ -219,12 +235,11 @@ where
                 }
             }
         }
-        let at_once = matches!(step, Step::Watermark(_));
-        let take = if at_once { by_end } else { Harness::take_records };
+        let take = if matches!(step, Step::Watermark(_)) { at_once } else { Harness::take_records };
         told.fired.push(subtasks.iter_mut().flat_map(take).collect());
     }
     subtasks.iter_mut().for_each(|subtask| subtask.end().unwrap());
-    told.fired.push(subtasks.iter_mut().flat_map(by_end).collect());
+    told.fired.push(subtasks.iter_mut().flat_map(at_once).collect());
     for side in sides {
         for emitted in side.lock().unwrap().drain(..) {
             if let Emitted::Record(record, _) = emitted {
@@ -312,14 +327,14 @@ proptest! {
                 key, Aggregated(Gather), gathered(), panes, TimeDomain::EventTime, settings,
             )
         };
-        prop_assert_eq!(&in_order(observe(shared, &steps)), &model);
+        prop_assert_eq!(&in_order(observe_ends(shared, &steps)), &model);
         let span = |millis: i64| Duration::from_millis(millis as u64);
         let assigner = SlidingEventTimeWindows::with_offset(span(size), span(slide), span(offset));
         let apart = || {
             let trigger = EventTimeTrigger::create();
             WindowOperator::new(key, assigner, trigger, Listed::new(), ApplyList::new(list), settings(lateness))
         };
-        prop_assert_eq!(&in_order(observe(apart, &steps)), &model);
+        prop_assert_eq!(&in_order(observe_ends(apart, &steps)), &model);
     }
 
     #[test]
@@ -334,18 +349,18 @@ proptest! {
             });
             let together =
                 || SessionOperator::new(key, assigner, Aggregated(Gather), gathered(), settings(lateness));
-            prop_assert_eq!(&in_order(observe(together, &steps)), &model);
+            prop_assert_eq!(&in_order(observe_ends(together, &steps)), &model);
             return Ok(());
         }
         let model = in_order(sessions(gap, lateness).tell(&steps));
         let assigner = EventTimeSessionWindows::with_gap(Duration::from_millis(gap));
         let together = || SessionOperator::new(key, assigner, Aggregated(Gather), gathered(), settings(lateness));
-        prop_assert_eq!(&in_order(observe(together, &steps)), &model);
+        prop_assert_eq!(&in_order(observe_ends(together, &steps)), &model);
         let apart = || {
             let trigger = EventTimeTrigger::create();
             WindowOperator::new(key, assigner, trigger, Listed::new(), ApplyList::new(list), settings(lateness))
         };
-        prop_assert_eq!(&in_order(observe(apart, &steps)), &model);
+        prop_assert_eq!(&in_order(observe_ends(apart, &steps)), &model);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Blocking exchanges: a producer's result is written to a file, and read once it is whole.
 //!
-//! [`writer`] divides a task's output among its consumers and writes it; [`Results`] keeps it in this process, from the end of
-//! the task until it is released; [`serve`] sends a consumer its part, over the same channels that pipelined exchanges use. A
+//! `writer` divides a task's output among its consumers and writes it; [`Results`] keeps it in this process, from the end of
+//! the task until it is released; `serve` sends a consumer its part, over the same channels that pipelined exchanges use. A
 //! result that is not there, or not what was written, fails the consumer with [`FailureKind::ResultLost`].
 
 mod kept;
@@ -106,6 +106,7 @@ mod tests {
                 Next::Packet(_, Packet::Encoded(bytes)) => codec::decode(&bytes, &mut batch).unwrap(),
                 Next::Packet(_, Packet::Event(event)) => events.push(event),
                 Next::Packet(_, Packet::End) => break,
+                Next::Notices(_) => {}
                 _ => panic!("records come as they were kept"),
             }
         }

@@ -148,7 +148,7 @@ fn job(
     // Keeps all records of its windows.
     let lists = numbers
         .key_by(|n| n % KEYS)
-        .window(sliding.clone())
+        .window(sliding)
         .apply(|key, window, records, out| {
             let sum = records.iter().map(|n| *n as u64).sum();
             out.push(("list".to_string(), *key, window.end, sum));

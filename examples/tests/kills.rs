@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -67,11 +68,44 @@ fn log(directory: &Path) -> String {
     fs::read_to_string(directory.join("log")).unwrap()
 }
 
+/// Records a second of a job that is to be killed.
+const RATE: u64 = 10_000;
+
+/// How often the process was killed, and how often of that while its job was running.
+#[derive(Default)]
+struct Kills {
+    all: u64,
+    hits: u64,
+    /// The checkpoint that the job goes on from.
+    from: Option<PathBuf>,
+}
+
+impl Kills {
+    /// Starts the job, at another number of subtasks each time, and kills its process at some moment. A kill hit the
+    /// running job where the process has completed a checkpoint before; it may come earlier, while the job starts.
+    fn kill(&mut self, directory: &Path, events: u64) {
+        let mut child =
+            job(directory, 1 + (self.all + 1) % 3, events, RATE, self.from.as_deref()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(150 + kvick_examples::random(self.all) % 400));
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "it ended before kill {}: {ended:?}\n{}", self.all + 1, log(directory));
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9), "{}", log(directory));
+        self.all += 1;
+        let latest = latest_checkpoint(directory);
+        self.hits += u64::from(latest != self.from);
+        self.from = latest;
+    }
+}
+
 #[test]
 fn a_job_whose_process_is_killed_writes_what_an_undisturbed_one_does() {
-    let kills: u64 = std::env::var("KVICK_KILLS").ok().map_or(5, |text| text.parse().unwrap());
-    // About 400 ms of work for each kill. The two halves that two subtasks begin with must not divide a client between them.
-    let (rate, events) = (20_000, ((kills + 1) * 9_000).next_multiple_of(24_000));
+    let wanted: u64 = std::env::var("KVICK_KILLS").ok().map_or(5, |text| text.parse().unwrap());
+    // Twice as many as are wanted, for those that come while the job starts.
+    let most = 2 * wanted + 10;
+    // More than it can read in all the time that it is given: 350 ms for each kill, and a machine that is busy. The two
+    // halves that two subtasks begin with must not divide a client between them.
+    let events = (most * RATE * 6 / 10).next_multiple_of(24_000);
     let undisturbed = tempfile::tempdir().unwrap();
     assert!(job(undisturbed.path(), 2, events, 10_000_000, None).status().unwrap().success());
     let expected = written(undisturbed.path());
@@ -79,28 +113,14 @@ fn a_job_whose_process_is_killed_writes_what_an_undisturbed_one_does() {
 
     let disturbed = tempfile::tempdir().unwrap();
     let directory = disturbed.path();
-    let (mut from, mut killed, mut went_on, mut finished) = (None, 0, 0, false);
-    for round in 0..kills {
-        // Another number of subtasks each time.
-        let mut child = job(directory, 1 + (round + 1) % 3, events, rate, from.as_deref()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(150 + kvick_examples::random(round) % 400));
-        if let Some(ended) = child.try_wait().unwrap() {
-            assert!(ended.success(), "{}", log(directory));
-            finished = true;
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        killed += 1;
-        let latest = latest_checkpoint(directory);
-        went_on += u64::from(latest != from);
-        from = latest;
+    let mut kills = Kills::default();
+    while kills.hits < wanted && kills.all < most {
+        kills.kill(directory, events);
     }
-    assert!(killed > kills / 2 && went_on > 0, "{killed} kills, {went_on} times it went on");
-    if !finished {
-        let last = job(directory, 2, events, 10_000_000, from.as_deref()).status().unwrap();
-        assert!(last.success(), "{}", log(directory));
-    }
+    println!("{} kills, {} of them while the job was running", kills.all, kills.hits);
+    assert_eq!(kills.hits, wanted, "of {} kills so many hit the running job", kills.all);
+    let last = job(directory, 2, events, 10_000_000, kills.from.as_deref()).status().unwrap();
+    assert!(last.success(), "{}", log(directory));
     let written = written(directory);
     assert!(written == expected, "{} lines, expected {}\n{}", written.len(), expected.len(), log(directory));
 }

@@ -16,6 +16,7 @@ use std::path::Path;
 
 const STREAMING: &str = env!("CARGO_BIN_EXE_streaming-wordcount");
 const ENDLESS: &str = env!("CARGO_BIN_EXE_top-speed-windowing");
+const STATE_MACHINE: &str = env!("CARGO_BIN_EXE_state-machine");
 
 /// Words with their counts in a text that is large enough for several input ranges, and the text.
 fn many_words() -> (String, BTreeMap<String, u64>) {
@@ -105,6 +106,24 @@ fn a_worker_whose_main_builds_another_graph_says_what_differs() {
     let text = failure.to_string();
     assert!(text.contains(&graph.vertices[1].name) && text.contains("env.once"), "{text}");
     assert!(!worker.ended().0.success());
+}
+
+#[test]
+fn an_option_that_main_sets_where_nobody_has_is_the_same_in_a_worker() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--count", "24000", "--sleep", "0"];
+    let graph = graph_of(STATE_MACHINE, &arguments, 1, directory.path());
+    // What the example sets because nothing is configured.
+    assert_eq!(graph.config.raw("execution.checkpointing.interval"), Some("2 s"));
+    let (mut worker, address) =
+        ready_worker(STATE_MACHINE, &arguments, &worker_spec(&graph), directory.path());
+    let tasks = spread(&graph, &[address]).remove(0);
+    worker.send(&ToProgram::Deploy { tasks: tasks.clone() });
+    for task in tasks {
+        worker.wait_for_state(task.execution, TaskState::Running);
+    }
+    worker.send(&ToProgram::Shutdown);
+    assert!(worker.ended().0.success());
 }
 
 #[test]

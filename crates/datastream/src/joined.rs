@@ -9,6 +9,7 @@ use kvick_runtime::operator::Output;
 use kvick_runtime::operators::window::{Evictor, Trigger, WindowAssigner};
 use kvick_runtime::operators::{Either, Interval, IntervalJoin, LateRecords};
 use kvick_runtime::side::OutputTag;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 impl<T: Data> DataStream<T> {
@@ -110,16 +111,33 @@ impl<A: Data, B: Data, F1, F2> JoinEqualTo<A, B, F1, F2> {
         F2: FnMut(&B) -> K + Clone + Send + 'static,
         W: WindowAssigner<Either<A, B>>,
     {
-        JoinWindow { windows: self.streams.keyed(self.keys.0, self.keys.1).window(assigner) }
+        JoinWindow::over(self.streams.keyed(self.keys.0, self.keys.1).window(assigner))
     }
 }
 
+/// What a function on windows over two streams is given: a pair of records at a time.
+pub struct Pairs;
+
+/// What a function on windows over two streams is given: all records of both sides.
+pub struct Groups;
+
 /// Windows over two streams. Trigger, evictor and lateness are set as on other windows.
-pub struct JoinWindow<A, B, K, F, W, Tr = ByDefault, E = NoEvictor> {
+pub struct JoinWindow<A, B, K, F, W, Tr = ByDefault, E = NoEvictor, Given = Pairs> {
     windows: WindowedStream<Either<A, B>, K, F, W, Tr, E>,
+    given: PhantomData<Given>,
 }
 
-impl<A, B, K, F, W, Tr, E> JoinWindow<A, B, K, F, W, Tr, E>
+/// Windows over two streams whose records are to be grouped together.
+pub type CoGroupWindow<A, B, K, F, W, Tr = ByDefault, E = NoEvictor> =
+    JoinWindow<A, B, K, F, W, Tr, E, Groups>;
+
+impl<A, B, K, F, W, Tr, E, Given> JoinWindow<A, B, K, F, W, Tr, E, Given> {
+    fn over(windows: WindowedStream<Either<A, B>, K, F, W, Tr, E>) -> Self {
+        JoinWindow { windows, given: PhantomData }
+    }
+}
+
+impl<A, B, K, F, W, Tr, E, Given> JoinWindow<A, B, K, F, W, Tr, E, Given>
 where
     A: Data,
     B: Data,
@@ -131,28 +149,28 @@ where
     pub fn trigger<Tr2: Trigger<Either<A, B>, W::Window>>(
         self,
         trigger: Tr2,
-    ) -> JoinWindow<A, B, K, F, W, Named<Tr2>, E> {
-        JoinWindow { windows: self.windows.trigger(trigger) }
+    ) -> JoinWindow<A, B, K, F, W, Named<Tr2>, E, Given> {
+        JoinWindow::over(self.windows.trigger(trigger))
     }
 
     /// Which records windows leave out when they fire.
     pub fn evictor<E2: Evictor<Either<A, B>, W::Window>>(
         self,
         evictor: E2,
-    ) -> JoinWindow<A, B, K, F, W, Tr, Evict<E2>> {
-        JoinWindow { windows: self.windows.evictor(evictor) }
+    ) -> JoinWindow<A, B, K, F, W, Tr, Evict<E2>, Given> {
+        JoinWindow::over(self.windows.evictor(evictor))
     }
 
     /// How much later than a window's end its records may come.
     #[must_use]
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
-        JoinWindow { windows: self.windows.allowed_lateness(lateness) }
+        JoinWindow::over(self.windows.allowed_lateness(lateness))
     }
 
     /// Sends records of either stream that come too late to a side output of the result.
     #[must_use]
     pub fn side_output_late_data(self, tag: &OutputTag<Either<A, B>>) -> Self {
-        JoinWindow { windows: self.windows.side_output_late_data(tag) }
+        JoinWindow::over(self.windows.side_output_late_data(tag))
     }
 }
 
@@ -249,49 +267,7 @@ impl<A: Data, B: Data, F1, F2> CoGroupEqualTo<A, B, F1, F2> {
         F2: FnMut(&B) -> K + Clone + Send + 'static,
         W: WindowAssigner<Either<A, B>>,
     {
-        CoGroupWindow { join: self.0.window(assigner) }
-    }
-}
-
-/// Windows over two streams. Trigger, evictor and lateness are set as on other windows.
-pub struct CoGroupWindow<A, B, K, F, W, Tr = ByDefault, E = NoEvictor> {
-    join: JoinWindow<A, B, K, F, W, Tr, E>,
-}
-
-impl<A, B, K, F, W, Tr, E> CoGroupWindow<A, B, K, F, W, Tr, E>
-where
-    A: Data,
-    B: Data,
-    K: Key,
-    F: FnMut(&Either<A, B>) -> K + Clone + Send + 'static,
-    W: WindowAssigner<Either<A, B>>,
-{
-    /// When windows fire, instead of at their end.
-    pub fn trigger<Tr2: Trigger<Either<A, B>, W::Window>>(
-        self,
-        trigger: Tr2,
-    ) -> CoGroupWindow<A, B, K, F, W, Named<Tr2>, E> {
-        CoGroupWindow { join: self.join.trigger(trigger) }
-    }
-
-    /// Which records windows leave out when they fire.
-    pub fn evictor<E2: Evictor<Either<A, B>, W::Window>>(
-        self,
-        evictor: E2,
-    ) -> CoGroupWindow<A, B, K, F, W, Tr, Evict<E2>> {
-        CoGroupWindow { join: self.join.evictor(evictor) }
-    }
-
-    /// How much later than a window's end its records may come.
-    #[must_use]
-    pub fn allowed_lateness(self, lateness: Duration) -> Self {
-        CoGroupWindow { join: self.join.allowed_lateness(lateness) }
-    }
-
-    /// Sends records of either stream that come too late to a side output of the result.
-    #[must_use]
-    pub fn side_output_late_data(self, tag: &OutputTag<Either<A, B>>) -> Self {
-        CoGroupWindow { join: self.join.side_output_late_data(tag) }
+        JoinWindow::over(self.0.window(assigner).windows)
     }
 }
 
@@ -310,7 +286,7 @@ where
         self,
         function: impl FnMut(&[&A], &[&B], &mut Output<O>) + Clone + Send + 'static,
     ) -> DataStream<O> {
-        grouped(self.join.windows, function).name("Co-Group")
+        grouped(self.windows, function).name("Co-Group")
     }
 }
 

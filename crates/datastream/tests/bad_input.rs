@@ -35,48 +35,73 @@ fn files(directory: &Path) -> FileSink<TextEncoder, BasePathBucketAssigner> {
         .with_rolling_policy(RollingPolicy::on_checkpoint())
 }
 
-/// A file system of 128 KiB for as long as this lives; `None` where this process may not mount one.
-struct SmallDisk(tempfile::TempDir);
+/// The directory that is full, and what the system says of it, when this program runs itself.
+const FULL: (&str, &str) = ("KVICK_TEST_FULL_DISK", "KVICK_TEST_FULL_REASON");
 
-impl SmallDisk {
-    fn mount() -> Option<SmallDisk> {
-        let dir = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=128k", "none"]).arg(dir.path());
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then(|| SmallDisk(dir))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).output();
-    }
-}
-
-#[test]
-fn a_full_disk_is_named_by_whoever_writes_to_it() {
-    let Some(disk) = SmallDisk::mount() else {
-        eprintln!("not tested: only root may mount a small disk");
-        return;
-    };
+/// Lets a sink and checkpoints write to a disk until it is full, and says what each job failed with.
+fn fill(disk: &Path) -> (String, String) {
     let elsewhere = tempfile::tempdir().unwrap();
-    let out = disk.0.path().join("out");
+    let out = disk.join("out");
     let env = environment(elsewhere.path());
     numbers(&env, "counts").sink_to_files(files(&out));
-    let error = env.execute("full").unwrap_err().to_string();
-    assert!(error.contains("No space left on device") && error.contains(out.to_str().unwrap()), "{error}");
+    let sink = env.execute("full").unwrap_err().to_string();
 
     std::fs::remove_dir_all(&out).unwrap();
-    let env = environment(&disk.0.path().join("checkpoints"));
+    let env = environment(&disk.join("checkpoints"));
     // Every record is a new key, so that the state grows.
     env.from_data_generator(DataGeneratorSource::new(|n| (n, 1_u64), u64::MAX).rate_limited(50_000.0))
         .key_by(|(number, _)| *number)
         .sum(|(_, count)| count)
         .sink_to("none", || DiscardingSink);
-    let error = env.execute("checkpoints").unwrap_err().to_string();
-    assert!(error.contains("tolerable failure threshold"), "{error}");
-    assert!(error.contains("No space left on device") && error.contains("/checkpoints/"), "{error}");
+    (sink, env.execute("checkpoints").unwrap_err().to_string())
+}
+
+fn assert_named(disk: &Path, reason: &str) {
+    let (sink, checkpoints) = fill(disk);
+    assert!(sink.contains(reason) && sink.contains(disk.join("out").to_str().unwrap()), "{sink}");
+    assert!(checkpoints.contains("tolerable failure threshold"), "{checkpoints}");
+    assert!(checkpoints.contains(reason) && checkpoints.contains("/checkpoints/"), "{checkpoints}");
+}
+
+/// Runs the test of that name in a process of its own, with a directory for `$DISK`, after the shell has done what comes before.
+fn run_itself(shell: &[&str], before: &str, test: &str, reason: &str) {
+    let disk = tempfile::tempdir().unwrap();
+    let script = format!("DISK=${}; {before} && exec \"$0\" --exact \"$1\"", FULL.0);
+    let output = Command::new(shell[0])
+        .args(&shell[1..])
+        .args(["-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .envs([(FULL.0, disk.path().as_os_str()), (FULL.1, reason.as_ref())])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{reason}: {said}\n{output:?}");
+}
+
+/// Root of a namespace of its own, whose mounts go with it.
+const NAMESPACE: [&str; 4] = ["unshare", "--map-root-user", "--mount", "sh"];
+const MOUNT: &str = "mount -t tmpfs -o size=128k none \"$DISK\"";
+
+fn may_mount() -> bool {
+    let disk = tempfile::tempdir().unwrap();
+    let mut mount = Command::new(NAMESPACE[0]);
+    mount.args(&NAMESPACE[1..]).args(["-c", MOUNT]).env("DISK", disk.path());
+    mount.output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_full_disk_is_named_by_whoever_writes_to_it() {
+    let test = "a_full_disk_is_named_by_whoever_writes_to_it";
+    if let (Some(disk), Ok(reason)) = (std::env::var_os(FULL.0), std::env::var(FULL.1)) {
+        return assert_named(Path::new(&disk), &reason);
+    }
+    // What nobody has to permit: files that cannot grow, so that the kernel refuses a write half-way.
+    run_itself(&["sh"], "trap '' XFSZ && ulimit -f 4", test, "File too large");
+    // Where namespaces are permitted, a disk that is small as well.
+    if may_mount() {
+        run_itself(&NAMESPACE, MOUNT, test, "No space left on device");
+    }
 }
 
 #[test]

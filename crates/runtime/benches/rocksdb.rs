@@ -1,7 +1,9 @@
-//! What keyed state in RocksDB costs: a look-up and change per record, beside the same in memory. Needs the plugin
-//! (`KVICK_PLUGINS_DIR`).
+//! What keyed state in RocksDB costs: a look-up and change per record, beside the same in memory; a snapshot and
+//! restoring from it. Needs the plugin (`KVICK_PLUGINS_DIR`).
 
 #![allow(clippy::unwrap_used, missing_docs)]
+
+mod snapshots;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kvick_core::config::Configuration;
@@ -62,5 +64,9 @@ fn update(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, update);
+fn snapshot(criterion: &mut Criterion) {
+    snapshots::snapshot_and_restore(criterion, BackendKind::RocksDb);
+}
+
+criterion_group!(benches, update, snapshot);
 criterion_main!(benches);

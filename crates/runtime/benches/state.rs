@@ -1,12 +1,15 @@
-//! What the keyed state in memory costs: a look-up and change per record, beside a bare hash table; partitioning; a snapshot.
+//! What the keyed state in memory costs: a look-up and change per record, beside a bare hash table; hash partitioning; a
+//! snapshot and restoring from it.
 
 #![allow(clippy::unwrap_used, missing_docs)]
+
+mod snapshots;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kvick_runtime::hash::stable_hash;
 use kvick_runtime::key_group::key_group;
 use kvick_runtime::partition::{HashPartitioner, Partitioner};
-use kvick_runtime::state::{HashState, KeyedBackend, Table, TableSpec};
+use kvick_runtime::state::{BackendKind, HashState, KeyedBackend, Table, TableSpec};
 use std::hint::black_box;
 
 const GROUPS: u32 = 128;
@@ -68,16 +71,23 @@ fn partition(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn drain(criterion: &mut Criterion) {
+fn fill(criterion: &mut Criterion) {
     let words = words(100_000);
-    criterion.bench_function("fill with 100000 keys", |b| {
+    let mut group = criterion.benchmark_group("fill");
+    group.throughput(Throughput::Elements(words.len() as u64));
+    group.bench_function("with 100000 keys", |b| {
         b.iter_batched(
             || KeyedBackend::in_memory(GROUPS),
             |mut backend| counted(&mut backend, &words).len(),
             BatchSize::LargeInput,
         );
     });
+    group.finish();
 }
 
-criterion_group!(benches, update, partition, drain);
+fn snapshot(criterion: &mut Criterion) {
+    snapshots::snapshot_and_restore(criterion, BackendKind::HashMap);
+}
+
+criterion_group!(benches, update, partition, fill, snapshot);
 criterion_main!(benches);

@@ -62,6 +62,9 @@ impl CheckpointStorage {
     /// Writes the metadata of a checkpoint, which must not exist yet. Returns the directory's whole name, by which a person
     /// restores from it; nothing without a directory, where all state is inline.
     ///
+    /// The file is there as a whole or not at all, even if this process is killed meanwhile: that it is there says that the
+    /// checkpoint was completed.
+    ///
     /// # Errors
     /// It could not be written, and what was written of it has been removed.
     pub async fn store(
@@ -74,17 +77,20 @@ impl CheckpointStorage {
         let content = metadata.encode().map_err(|source| StorageError::Encode { checkpoint, source })?;
         let (fs, directory) = self.files.locate(directory)?;
         let path = directory.join(METADATA_FILE);
-        let options = CreateOptions::default();
-        let writing = async { Ok(fs.write(&path, Bytes::from(content), &options).await?) };
-        match self.in_time(format!("write {path}"), writing).await {
-            Ok(()) => Ok(Some(directory.to_string())),
-            // Somebody else's: it stays.
-            Err(error @ StorageError::FileSystem(FsError::AlreadyExists { .. })) => Err(error),
-            Err(error) => {
-                self.remove(&fs, &path, false).await;
-                Err(error)
-            }
+        let in_progress = directory.join(&in_progress_name()?);
+        let writing = async {
+            fs.write(&in_progress, Bytes::from(content), &CreateOptions::default()).await?;
+            Ok(fs.rename(&in_progress, &path, false).await?)
+        };
+        let Err(error) = self.in_time(format!("write {path}"), writing).await else {
+            return Ok(Some(directory.to_string()));
+        };
+        self.remove(&fs, &in_progress, false).await;
+        // Somebody else's stays.
+        if !matches!(error, StorageError::FileSystem(FsError::AlreadyExists { .. })) {
+            self.remove(&fs, &path, false).await;
         }
+        Err(error)
     }
 
     /// Removes a directory with all that is in it, and files. What cannot be removed is logged and left.
@@ -173,10 +179,18 @@ async fn metadata_file(name: &str, fs: &dyn FileSystem, path: &FsPath) -> Result
 }
 
 fn savepoint_name(job: JobId) -> Result<String, StorageError> {
+    Ok(format!("savepoint-{}-{}", &job.to_string()[..6], random_digits()?))
+}
+
+/// Nobody else's name for metadata that is being written; a predecessor that lives on may write the same checkpoint's.
+fn in_progress_name() -> Result<String, StorageError> {
+    Ok(format!(".{METADATA_FILE}.{}", random_digits()?))
+}
+
+fn random_digits() -> Result<String, StorageError> {
     let mut random = [0_u8; 6];
     getrandom::fill(&mut random).map_err(|error| StorageError::Random(error.to_string()))?;
-    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("savepoint-{}-{digits}", &job.to_string()[..6]))
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -231,6 +245,33 @@ mod tests {
         let error = storage().store(&metadata(), Some(&text(dir.path()))).await.unwrap_err().to_string();
         assert!(error.contains("exists already") && error.contains("_metadata"), "{error}");
         assert_eq!(fs::read_to_string(dir.path().join("_metadata")).unwrap(), "theirs");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    /// Who looks on while metadata is written again and again never sees a part of it.
+    #[tokio::test]
+    async fn metadata_is_there_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("_metadata");
+        let (seen, whole) = (file.clone(), metadata().encode().unwrap());
+        let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let ended = Arc::clone(&done);
+        let onlooker = std::thread::spawn(move || {
+            let mut looks = 0_u64;
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                if let Ok(content) = fs::read(&seen) {
+                    assert!(content == whole, "{} of {} bytes", content.len(), whole.len());
+                    looks += 1;
+                }
+            }
+            looks
+        });
+        for _ in 0..2000 {
+            storage().store(&metadata(), Some(&text(dir.path()))).await.unwrap();
+            fs::remove_file(&file).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(onlooker.join().unwrap() > 0);
     }
 
     #[tokio::test]

@@ -36,7 +36,20 @@ fn difference(deployed: &JobGraph, built: &JobGraph) -> Option<String> {
         let (from, to) = edge.map_or_else(Default::default, |e| (name(e.source), name(e.target)));
         return Some(format!("the connection from \"{from}\" to \"{to}\" differs"));
     }
-    (deployed != built).then(|| "name, mode or configuration of the job differ".to_string())
+    if deployed.name != built.name {
+        return Some(format!("the job was deployed as \"{}\", built as \"{}\"", deployed.name, built.name));
+    }
+    if deployed.mode != built.mode {
+        return Some(format!("it was deployed in mode {:?}, built in {:?}", deployed.mode, built.mode));
+    }
+    option_difference(deployed, built)
+}
+
+/// An option that `main()` sets here, and to something else than where the graph was made. One that it only set there is no
+/// difference: here its configuration has the option already, so a `main()` that sets it if nobody has does nothing.
+fn option_difference(deployed: &JobGraph, built: &JobGraph) -> Option<String> {
+    let (key, _) = built.config.below("").find(|(key, value)| deployed.config.raw(key) != Some(value))?;
+    Some(format!("the option {key} was set to something else, or was not set, when the graph was made"))
 }
 
 fn vertex_difference(deployed: &JobVertex, built: &JobVertex) -> String {
@@ -51,4 +64,41 @@ fn vertex_difference(deployed: &JobVertex, built: &JobVertex) -> String {
         );
     }
     format!("the vertex \"{}\" differs (deployed: {deployed:?}, built: {built:?})", built.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kvick_core::graph::RuntimeMode;
+
+    fn graph(config: &[(&str, &str)]) -> JobGraph {
+        JobGraph {
+            name: "job".to_string(),
+            mode: RuntimeMode::Streaming,
+            vertices: Vec::new(),
+            edges: Vec::new(),
+            config: config.iter().copied().collect(),
+        }
+    }
+
+    #[test]
+    fn an_option_that_was_set_because_nobody_had_is_no_difference() {
+        let deployed =
+            graph(&[("pipeline.max-parallelism", "8"), ("execution.checkpointing.interval", "2 s")]);
+        compare(&deployed, &graph(&[("pipeline.max-parallelism", "8")])).unwrap();
+    }
+
+    #[test]
+    fn options_name_and_mode_that_differ_are_named() {
+        let deployed = graph(&[("state.backend.type", "rocksdb")]);
+        let said = |built: &JobGraph| compare(&deployed, built).unwrap_err().to_string();
+        for other in [graph(&[("state.backend.type", "hashmap")]), graph(&[("state.ttl", "1 s")])] {
+            let (key, _) = other.config.below("").next().unwrap();
+            assert!(said(&other).contains(key), "{}", said(&other));
+        }
+        let renamed = said(&JobGraph { name: "another".to_string(), ..deployed.clone() });
+        assert!(renamed.contains("\"job\"") && renamed.contains("\"another\""), "{renamed}");
+        let batch = said(&JobGraph { mode: RuntimeMode::Batch, ..deployed.clone() });
+        assert!(batch.contains("mode Streaming, built in Batch"), "{batch}");
+    }
 }

@@ -156,11 +156,12 @@ command_env() {
   [ "$ZOOKEEPERS" = 0 ] || export_line KVICK_ZOOKEEPER_QUORUM "$(zookeeper_quorum)"
 }
 
-# known_role NAME: prints the role's full name (nodemanager is nodemanager1).
+# known_role NAME: prints the role's full name (nodemanager is nodemanager1). As everywhere here, grep reads to the end: one that
+# is content with the first match (-q) ends whoever writes to it, and pipefail takes that for a failure.
 known_role() {
   local role=${1:-}
   [ "$role" = nodemanager ] && role=nodemanager1
-  roles | grep -qx -- "$role" || usage_error "there is no '$role' here; there are: $(roles | paste -s -d ' ')"
+  roles | grep -x -- "$role" > /dev/null || usage_error "there is no '$role' here; there are: $(roles | paste -s -d ' ')"
   printf '%s' "$role"
 }
 

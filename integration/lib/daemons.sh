@@ -24,16 +24,16 @@ any_alive() {
 
 jmx() { http_get "http://127.0.0.1:$(port "$1")/jmx?qry=Hadoop:service=$2"; }
 
-namenode_ready() { jmx namenode-web NameNode,name=NameNodeInfo | grep -q '"Safemode" *: *""'; }
+namenode_ready() { jmx namenode-web NameNode,name=NameNodeInfo | grep '"Safemode" *: *""' > /dev/null; }
 
-datanode_ready() { jmx datanode-web DataNode,name=DataNodeInfo | grep -q 'ActorState[\\" :]*RUNNING'; }
+datanode_ready() { jmx datanode-web DataNode,name=DataNodeInfo | grep 'ActorState[\\" :]*RUNNING' > /dev/null; }
 
 # resourcemanager_info ROLE: what one ResourceManager says of itself; a standby says this much, too.
 resourcemanager_info() { http_get "http://$(resourcemanager_host "$1"):$(port resourcemanager-web)/ws/v1/cluster/info"; }
 
 resourcemanager_host() { if [ "$1" = resourcemanager2 ]; then printf 127.0.0.2; else printf 127.0.0.1; fi; }
 
-resourcemanager_ready() { resourcemanager_info "$1" | grep -q '"state" *: *"STARTED"'; }
+resourcemanager_ready() { resourcemanager_info "$1" | grep '"state" *: *"STARTED"' > /dev/null; }
 
 zookeeper_ready() {
   local number=${1#zookeeper} answer
@@ -70,7 +70,7 @@ active_resourcemanager() {
   local role
   for role in resourcemanager resourcemanager2; do
     [ "$role" = resourcemanager2 ] && [ "$RESOURCEMANAGERS" = 1 ] && continue
-    resourcemanager_info "$role" | grep -q '"haState" *: *"ACTIVE"' && printf '%s' "$role" && return
+    resourcemanager_info "$role" | grep '"haState" *: *"ACTIVE"' > /dev/null && printf '%s' "$role" && return
   done
   return 1
 }

@@ -11,7 +11,7 @@ LOG_DIR=$KVICK_CLUSTER_DIR/logs
 start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
 
 is_role_process() {
-  tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | grep -qxF -- "-Dkvick.cluster=$KVICK_CLUSTER_DIR:$2"
+  tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | grep -xF -- "-Dkvick.cluster=$KVICK_CLUSTER_DIR:$2" > /dev/null
 }
 
 # role_pid ROLE: the pid of the live daemon; fails when there is none.

@@ -60,7 +60,10 @@ pub fn run(options: &Options) -> Result<Report> {
         disturb(options, &shared, &mut report)?;
     }
     if options.faults.contains(&Fault::MasterKilled) {
-        report.flink = flink::measure()?;
+        match flink::measure() {
+            Ok(recoveries) => report.flink = recoveries,
+            Err(error) => report.skipped.push(format!("am-kill, Apache Flink: {error:#}")),
+        }
     }
     Ok(report)
 }

@@ -415,7 +415,9 @@ impl World {
         if !self.alive {
             return self.at(self.now + 1_000, Happening::ContainerEnds(id));
         }
+        self.links.remove(&id);
         self.decide(|m, now, fx| m.container_ended(now, &id, failure, fx));
+        self.told_again(id);
     }
 
     fn worker_ready(&mut self, id: ExecutorId, job: JobId, serial: u64) {
@@ -492,13 +494,17 @@ impl World {
         if !ids.is_empty() {
             let id = ids[self.random.between(0, ids.len() as u64 - 1) as usize].clone();
             self.outcome.faults += 1;
-            match self.random.between(0, 3) {
+            match self.random.between(0, 4) {
                 0 => self.crash(id),
                 1 => self.at(self.now, Happening::Network(NetworkEvent::Breaks(id))),
                 2 => {
                     let span = if self.random.chance(30) { 90_000 } else { 5_000 };
                     let span = self.random.between(1, span);
                     self.at(self.now, Happening::Network(NetworkEvent::CutOff(id, span)));
+                }
+                3 => {
+                    let span = self.random.between(1, 10_000);
+                    self.at(self.now, Happening::Network(NetworkEvent::Stalls(id, span)));
                 }
                 _ => self.kill_a_worker(id),
             }

@@ -3,6 +3,7 @@
 //! the record may be there or not.
 
 use crate::world::{Happening, World};
+use kvick_core::checkpoint::CheckpointEffect;
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobSubmission};
 use kvick_core::master::{Effect, Master};
@@ -28,6 +29,14 @@ impl Gate {
     /// Whether effects are being held back.
     pub fn is_closed(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// Whether the effects that are held back discard this checkpoint.
+    pub fn discards(&self, of: JobId, id: u64) -> bool {
+        self.held.iter().any(|effect| {
+            matches!(effect, Effect::Checkpoint { job, effect: CheckpointEffect::Discard { checkpoint, .. } }
+                if *job == of && *checkpoint == Some(id))
+        })
     }
 }
 

@@ -18,6 +18,15 @@ const BEFORE_KILL: u64 = 15_000;
 /// How long a node stays that is being decommissioned.
 const DECOMMISSIONING: u64 = 40_000;
 
+/// A container that was granted and has not ended as far as YARN's books go.
+#[derive(Debug, Default)]
+pub struct Lent {
+    /// The application master has asked YARN to take it back.
+    pub given_back: bool,
+    /// Since when its task executor is gone, if it is, and there is somebody to be told.
+    pub gone_since: Option<u64>,
+}
+
 /// The nodes, and what the scheduler wants.
 #[derive(Debug, Default)]
 pub struct ModelYarn {
@@ -25,6 +34,8 @@ pub struct ModelYarn {
     pub nodes: u64,
     /// Where each container is.
     pub hosts: BTreeMap<ExecutorId, String>,
+    /// Containers that are lent: every one that was granted and whose end was not told.
+    pub lent: BTreeMap<ExecutorId, Lent>,
     /// A node on which no container starts.
     pub bad: Option<String>,
     /// Nodes that are being taken out, or are.
@@ -105,6 +116,16 @@ impl World {
         }
     }
 
+    /// Notes since when the task executors of lent containers are gone.
+    pub(crate) fn note_gone(&mut self) {
+        let now = self.now();
+        for (id, lent) in &mut self.yarn.lent {
+            if !self.executors.contains_key(id) {
+                lent.gone_since.get_or_insert(now);
+            }
+        }
+    }
+
     /// Somebody else will tell of the end of a container, sometimes.
     pub(crate) fn told_again(&mut self, id: ExecutorId) {
         if self.fault(25) {
@@ -153,6 +174,9 @@ impl World {
 
     /// A container was given back: it may do in place of one that YARN would take.
     pub(crate) fn given_back(&mut self, id: &ExecutorId) {
+        if let Some(lent) = self.yarn.lent.get_mut(id) {
+            lent.given_back = true;
+        }
         if self.yarn.wanted_back.remove(id).is_some() {
             self.outcome.gone_in_time += 1;
         } else if let Some(other) =

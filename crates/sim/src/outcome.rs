@@ -58,6 +58,8 @@ pub struct Outcome {
     pub overtaken: u32,
     /// Reports about checkpoints that were kept until there was a connection again.
     pub kept: u32,
+    /// How often the store rejected writes for a while.
+    pub rejections: u32,
     /// Ends of containers that were told twice.
     pub told_twice: u32,
     /// Nodes on which no more containers were taken.
@@ -90,6 +92,7 @@ impl std::ops::AddAssign for Outcome {
         self.stale += more.stale;
         self.overtaken += more.overtaken;
         self.kept += more.kept;
+        self.rejections += more.rejections;
         self.told_twice += more.told_twice;
         self.excluded += more.excluded;
         self.steps += more.steps;

@@ -236,6 +236,11 @@ impl World {
                 self.yarn.excluded = hosts;
             }
             Effect::Send { executor, message } => self.send(executor, *message),
+            Effect::JobEnded { result } => {
+                let durable = self.store.results.contains_key(&result.job_id);
+                let text = || format!("the end of job {} is told before it is durable", result.job_id);
+                self.storage.expect(durable, text);
+            }
             Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
             _ => {}
         }

@@ -111,6 +111,9 @@ impl World {
         if outcome.is_ok() && restore_point && !record.discarded.contains(&id) {
             self.storage.complete(job, id);
             self.outcome.checkpoints += 1;
+            if self.gate.discards(job, id) {
+                self.storage.job(job).given_up.insert(id);
+            }
         }
         self.decide(|m, now, fx| m.checkpoint_stored(now, job, id, outcome, fx));
     }
@@ -207,7 +210,7 @@ impl World {
         let ends = self.master.job(job).is_some_and(|j| ending(j.state()));
         let record = self.storage.job(job);
         record.discarded.insert(id);
-        if ends {
+        if ends || record.given_up.remove(&id) {
             // Given up while it was being stored, which was done before this could be.
             record.completed.remove(&id);
         }

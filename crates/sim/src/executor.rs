@@ -1,6 +1,6 @@
 //! A model of a task executor: its workers and the tasks that live in them.
 
-use kvick_core::executor::Holdings;
+use kvick_core::executor::{FromExecutor, Holdings};
 use kvick_core::ids::{ExecutionId, JobId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,6 +13,8 @@ pub struct ModelExecutor {
     pub connection: Option<u64>,
     /// Until when nothing gets through between them.
     pub cut_off_until: u64,
+    /// What tasks have said of checkpoints while there was no connection.
+    pub kept: Vec<FromExecutor>,
     /// When the last message arrives there that was sent.
     pub to_master_at: u64,
     /// When the last message arrives here that was sent.

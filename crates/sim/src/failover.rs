@@ -49,6 +49,7 @@ impl World {
         self.gate_dies();
         self.disconnect_all();
         for record in self.storage.jobs.values_mut() {
+            record.given_up.clear();
             // Those who waited for an answer have lost their connection instead.
             record.callers.values_mut().filter(|answers| **answers == 0).for_each(|answers| *answers = 1);
         }
@@ -74,13 +75,20 @@ impl World {
         self.alive = true;
         self.epoch += 1;
         self.forget_wishes();
+        // What the one before gave back may not have reached YARN; this one hears of it and decides anew.
+        let now = self.now();
+        for lent in self.yarn.lent.values_mut() {
+            lent.given_back = false;
+            lent.gone_since = lent.gone_since.map(|_| now);
+        }
         let settings = self.master.settings().clone();
         self.master = Master::new(Millis(self.now()), settings);
         let legacy = Legacy {
             epoch: self.epoch,
             jobs: self.store.jobs.values().map(|(job, at)| self.recovered(job, *at)).collect(),
             results: self.store.results.values().cloned().collect(),
-            containers: self.executors.keys().cloned().collect(),
+            // YARN's books: those among them whose task executors are gone, which it does not know yet.
+            containers: self.yarn.lent.keys().cloned().collect(),
         };
         self.decide(|m, now, fx| {
             let refused = m.recover(now, legacy, fx);

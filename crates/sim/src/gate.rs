@@ -3,10 +3,14 @@
 //! the record may be there or not.
 
 use crate::world::{Happening, World};
+use kvick_core::checkpoint::CheckpointEffect;
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobSubmission};
 use kvick_core::master::{Effect, Master};
 use std::collections::VecDeque;
+
+/// For how long the store may reject writes, in milliseconds; the shell gives up after ten minutes.
+const REJECTS: u64 = 120_000;
 
 /// A record on its way to the store.
 #[derive(Debug)]
@@ -28,6 +32,14 @@ impl Gate {
     /// Whether effects are being held back.
     pub fn is_closed(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// Whether the effects that are held back discard this checkpoint.
+    pub fn discards(&self, of: JobId, id: u64) -> bool {
+        self.held.iter().any(|effect| {
+            matches!(effect, Effect::Checkpoint { job, effect: CheckpointEffect::Discard { checkpoint, .. } }
+                if *job == of && *checkpoint == Some(id))
+        })
     }
 }
 
@@ -57,9 +69,13 @@ impl World {
         self.gate.writing = records;
         self.gate.releasing = effects.len();
         self.gate.held = effects.into();
-        // A write that fails is made again until it is done: all that shows is that it takes long.
+        // A write that is rejected is made again until it is done: all that shows is that it takes long.
         let longest = if self.fault(20) { 15_000 } else { 100 };
-        self.soon(longest, Happening::Durable);
+        let rejected = if self.fault(3) { self.random.between(1, REJECTS) } else { 0 };
+        self.outcome.rejections += u32::from(rejected > 0);
+        let at = self.now() + rejected;
+        let more = self.random.between(0, longest);
+        self.at(at + more, Happening::Durable);
         Vec::new()
     }
 

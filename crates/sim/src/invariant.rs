@@ -3,6 +3,7 @@
 use crate::executor::ModelExecutor;
 use crate::failover::ModelStore;
 use crate::storage::ModelStorage;
+use crate::yarn::ModelYarn;
 use kvick_core::checkpoint::{CheckpointCoordinator, CheckpointRetention};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId, VertexId};
 use kvick_core::job::JobState;
@@ -46,6 +47,48 @@ fn both_sides_count_the_same_slots(master: &Master) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// How long after its end YARN may take to tell of it an application master that lives: 5 s, and 1 s more to a new one.
+const TOLD_WITHIN: u64 = 6_000;
+
+/// Each container that YARN lends is one that the application master knows or has given back; and it knows none that YARN
+/// does not lend. A grant and its news are one step here; what is held back until something is durable, and the time without
+/// an application master, are not looked at.
+pub fn every_container_is_accounted_for(
+    master: Option<&Master>,
+    yarn: &ModelYarn,
+    now: u64,
+) -> Result<(), String> {
+    let Some(resources) = master.map(Master::resources) else { return Ok(()) };
+    let starting: BTreeSet<&ExecutorId> = resources.starting().collect();
+    let knows = |id: &ExecutorId| starting.contains(id) || resources.executors().contains_key(id);
+    for (id, lent) in &yarn.lent {
+        if !lent.given_back && !knows(id) {
+            return Err(format!(
+                "{id} is lent, but the application master neither knows it nor gave it back"
+            ));
+        }
+        if lent.given_back && knows(id) {
+            return Err(format!("{id} was given back, but the application master counts on it"));
+        }
+        if let Some(since) = lent.gone_since.filter(|since| now > since + TOLD_WITHIN) {
+            return Err(format!("{id} is gone since {since} ms, and nobody has told the application master"));
+        }
+    }
+    let mut known = starting.into_iter().chain(resources.executors().keys());
+    match known.find(|id| !yarn.lent.contains_key(*id)) {
+        Some(id) => Err(format!("the application master counts on {id}, whose end it was told")),
+        None => Ok(()),
+    }
+}
+
+/// Every container that was ever granted has ended, and its end was told.
+pub fn every_container_has_ended(yarn: &ModelYarn) -> Result<(), String> {
+    match yarn.lent.first_key_value() {
+        Some((id, lent)) => Err(format!("{id} never ended: {lent:?}")),
+        None => Ok(()),
+    }
 }
 
 /// A task executor that was given up may run on for a while, but nothing that it runs is started elsewhere as the same attempt.

@@ -1,5 +1,15 @@
 //! The connections between task executors and the application master: messages take time, keep their order, are held up while a
 //! node is cut off, and are lost with the connection that they are on. Each side notices the end of a connection when it does.
+//!
+//! One connection is one gRPC stream: what is said on it arrives in order, each message once, and its end after all of it. So
+//! nothing is doubled or reordered on a connection, and an order that was sent is not sent again. What the transport does
+//! permit happens across connections, and is modelled:
+//! - a connection stalls, its task executor gives it up and opens another: what was said on the old one arrives after the
+//!   registration on the new one. Such messages are dropped, for the registration tells the same and more;
+//! - a registration arrives late, after that on a newer connection, and tells what was true before. It replaces the newer
+//!   connection, whose task executor sees it end and registers again;
+//! - the same is told twice: on the old connection and with the registration on the new one; and what tasks say of
+//!   checkpoints while there is no connection is kept and said after the registration, though part of it is in there too.
 
 use crate::world::{Happening, World};
 use kvick_core::executor::{FromExecutor, ToExecutor};
@@ -21,6 +31,10 @@ pub enum NetworkEvent {
     Breaks(ExecutorId),
     /// The application master notices that.
     Noticed(ExecutorId, u64),
+    /// A task executor's connection lets nothing through for so long, though others would.
+    Stalls(ExecutorId, u64),
+    /// A task executor has waited long enough for this connection, or sees its end.
+    GivesUp(ExecutorId, u64),
     /// A task executor's node is cut off for so long.
     CutOff(ExecutorId, u64),
     /// A task executor tries to connect again.
@@ -43,6 +57,8 @@ impl World {
                     self.decide(|m, now, _| m.executor_disconnected(now, &id));
                 }
             }
+            NetworkEvent::Stalls(id, span) => self.stalls(id, span),
+            NetworkEvent::GivesUp(id, serial) => self.gives_up(&id, serial, 1_000),
             NetworkEvent::CutOff(id, span) => self.cut_off(&id, span),
             NetworkEvent::Reconnects(id) => self.connect(id),
             NetworkEvent::Heartbeat(id) => {
@@ -78,14 +94,21 @@ impl World {
         let first = !std::mem::replace(&mut model.registered, true);
         model.connection = Some(serial);
         model.asked.clear();
+        let kept = std::mem::take(&mut model.kept);
         (model.to_master_at, model.to_executor_at) = (now, now);
         if first {
             model.lease_from = now;
             self.network_at(now + HEARTBEAT, NetworkEvent::Heartbeat(id.clone()));
             self.network_at(now + LEASE, NetworkEvent::LeaseEnds(id.clone()));
         }
+        if self.fault(4) {
+            let span = self.random.between(1, 6_000);
+            self.stalls(id.clone(), span);
+        }
         let word = self.first_word(&id);
         self.say(&id, word);
+        self.outcome.kept += kept.len() as u32;
+        kept.into_iter().for_each(|message| self.say(&id, message));
     }
 
     /// How long a message takes that is sent now.
@@ -98,7 +121,12 @@ impl World {
         let (now, delay) = (self.now(), self.delay());
         let Some(model) = self.executors.get_mut(id) else { return };
         model.holdings.note(&message);
-        let Some(serial) = model.connection else { return };
+        let Some(serial) = model.connection else {
+            if model.registered && matches!(message, FromExecutor::Checkpoint { .. }) {
+                model.kept.push(message);
+            }
+            return;
+        };
         if matches!(message, FromExecutor::Register { .. } | FromExecutor::Heartbeat { .. }) {
             model.asked.push_back(now);
         }
@@ -112,16 +140,24 @@ impl World {
             return;
         }
         match &message {
-            FromExecutor::Register { .. } => {
-                self.links.insert(id.clone(), serial);
+            FromExecutor::Register { .. } => self.takes_the_place(&id, serial),
+            _ if self.links.get(&id) != Some(&serial) => {
+                self.outcome.stale += 1;
+                return;
             }
-            _ if self.links.get(&id) != Some(&serial) => return,
             _ => {}
         }
         if matches!(message, FromExecutor::Heartbeat { .. }) {
             self.send(id.clone(), ToExecutor::Heartbeat);
         }
         self.decide(|m, now, fx| m.from_executor(now, &id, message, fx));
+    }
+
+    /// A connection counts from now on; the one before it is closed, which its task executor sees if it still uses it.
+    fn takes_the_place(&mut self, id: &ExecutorId, serial: u64) {
+        let Some(before) = self.links.insert(id.clone(), serial) else { return };
+        self.outcome.overtaken += u32::from(before > serial);
+        self.network_soon(100, NetworkEvent::GivesUp(id.clone(), before));
     }
 
     /// The application master says something to a task executor.
@@ -150,10 +186,31 @@ impl World {
     }
 
     fn breaks(&mut self, id: &ExecutorId) {
-        let Some(model) = self.executors.get_mut(id) else { return };
-        let Some(serial) = model.connection.take() else { return };
-        self.network_soon(2_000, NetworkEvent::Noticed(id.clone(), serial));
-        self.network_soon(4_000, NetworkEvent::Reconnects(id.clone()));
+        if let Some(serial) = self.executors.get(id).and_then(|model| model.connection) {
+            self.gives_up(id, serial, 4_000);
+        }
+    }
+
+    /// A task executor uses a connection no more and opens another soon. The application master notices once it has heard all
+    /// that was said on it.
+    fn gives_up(&mut self, id: &ExecutorId, serial: u64, pause: u64) {
+        let noticed = self.now() + self.random.between(0, 2_000);
+        let model = self.executors.get_mut(id).filter(|model| model.connection == Some(serial));
+        let Some(model) = model else { return };
+        model.connection = None;
+        let noticed = noticed.max(model.to_master_at);
+        self.network_at(noticed, NetworkEvent::Noticed(id.clone(), serial));
+        self.network_soon(pause, NetworkEvent::Reconnects(id.clone()));
+    }
+
+    /// What is said on this connection arrives, but late; mostly its task executor has given it up by then.
+    fn stalls(&mut self, id: ExecutorId, span: u64) {
+        let until = self.now() + span;
+        let Some(model) = self.executors.get_mut(&id) else { return };
+        let Some(serial) = model.connection else { return };
+        model.to_master_at = model.to_master_at.max(until);
+        self.outcome.stalls += 1;
+        self.network_soon(span, NetworkEvent::GivesUp(id, serial));
     }
 
     /// Nothing gets through for a while. What was said arrives afterwards, unless one side has given the connection up.

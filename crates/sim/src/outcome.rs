@@ -50,6 +50,18 @@ pub struct Outcome {
     pub cut_off: u32,
     /// Task executors that ended themselves because nobody answered.
     pub gave_up: u32,
+    /// Connections that stalled.
+    pub stalls: u32,
+    /// Messages that arrived over a connection which a newer one had replaced.
+    pub stale: u32,
+    /// Registrations that arrived after that on a newer connection.
+    pub overtaken: u32,
+    /// Reports about checkpoints that were kept until there was a connection again.
+    pub kept: u32,
+    /// How often the store rejected writes for a while.
+    pub rejections: u32,
+    /// Ends of containers that were told twice.
+    pub told_twice: u32,
     /// Nodes on which no more containers were taken.
     pub excluded: u32,
     /// Events handled.
@@ -76,6 +88,12 @@ impl std::ops::AddAssign for Outcome {
         self.moves += more.moves;
         self.cut_off += more.cut_off;
         self.gave_up += more.gave_up;
+        self.stalls += more.stalls;
+        self.stale += more.stale;
+        self.overtaken += more.overtaken;
+        self.kept += more.kept;
+        self.rejections += more.rejections;
+        self.told_twice += more.told_twice;
         self.excluded += more.excluded;
         self.steps += more.steps;
     }

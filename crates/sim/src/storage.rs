@@ -23,6 +23,8 @@ pub struct JobRecord {
     pub completed: BTreeSet<u64>,
     /// Those that were discarded, at any time.
     pub discarded: BTreeSet<u64>,
+    /// Those that were stored when the application master had decided to discard them, but not done so.
+    pub given_up: BTreeSet<u64>,
     /// Callers that have asked, and how often they were answered.
     pub callers: BTreeMap<u64, u32>,
 }

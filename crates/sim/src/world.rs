@@ -10,7 +10,7 @@ use crate::network::NetworkEvent;
 use crate::outcome::{Outcome, Violation};
 use crate::random::Random;
 use crate::storage::ModelStorage;
-use crate::yarn::{ClusterEvent, ModelYarn};
+use crate::yarn::{ClusterEvent, Lent, ModelYarn};
 use kvick_core::executor::{FromExecutor, ToExecutor, WorkerStatus};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
@@ -99,16 +99,20 @@ pub fn run(seed: u64, trace: bool) -> Result<Outcome, Violation> {
         } else {
             world.decide(|master, now, fx| master.tick(now, fx));
         }
+        world.note_gone();
         let broken = world.storage.broken.take().map_or(Ok(()), Err);
         // What is held back is decided, but not done.
         let master = world.alive.then_some(&world.master).filter(|_| !world.gate.is_closed());
-        let holds = broken.and_then(|()| invariant::check(master, &world.executors, &mut world.storage));
+        let accounted = invariant::every_container_is_accounted_for(master, &world.yarn, world.now);
+        let holds = broken.and(accounted);
+        let holds = holds.and_then(|()| invariant::check(master, &world.executors, &mut world.storage));
         holds.map_err(|what| violation(world.now, what))?;
     }
     if world.outcome.steps >= MAX_STEPS {
         return Err(violation(world.now, "it does not come to rest".to_string()));
     }
     let holds = invariant::check_end(&world.master, &world.executors, &world.storage);
+    let holds = holds.and_then(|()| invariant::every_container_has_ended(&world.yarn));
     let holds = holds.and_then(|()| invariant::nothing_is_left_to_run(&world.store));
     holds.map_err(|what| violation(world.now, what))?;
     Ok(world.count())
@@ -232,6 +236,11 @@ impl World {
                 self.yarn.excluded = hosts;
             }
             Effect::Send { executor, message } => self.send(executor, *message),
+            Effect::JobEnded { result } => {
+                let durable = self.store.results.contains_key(&result.job_id);
+                let text = || format!("the end of job {} is told before it is durable", result.job_id);
+                self.storage.expect(durable, text);
+            }
             Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
             _ => {}
         }
@@ -400,6 +409,7 @@ impl World {
         };
         self.wanted -= 1;
         self.executors.insert(id.clone(), ModelExecutor::default());
+        self.yarn.lent.insert(id.clone(), Lent::default());
         self.yarn.hosts.insert(id.clone(), host.clone());
         self.decide(|m, now, fx| m.container_starting(now, id.clone(), &host, fx));
         let bad = self.faults() && self.yarn.bad.as_ref() == Some(&host);
@@ -415,7 +425,10 @@ impl World {
         if !self.alive {
             return self.at(self.now + 1_000, Happening::ContainerEnds(id));
         }
+        self.links.remove(&id);
+        self.yarn.lent.remove(&id);
         self.decide(|m, now, fx| m.container_ended(now, &id, failure, fx));
+        self.told_again(id);
     }
 
     fn worker_ready(&mut self, id: ExecutorId, job: JobId, serial: u64) {
@@ -492,13 +505,17 @@ impl World {
         if !ids.is_empty() {
             let id = ids[self.random.between(0, ids.len() as u64 - 1) as usize].clone();
             self.outcome.faults += 1;
-            match self.random.between(0, 3) {
+            match self.random.between(0, 4) {
                 0 => self.crash(id),
                 1 => self.at(self.now, Happening::Network(NetworkEvent::Breaks(id))),
                 2 => {
                     let span = if self.random.chance(30) { 90_000 } else { 5_000 };
                     let span = self.random.between(1, span);
                     self.at(self.now, Happening::Network(NetworkEvent::CutOff(id, span)));
+                }
+                3 => {
+                    let span = self.random.between(1, 10_000);
+                    self.at(self.now, Happening::Network(NetworkEvent::Stalls(id, span)));
                 }
                 _ => self.kill_a_worker(id),
             }

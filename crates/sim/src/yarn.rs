@@ -1,5 +1,9 @@
 //! A model of the cluster that lends containers: nodes, some of which are bad; containers that are wanted back; nodes that are
 //! taken out and come back.
+//!
+//! YARN gives no promise to tell a thing once: the end of a container is told by the node that is asked and by the
+//! ResourceManager's heartbeat, each in its own words; what it wants back it says with every heartbeat, of containers that
+//! have just ended too; and that a node leaves it says again after each registration.
 
 use crate::world::{Happening, World};
 use kvick_core::executor::FromExecutor;
@@ -14,6 +18,15 @@ const BEFORE_KILL: u64 = 15_000;
 /// How long a node stays that is being decommissioned.
 const DECOMMISSIONING: u64 = 40_000;
 
+/// A container that was granted and has not ended as far as YARN's books go.
+#[derive(Debug, Default)]
+pub struct Lent {
+    /// The application master has asked YARN to take it back.
+    pub given_back: bool,
+    /// Since when its task executor is gone, if it is, and there is somebody to be told.
+    pub gone_since: Option<u64>,
+}
+
 /// The nodes, and what the scheduler wants.
 #[derive(Debug, Default)]
 pub struct ModelYarn {
@@ -21,6 +34,8 @@ pub struct ModelYarn {
     pub nodes: u64,
     /// Where each container is.
     pub hosts: BTreeMap<ExecutorId, String>,
+    /// Containers that are lent: every one that was granted and whose end was not told.
+    pub lent: BTreeMap<ExecutorId, Lent>,
     /// A node on which no container starts.
     pub bad: Option<String>,
     /// Nodes that are being taken out, or are.
@@ -46,6 +61,8 @@ pub enum ClusterEvent {
     Gone(String),
     /// It takes containers again.
     Back(String),
+    /// The end of a container is told once more, by somebody else.
+    EndedAgain(ExecutorId),
 }
 
 impl ModelYarn {
@@ -91,11 +108,39 @@ impl World {
                 let pause = self.random.between(1_000, 30_000);
                 self.at(self.now() + pause, Happening::Cluster(ClusterEvent::Back(host)));
             }
+            ClusterEvent::EndedAgain(id) => self.ended_again(id),
             ClusterEvent::Back(host) => {
                 self.yarn.leaving.remove(&host);
                 self.decide(|m, now, fx| m.node_stays(now, &host, fx));
             }
         }
+    }
+
+    /// Notes since when the task executors of lent containers are gone.
+    pub(crate) fn note_gone(&mut self) {
+        let now = self.now();
+        for (id, lent) in &mut self.yarn.lent {
+            if !self.executors.contains_key(id) {
+                lent.gone_since.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Somebody else will tell of the end of a container, sometimes.
+    pub(crate) fn told_again(&mut self, id: ExecutorId) {
+        if self.fault(25) {
+            let longest = if self.random.chance(70) { 1_000 } else { 20_000 };
+            self.soon(longest, Happening::Cluster(ClusterEvent::EndedAgain(id)));
+        }
+    }
+
+    fn ended_again(&mut self, id: ExecutorId) {
+        self.outcome.told_twice += u32::from(self.alive);
+        let failure = match self.random.chance(50) {
+            true => withdrawn("the node does not know the container"),
+            false => Failure::new(FailureKind::ExecutorLost, "the container ended"),
+        };
+        self.decide(|m, now, fx| m.container_ended(now, &id, failure, fx));
     }
 
     fn preempt(&mut self) {
@@ -113,8 +158,6 @@ impl World {
 
     /// With every heartbeat YARN says what it wants back.
     fn remind(&mut self) {
-        let executors = &self.executors;
-        self.yarn.wanted_back.retain(|id, _| executors.contains_key(id));
         if self.yarn.wanted_back.is_empty() {
             return;
         }
@@ -123,12 +166,17 @@ impl World {
             those.map(|(id, _)| id.clone()).collect::<Vec<_>>()
         };
         let wanted = WantedBack { strict: of(false), negotiable: of(true) };
+        let executors = &self.executors;
+        self.yarn.wanted_back.retain(|id, _| executors.contains_key(id));
         self.decide(|m, now, fx| m.wanted_back(now, &wanted, fx));
         self.at(self.now() + 1_000, Happening::Cluster(ClusterEvent::Remind));
     }
 
     /// A container was given back: it may do in place of one that YARN would take.
     pub(crate) fn given_back(&mut self, id: &ExecutorId) {
+        if let Some(lent) = self.yarn.lent.get_mut(id) {
+            lent.given_back = true;
+        }
         if self.yarn.wanted_back.remove(id).is_some() {
             self.outcome.gone_in_time += 1;
         } else if let Some(other) =
@@ -144,7 +192,10 @@ impl World {
         let Some(host) = self.place().filter(|_| self.yarn.leaving.is_empty()) else { return };
         self.yarn.leaving.insert(host.clone());
         self.at(self.now() + DECOMMISSIONING, Happening::Cluster(ClusterEvent::Gone(host.clone())));
-        self.decide(|m, now, fx| m.node_leaves(now, &host, Millis(DECOMMISSIONING), fx));
+        let twice = self.fault(25);
+        for _ in 0..=u32::from(twice) {
+            self.decide(|m, now, fx| m.node_leaves(now, &host, Millis(DECOMMISSIONING), fx));
+        }
     }
 
     /// What YARN tells a new attempt of its nodes.

@@ -97,9 +97,9 @@ impl Execution {
         all
     }
 
-    /// Begins the next attempt.
-    pub fn restart(&mut self, now: Millis) {
-        *self = Execution { attempt: self.attempt + 1, ..Execution::new(now, self.slot) };
+    /// Begins the next attempt, with `first` as the lowest number.
+    pub fn restart(&mut self, now: Millis, first: u32) {
+        *self = Execution { attempt: first.max(self.attempt + 1), ..Execution::new(now, self.slot) };
         self.enter(now, TaskState::Scheduled);
     }
 

@@ -155,7 +155,8 @@ impl JobMaster {
             if self.execution(task).state == TaskState::Finished {
                 self.unfinished += 1;
             }
-            self.execution_mut(task).restart(now);
+            let first = self.first_attempt;
+            self.execution_mut(task).restart(now, first);
         }
         self.regions[region].phase = Phase::Waiting;
         self.await_slots(now);

@@ -103,6 +103,8 @@ pub struct JobMaster {
     settings: JobSettings,
     restart: RestartStrategy,
     submitted: Millis,
+    /// What is begun under this application master has this number at least: an earlier one may have begun what nobody has told.
+    first_attempt: u32,
     state: JobState,
     entered: BTreeMap<JobState, Millis>,
     executions: Vec<Vec<Execution>>,
@@ -147,6 +149,7 @@ impl JobMaster {
             blocking: graph.has_blocking_edges(),
             restart: settings.restart.clone(),
             submitted: now,
+            first_attempt: 0,
             state: JobState::Created,
             entered: BTreeMap::from([(JobState::Initializing, now), (JobState::Created, now)]),
             checkpoints,

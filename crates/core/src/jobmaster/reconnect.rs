@@ -32,6 +32,10 @@ impl JobMaster {
                 let failure = lost.cloned().unwrap_or_else(|| Failure::new(FailureKind::WorkerLost, text));
                 self.worker_lost(now, executor, failure, fx);
             }
+            // The order to start a worker anew was lost, and the one that is there runs what nobody counts on any more.
+            (Some(Worker::Starting), Some(status)) if !self.differences(executor, status).1.is_empty() => {
+                fx.push(JobEffect::StartWorker(executor.clone()));
+            }
             (Some(_), Some(status)) => self.compare(now, executor, status, fx),
         }
     }
@@ -75,7 +79,10 @@ impl JobMaster {
         let here = self.tasks_on(executor).into_iter();
         let missed = here.filter(|task| open(task) && !known(self.execution_id(*task))).collect();
         let unwanted = |id: &ExecutionId| match self.current(*id) {
-            Some(task) => self.execution(task).state == TaskState::Canceling,
+            Some(task) => matches!(
+                self.execution(task).state,
+                TaskState::Canceling | TaskState::Canceled | TaskState::Failed
+            ),
             None => true,
         };
         let running = status.tasks.iter().filter(|task| !task.report.state.is_terminal());

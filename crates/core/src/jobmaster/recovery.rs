@@ -31,8 +31,9 @@ impl JobMaster {
         job.state = JobState::Reconciling;
         job.entered.insert(JobState::Reconciling, now);
         let first = epoch.saturating_sub(1).saturating_mul(ATTEMPTS_PER_EPOCH);
+        job.first_attempt = u32::try_from(first).unwrap_or(u32::MAX / 2);
         for execution in job.executions.iter_mut().flatten() {
-            execution.attempt = u32::try_from(first).unwrap_or(u32::MAX / 2);
+            execution.attempt = job.first_attempt;
         }
         job
     }

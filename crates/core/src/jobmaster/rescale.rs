@@ -191,7 +191,8 @@ impl JobMaster {
             fx.push(JobEffect::StopWorker(executor));
         }
         let previous = std::mem::replace(&mut self.submission.graph, rescale.next.clone());
-        let attempt = self.executions.iter().flatten().map(|e| e.attempt + 1).max().unwrap_or_default();
+        let attempt = self.executions.iter().flatten().map(|e| e.attempt + 1).max();
+        let attempt = attempt.unwrap_or_default().max(self.first_attempt);
         let slots = self.pool.take_slots().into_iter().chain(rescale.spare.drain(..)).collect();
         self.lay_out(now, attempt);
         let surplus = self.pool.fill(slots);

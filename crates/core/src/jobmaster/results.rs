@@ -55,7 +55,8 @@ impl JobMaster {
         if !self.blocking {
             return BTreeSet::new();
         }
-        let whole = |vertex: &usize| self.executions[*vertex].iter().all(|e| e.keeps_result());
+        let kept = |vertex| move |subtask| self.offers_result(TaskRef { vertex, subtask });
+        let whole = |vertex: &usize| (0..self.executions[*vertex].len() as u32).all(kept(*vertex));
         (0..self.executions.len()).filter(whole).collect()
     }
 
@@ -65,8 +66,15 @@ impl JobMaster {
         !self.blocking
             || self.regions[region].tasks.iter().all(|task| {
                 let missing = self.inputs_of(*task).any(|e| !whole.contains(&self.vertex_index[&e.source]));
-                !missing || self.producers(*task).all(|producer| self.execution(producer).keeps_result())
+                !missing || self.producers(*task).all(|producer| self.offers_result(producer))
             })
+    }
+
+    /// Whether what a task keeps may be read. One that finished while its region was being stopped has its result released
+    /// when the region starts again.
+    fn offers_result(&self, task: TaskRef) -> bool {
+        self.execution(task).keeps_result()
+            && !matches!(self.regions[self.region_of[&task]].phase, Phase::Restarting(_))
     }
 
     /// Whether nothing has been done for a task yet, because what it reads is not whole.

@@ -203,8 +203,9 @@ impl Run {
             JobEffect::Checkpoint(effect) => self.storage.perform(effect),
             JobEffect::StateChanged(JobState::Restarting) => self.say_why(),
             // One process: its threads cannot be ended from outside, its slots are not returned, nobody asks for another
-            // parallelism.
+            // parallelism, and nothing survives it.
             JobEffect::GraphChanged
+            | JobEffect::Restarted(_)
             | JobEffect::StateChanged(_)
             | JobEffect::StopWorker(_)
             | JobEffect::ReturnSlots(_)

@@ -56,6 +56,8 @@ struct Supervisor {
     heartbeat: Duration,
     /// How many workers were started so far.
     started: u64,
+    /// How many connections there were to an application master.
+    connections: u64,
     guard: Option<MemoryGuard>,
 }
 
@@ -83,6 +85,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         prepared,
         heartbeat,
         started: 0,
+        connections: 0,
         guard,
     };
     let mut next_heartbeat = Instant::now() + heartbeat;
@@ -179,9 +182,13 @@ impl Supervisor {
     }
 
     /// Tells who this is and all that it runs.
-    fn register(&self) {
-        let info = Box::new(info_of(&self.settings));
-        let registration = FromExecutor::Register { info, holdings: self.holdings.clone() };
+    fn register(&mut self) {
+        self.connections += 1;
+        let registration = FromExecutor::Register {
+            info: Box::new(info_of(&self.settings)),
+            holdings: self.holdings.clone(),
+            connection: self.connections,
+        };
         let _ = self.to_master.send(Outgoing::Registration(registration));
     }
 

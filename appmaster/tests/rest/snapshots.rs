@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A job whose checkpoints go below this directory.
-fn job_in(dir: &Path) -> JobSubmission {
+pub fn job_in(dir: &Path) -> JobSubmission {
     let mut job = job();
     job.config.set("execution.checkpointing.dir", format!("file://{}/checkpoints", dir.display()));
     job.config.set("execution.checkpointing.savepoint-dir", format!("{}/savepoints", dir.display()));
@@ -24,7 +24,8 @@ fn job_in(dir: &Path) -> JobSubmission {
     job
 }
 
-async fn begin(cluster: &TestCluster, path: &str, body: Value) -> String {
+/// Begins an operation; its id.
+pub async fn begin(cluster: &TestCluster, path: &str, body: Value) -> String {
     let answer = cluster.request(Method::POST, path, Some(&body)).await;
     assert!(answer.status.is_success(), "{path}: {}", answer.text());
     answer.json()["request-id"].as_str().unwrap().to_string()
@@ -45,7 +46,7 @@ async fn rescale(cluster: &TestCluster, parallelism: u32) -> String {
 }
 
 /// Asks until the operation has ended.
-async fn end(cluster: &TestCluster, path: &str) -> Value {
+pub async fn end(cluster: &TestCluster, path: &str) -> Value {
     let asking = async {
         loop {
             let status = cluster.json(path).await;

@@ -213,6 +213,10 @@ pub enum FromExecutor {
         /// What it runs already: the whole truth, whatever was said or lost before.
         #[serde(default)]
         holdings: Holdings,
+        /// Which connection of this process it is, counted from 1: of two registrations that cross on their way, the one with
+        /// the lesser number tells what was true before.
+        #[serde(default)]
+        connection: u64,
     },
     /// Every `heartbeat.interval`, or sooner.
     Heartbeat {

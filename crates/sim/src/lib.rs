@@ -11,6 +11,7 @@ mod gate;
 mod invariant;
 mod job;
 mod network;
+mod outage;
 mod outcome;
 mod random;
 mod results;

@@ -64,6 +64,8 @@ pub enum JobEffect {
     Cancel(ExecutorId, Vec<ExecutionId>),
     /// Tell these tasks about a checkpoint.
     TellTasks(ExecutorId, Vec<ExecutionId>, CheckpointCommand),
+    /// Regions of the job start again; so often in all.
+    Restarted(u32),
     /// The job goes on with another graph: whoever keeps its submission takes it anew.
     GraphChanged,
     /// Something about checkpoints that is not for tasks.

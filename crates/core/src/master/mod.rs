@@ -7,6 +7,7 @@
 mod agenda;
 mod checkpoints;
 mod effect;
+mod held;
 mod inputs;
 mod lifecycle;
 mod recovery;
@@ -15,6 +16,7 @@ mod tests;
 mod yarn;
 
 pub use effect::{Effect, FinalStatus};
+pub use held::HeldEffects;
 pub use lifecycle::{Lifecycle, MasterMode};
 pub use recovery::{Legacy, RecoveredJob};
 
@@ -236,6 +238,7 @@ impl Master {
                 fx.push(send(executor, ToExecutor::Checkpoint { job_id: id, executions, command }));
             }
             JobEffect::Checkpoint(effect) => fx.push(Effect::Checkpoint { job: id, effect }),
+            JobEffect::Restarted(restarts) => fx.push(Effect::JobRestarted { job: id, restarts }),
             JobEffect::GraphChanged => fx.push(Effect::JobGraphChanged { job: id }),
             JobEffect::StateChanged(state) => fx.push(Effect::JobStateChanged { job: id, state }),
             JobEffect::Ended(result) => {

@@ -235,6 +235,9 @@ impl Master {
             JobEffect::TellTasks(executor, executions, command) => {
                 fx.push(send(executor, ToExecutor::Checkpoint { job_id: id, executions, command }));
             }
+            JobEffect::Align(executor, groups) => {
+                fx.push(send(executor, ToExecutor::Alignment { job_id: id, groups }));
+            }
             JobEffect::Checkpoint(effect) => fx.push(Effect::Checkpoint { job: id, effect }),
             JobEffect::GraphChanged => fx.push(Effect::JobGraphChanged { job: id }),
             JobEffect::StateChanged(state) => fx.push(Effect::JobStateChanged { job: id, state }),

@@ -26,9 +26,11 @@ fn submission() -> JobSubmission {
         operators: Vec::new(),
         parallelism: 1,
         max_parallelism: 128,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".into(),
         source: true,
         bounded: false,
+        alignment_groups: Vec::new(),
     };
     let mut config = Configuration::default();
     config.set("restart-strategy.type", "fixed-delay");

@@ -158,6 +158,7 @@ impl Supervisor {
                 }
                 self.tell(job_id, ToProgram::Checkpoint { executions, command });
             }
+            ToExecutor::Alignment { job_id, groups } => self.tell(job_id, ToProgram::Alignment { groups }),
             ToExecutor::StopWorker { job_id } => self.stop_worker(job_id),
             ToExecutor::ListLogs { request } => {
                 let files = logs::list(&self.settings.log_dir);
@@ -391,6 +392,7 @@ impl Supervisor {
             FromProgram::Checkpoint { report } => {
                 self.say(FromExecutor::Checkpoint { job_id: job, report });
             }
+            FromProgram::Alignment { groups } => self.say(FromExecutor::Alignment { job_id: job, groups }),
             FromProgram::Metrics { tasks, accumulators } => {
                 self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
             }

@@ -299,9 +299,11 @@ fn graph(parallelism: u32) -> JobGraph {
         operators: Vec::new(),
         parallelism,
         max_parallelism: GROUPS,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".to_string(),
         source: false,
         bounded: true,
+        alignment_groups: Vec::new(),
     };
     JobGraph {
         name: "test".to_string(),

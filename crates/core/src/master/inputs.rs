@@ -148,6 +148,9 @@ impl Master {
             FromExecutor::Checkpoint { job_id, report } => {
                 self.with_job(now, job_id, fx, |job, e| job.checkpoint_report(now, report, e));
             }
+            FromExecutor::Alignment { job_id, groups } => {
+                self.with_job(now, job_id, fx, |job, e| job.alignment_report(executor, &groups, e));
+            }
             FromExecutor::TaskMetrics { job_id, tasks, accumulators } => {
                 if let Some(job) = self.jobs.get_mut(&job_id) {
                     job.task_metrics(&tasks, &accumulators);

@@ -237,6 +237,9 @@ impl Master {
             JobEffect::TellTasks(executor, executions, command) => {
                 fx.push(send(executor, ToExecutor::Checkpoint { job_id: id, executions, command }));
             }
+            JobEffect::Align(executor, groups) => {
+                fx.push(send(executor, ToExecutor::Alignment { job_id: id, groups }));
+            }
             JobEffect::Checkpoint(effect) => fx.push(Effect::Checkpoint { job: id, effect }),
             JobEffect::Restarted(restarts) => fx.push(Effect::JobRestarted { job: id, restarts }),
             JobEffect::GraphChanged => fx.push(Effect::JobGraphChanged { job: id }),

@@ -7,4 +7,4 @@ mod regions;
 pub use job_graph::{
     Exchange, GraphError, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode,
 };
-pub use regions::{TaskRef, all_tasks, pipelined_regions};
+pub use regions::{TaskRef, all_tasks, least_slots, pipelined_regions};

@@ -24,6 +24,7 @@ pub mod ids;
 pub mod job;
 pub mod jobmaster;
 pub mod launch;
+pub mod local_files;
 pub mod master;
 pub mod resources;
 pub mod task;

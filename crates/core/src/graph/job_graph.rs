@@ -209,6 +209,11 @@ impl JobGraph {
         self.edges.iter().any(JobEdge::is_blocking)
     }
 
+    /// Whether its parts may run one after another, each with slots for itself alone.
+    pub fn runs_by_stage(&self) -> bool {
+        self.mode == RuntimeMode::Batch && self.has_blocking_edges()
+    }
+
     /// The vertex of that id.
     pub fn vertex(&self, id: VertexId) -> Option<&JobVertex> {
         self.vertices.iter().find(|v| v.id == id)
@@ -236,7 +241,7 @@ impl JobGraph {
         }
     }
 
-    /// How many slots the job needs: for each slot sharing group, its widest vertex.
+    /// How many slots the job needs for all of its subtasks side by side: for each slot sharing group, its widest vertex.
     pub fn required_slots(&self) -> u32 {
         let mut widest: BTreeMap<&str, u32> = BTreeMap::new();
         for vertex in &self.vertices {

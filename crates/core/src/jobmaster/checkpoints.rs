@@ -121,7 +121,7 @@ impl JobMaster {
         for id in executions {
             let execution = self.current(id).map(|task| self.execution(task));
             let running = execution.filter(|e| e.deployed && !e.state.is_terminal());
-            if let Some(executor) = running.and_then(|e| self.pool.executor(e.slot)) {
+            if let Some(executor) = running.and_then(|e| self.executor_of(e)) {
                 by_executor.entry(executor.clone()).or_default().push(id);
             }
         }

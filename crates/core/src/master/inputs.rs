@@ -4,7 +4,7 @@ use super::{Effect, FinalStatus, Master, SubmitError};
 use crate::checkpoint::{CheckpointSettings, RestoreSource};
 use crate::executor::{ExecutorInfo, FromExecutor};
 use crate::failure::Failure;
-use crate::graph::JobGraph;
+use crate::graph::{JobGraph, least_slots};
 use crate::ids::{ExecutorId, JobId};
 use crate::job::JobSubmission;
 use crate::jobmaster::{JobMaster, JobSettings};
@@ -64,7 +64,7 @@ impl Master {
     /// Whether a graph can be run, and there may ever be slots enough for it.
     pub(super) fn check_graph(&self, graph: &JobGraph) -> Result<(), SubmitError> {
         graph.validate()?;
-        let needed = graph.required_slots();
+        let needed = least_slots(graph);
         match self.settings.resources.max_slots {
             Some(max) if needed > max => Err(SubmitError::TooManySlots { needed, max }),
             _ => Ok(()),

@@ -12,6 +12,8 @@ mod inputs;
 mod lifecycle;
 mod recovery;
 #[cfg(test)]
+mod stage_tests;
+#[cfg(test)]
 mod tests;
 mod yarn;
 
@@ -220,6 +222,9 @@ impl Master {
             }
             JobEffect::LeaveSlots(slots) => {
                 self.with_resources(now, fx, |r, e| r.vacated(now, id, &slots, e))
+            }
+            JobEffect::Occupy(executors) => {
+                self.with_resources(now, fx, |r, e| r.occupied(now, id, executors, e))
             }
             JobEffect::StartWorker(executor) => fx.extend(self.start_worker(id, executor)),
             JobEffect::StopWorker(executor) => {

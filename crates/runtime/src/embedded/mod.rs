@@ -61,6 +61,8 @@ fn rejected(job_id: JobId, failure: Failure) -> JobResult {
 fn prepare(job: JobInfo, mut program: Program, control: &EmbeddedControl) -> Result<Run, Failure> {
     let failed = |error: &(dyn std::error::Error + 'static)| crate::error::failure_of(error);
     let settings = JobSettings::from_config(&program.graph.config, &job.config).map_err(|e| failed(&e))?;
+    // A slot is nothing but a number here.
+    let settings = JobSettings { by_stage: false, ..settings };
     let source = storage::restore_source(&job)?;
     let mut master = JobMaster::new(now(), submission(&job, &program), settings);
     if let Some(source) = &source {
@@ -209,6 +211,7 @@ impl Run {
             | JobEffect::GraphChanged
             | JobEffect::StateChanged(_)
             | JobEffect::StopWorker(_)
+            | JobEffect::Occupy(_)
             | JobEffect::ReturnSlots(_)
             | JobEffect::LeaveSlots(_) => {}
             JobEffect::Ended(result) => self.result = Some(*result),

@@ -374,7 +374,7 @@ where
     {
         let (spec, only_key) = (WindowSpec(self.spec), self.only_key);
         let stream = self.evictor.build(&self.input, spec, contents, emit, only_key);
-        if only_key.is_some() { stream.fixed_parallelism(1) } else { stream }
+        if only_key.is_some() { stream.set_parallelism(1) } else { stream }
     }
 
     fn reduced(self, reducer: impl Reducer<T>) -> DataStream<T> {

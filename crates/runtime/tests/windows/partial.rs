@@ -74,25 +74,17 @@ fn producers(panes: Panes) -> [Producer; 2] {
     [(); 2].map(|()| Harness::open(PartialWindows::new(Aggregated(Gather), panes)).unwrap())
 }
 
-fn consumer(
-    panes: Panes,
-    lateness: i64,
-) -> SliceOperator<Vec<u64>, (), fn(&Vec<u64>), TimeWindow, Both, Emit> {
+type Both = Partials<Record, Aggregated<Gather>>;
+type Second = SliceOperator<Vec<u64>, (), fn(&Vec<u64>), TimeWindow, Both, Emit>;
+
+fn consumer(panes: Panes, lateness: i64) -> Second {
     let emit: Emit = ApplyEach::new(ResultOf::new(Gather), |(), window, all, out| {
-        out.push((0, window.start, window.end, all))
+        out.push((0, window.start, window.end, all));
     });
     let settings = WindowSettings { allowed_lateness: lateness, late_output: None, batch: false };
-    SliceOperator::new(
-        |_| (),
-        Partials::new(Aggregated(Gather)),
-        emit,
-        panes,
-        TimeDomain::EventTime,
-        settings,
-    )
+    let contents = Partials::new(Aggregated(Gather));
+    SliceOperator::new(|_| (), contents, emit, panes, TimeDomain::EventTime, settings)
 }
-
-type Both = Partials<Record, Aggregated<Gather>>;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(kvick_runtime::testing::cases(192)))]

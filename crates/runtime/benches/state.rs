@@ -13,6 +13,10 @@ use kvick_runtime::partition::{HashPartitioner, Partitioner};
 use kvick_runtime::state::{BackendKind, HashState, KeyedBackend, Table, TableSpec};
 use std::hint::black_box;
 
+/// The allocator that job programs have.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const GROUPS: u32 = 128;
 
 fn words(count: u64) -> Vec<String> {

@@ -113,7 +113,8 @@ impl<T: Data> DataStream<T> {
         KeyedStream::new(self.clone(), key)
     }
 
-    /// Windows over all records of the stream, in one subtask.
+    /// Windows over all records of the stream, in one subtask. Where they keep one value (`reduce`, `aggregate` and the like) of
+    /// tumbling or sliding windows of event time, each producer combines its own records first, so functions must be associative.
     ///
     /// ```
     /// # use kvick::prelude::*;

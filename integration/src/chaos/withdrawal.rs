@@ -49,7 +49,8 @@ pub fn run(options: &Options, fault: Fault) -> Result<Report> {
     finish(&target, &mut report)?;
     let output = Output::read(&target.output)?;
     add(&mut report.verdict, &output.verdict(PARALLELISM));
-    let (recovery, restarts, gap) = (felt.recovery, felt.restarts, output.longest_gap(felt.span));
+    // To the end: the first line after the move may come after the subtasks were seen to run.
+    let (recovery, restarts, gap) = (felt.recovery, felt.restarts, output.longest_gap((at, u64::MAX)));
     report.injections.push(Injection { fault: fault.name(), recovery, restarts, gap });
     Ok(report)
 }

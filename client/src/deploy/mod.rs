@@ -9,6 +9,7 @@ pub mod resources;
 mod ship;
 mod sizes;
 pub mod wait;
+mod wanted;
 
 pub use hadoop::Hadoop;
 pub use progress::Screen;

@@ -314,7 +314,7 @@ where
         M: WindowEmit<K, A::Window, C::Kept>,
     {
         let stream = self.evictor.build(&self.input, WindowSpec(self.spec), contents, emit);
-        if self.single { stream.fixed_parallelism(1) } else { stream }
+        if self.single { stream.set_parallelism(1) } else { stream }
     }
 
     fn reduced(self, reducer: impl Reducer<T>) -> DataStream<T> {

@@ -94,7 +94,7 @@ impl StreamExecutionEnvironment {
     /// The records of a collection, in order, from one subtask.
     pub fn from_collection<T: Data>(&self, records: impl IntoIterator<Item = T>) -> DataStream<T> {
         let records = Arc::new(records.into_iter().collect::<Vec<T>>());
-        self.from_split_source("Collection Source", true, CollectionSource::new(records)).fixed_parallelism(1)
+        self.from_split_source("Collection Source", true, CollectionSource::new(records)).set_parallelism(1)
     }
 
     /// The numbers from `first` to `last`, both included, in parallel.
@@ -165,6 +165,6 @@ impl StreamExecutionEnvironment {
     ) -> DataStream<String> {
         let (host, delimiter) = (host.to_string(), delimiter.to_string());
         let make = move || SocketSource::new(host.clone(), port, delimiter.clone(), retries);
-        self.from_source("Socket Stream", false, make).fixed_parallelism(1)
+        self.from_source("Socket Stream", false, make).set_parallelism(1)
     }
 }

@@ -17,10 +17,6 @@ impl<T: Data> DataStream<T> {
         self
     }
 
-    pub(crate) fn fixed_parallelism(self, parallelism: u32) -> Self {
-        self.configure(|node| node.parallelism = Some(parallelism))
-    }
-
     /// Names the operator that makes this stream. (A union or a side output has no operator of its own: this and the
     /// following settings do not change it.)
     pub fn name(self, name: &str) -> Self {

@@ -44,7 +44,7 @@ impl<K: Key, V: Data> AnyTable for Table<K, (), V> {
     }
 
     fn clear(&mut self) -> Result<(), StateError> {
-        if self.is_empty() { Ok(()) } else { self.drain(|_, (), _| {}) }
+        self.clear_all()
     }
 }
 
@@ -79,7 +79,7 @@ impl<K: Key, V: Data> AnyTable for Expiring<K, V> {
     }
 
     fn clear(&mut self) -> Result<(), StateError> {
-        self.table.clear()
+        self.table.clear_all()
     }
 
     fn sweep(&mut self, now: i64) {

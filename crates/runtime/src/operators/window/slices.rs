@@ -11,9 +11,9 @@ use super::progress::Progress;
 use super::span::Window;
 use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
-use crate::error::{TaskError, TaskResult};
+use crate::error::TaskResult;
 use crate::operator::{KeyedOperator, Operator, Output};
-use crate::operators::FunctionContext;
+use crate::operators::{FunctionContext, after_open};
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, Table, TableSpec};
 use crate::task::TaskContext;
@@ -180,7 +180,7 @@ where
     #[inline]
     fn record(&mut self, record: T, timestamp: i64, out: &mut Output<M::Output>) -> TaskResult {
         let lateness = self.lateness();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         if !opened.current.contains(timestamp) {
             opened.current = Slice::at(&self.panes, timestamp);
         }
@@ -236,7 +236,7 @@ where
         let lateness = self.settings.allowed_lateness;
         let wanted = |end: &i64| *end - 1 <= reached && (*end - 1).saturating_add(lateness) > reached;
         for end in slice.windows(self.panes.slide).filter(wanted) {
-            let Some(opened) = &mut self.opened else { return Err(not_open()) };
+            let opened = after_open(&mut self.opened)?;
             let mut merged: Option<C::Kept> = None;
             for slice in opened.slices.range(end - self.panes.size + 1..=end).map(|(end, _)| *end) {
                 merge_into(&mut merged, opened.table.get(key, &slice)?, &mut self.contents);
@@ -260,9 +260,8 @@ where
         watermark: i64,
         out: &mut Output<M::Output>,
     ) -> TaskResult {
-        let (Some(opened), Some(window)) = (&mut self.opened, W::spanning(end - self.panes.size, end)) else {
-            return Err(not_open());
-        };
+        let Some(window) = W::spanning(end - self.panes.size, end) else { return Ok(()) };
+        let opened = after_open(&mut self.opened)?;
         out.set_timestamp(Some(window.max_timestamp()));
         let now = opened.clock.now();
         let mut context = FireContext { states: &mut opened.states, watermark, now };
@@ -272,7 +271,7 @@ where
     /// Fires all windows that end at or before a watermark, and drops what no window wants any more.
     fn advance(&mut self, watermark: i64, out: &mut Output<M::Output>) -> TaskResult {
         loop {
-            let Some(opened) = &mut self.opened else { return Err(not_open()) };
+            let opened = after_open(&mut self.opened)?;
             match opened.ends.first() {
                 Some(end) if *end - 1 <= watermark => {}
                 _ => break,
@@ -281,14 +280,14 @@ where
             self.fire(end, watermark, out)?;
         }
         let lateness = self.lateness();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.progress.advance(watermark);
         opened.expire(&self.panes, lateness)
     }
 
     fn fire(&mut self, end: i64, watermark: i64, out: &mut Output<M::Output>) -> TaskResult {
         let lateness = self.lateness();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let mut slices =
             opened.slices.range(end.saturating_sub(self.panes.size - 1)..=end).map(|(end, _)| *end);
         let Some(first) = slices.next() else { return Ok(()) };
@@ -309,9 +308,8 @@ where
         watermark: i64,
         out: &mut Output<M::Output>,
     ) -> TaskResult {
-        let (Some(opened), Some(window)) = (&mut self.opened, W::spanning(end - self.panes.size, end)) else {
-            return Err(not_open());
-        };
+        let Some(window) = W::spanning(end - self.panes.size, end) else { return Ok(()) };
+        let opened = after_open(&mut self.opened)?;
         let Some(keys) = opened.slices.remove(&slice) else { return Ok(()) };
         out.set_timestamp(Some(window.max_timestamp()));
         let now = opened.clock.now();
@@ -341,7 +339,7 @@ where
 
     /// Fires a window by merging its slices, for each key.
     fn fire_merged(&mut self, end: i64, watermark: i64, out: &mut Output<M::Output>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let mut places: HashTable<usize> = HashTable::new();
         let mut merged: Vec<(Keyed<K>, Option<C::Kept>)> = Vec::new();
         for (slice, keys) in opened.slices.range(end.saturating_sub(self.panes.size - 1)..=end) {
@@ -375,10 +373,6 @@ fn merge_into<T, C: WindowContents<T>>(
         Some(merged) => contents.merge(merged, more),
         None => *merged = Some(more),
     }
-}
-
-fn not_open() -> TaskError {
-    TaskError::failed("a window operator was used before it was opened")
 }
 
 impl<T, K, F, W, C, M> Operator for SliceOperator<T, K, F, W, C, M>
@@ -453,7 +447,7 @@ where
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         snapshot.table(&mut opened.table)?;
         opened.progress.snapshot(snapshot)?;
         opened.states.snapshot(snapshot)?;
@@ -476,7 +470,7 @@ where
 {
     fn end_key(&mut self, out: &mut Output<M::Output>) -> TaskResult {
         self.advance(i64::MAX, out)?;
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.progress.begin_again();
         Ok(opened.states.clear()?)
     }

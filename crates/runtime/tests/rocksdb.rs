@@ -355,7 +355,7 @@ fn backends() -> impl Strategy<Value = BackendKind> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: kvick_runtime::testing::cases(24), max_shrink_iters: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn state_survives_any_way_between_backends_and_parallelisms(

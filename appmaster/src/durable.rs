@@ -77,7 +77,7 @@ impl Durable {
                     waits = true;
                 }
                 Effect::JobGraphChanged { job } => {
-                    changes.extend(self.job_again(master, *job));
+                    changes.extend(self.record_of(master, *job));
                     waits = true;
                 }
                 Effect::JobRestarted { job, restarts } => {
@@ -131,8 +131,8 @@ impl Durable {
         });
     }
 
-    /// The record of a job whose graph is another than when it was submitted.
-    fn job_again(&self, master: &Master, id: JobId) -> Option<Change> {
+    /// The record of a job, with its graph as it is now.
+    fn record_of(&self, master: &Master, id: JobId) -> Option<Change> {
         let (submitted, source) = self.jobs.get(&id)?.clone();
         let submission = master.job(id)?.submission().clone();
         Some(Change::Put(Record::Job(Box::new(StoredJob { submission, submitted, source }))))
@@ -284,24 +284,21 @@ impl Cluster {
         source: Option<RestoreSource>,
     ) -> Result<BoxFuture<'static, Result<(), HaError>>, SubmitError> {
         let kept = (now(), source.as_ref().map(stored_source));
-        let stored = self.durable.as_ref().map(|_| {
-            let (submitted, source) = kept.clone();
-            StoredJob { submission: submission.clone(), submitted, source }
-        });
         let id = submission.job_id;
         self.with_master(|m, fx| m.submit_restored(now(), submission, source.as_ref(), fx))?;
-        Ok(match (&mut self.durable, stored) {
-            (Some(durable), Some(job)) => {
-                durable.jobs.insert(id, kept);
-                let written = durable.services.write(vec![Change::Put(Record::Job(Box::new(job)))]);
+        if let Some(durable) = &mut self.durable {
+            durable.jobs.insert(id, kept);
+            // As the master has it: what it took over from a checkpoint must not depend on that being there later.
+            if let Some(change) = durable.record_of(&self.master, id) {
+                let written = durable.services.write(vec![change]);
                 // A caller that goes away does not decide what becomes of the job.
                 let outcome = tokio::spawn(accepted(id, written, durable.handle.clone()));
-                Box::pin(async {
+                return Ok(Box::pin(async {
                     outcome.await.unwrap_or_else(|error| Err(HaError::Lost(error.to_string())))
-                })
+                }));
             }
-            _ => Box::pin(std::future::ready(Ok(()))),
-        })
+        }
+        Ok(Box::pin(std::future::ready(Ok(()))))
     }
 }
 

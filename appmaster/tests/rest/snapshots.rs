@@ -154,6 +154,29 @@ async fn a_savepoint_is_made_where_it_was_asked_for_and_another_job_starts_from_
     }
 }
 
+#[tokio::test]
+async fn a_maximum_parallelism_that_nobody_has_set_is_that_of_the_savepoint() {
+    let cluster = TestCluster::start();
+    let job = job_in(cluster.dir.path());
+    let mut executor = cluster.with_running_job(&job).await;
+    let location = savepoint(&cluster, &mut executor, &job).await;
+    let mut next = job.clone();
+    next.job_id = JobId(9);
+    next.config.set("execution.savepoint.path", &location);
+    for vertex in &mut next.graph.vertices {
+        (vertex.max_parallelism, vertex.max_parallelism_derived) = (256, true);
+    }
+    let mut other = cluster.executor("container_9", 2);
+    cluster.submit(&next).await;
+    let graph = other
+        .hear(|m| if let ToExecutor::StartWorker { spec, .. } = m { Some(spec.graph) } else { None })
+        .await;
+    assert_eq!(graph.vertices.iter().map(|v| v.max_parallelism).collect::<Vec<_>>(), [128; 3]);
+    let shown = cluster.json("/jobs/00000000000000000000000000000009").await;
+    let shown: Vec<_> = shown["vertices"].as_array().unwrap().iter().map(|v| &v["maxParallelism"]).collect();
+    assert_eq!(shown, [128, 128, 128]);
+}
+
 async fn refused(cluster: &TestCluster, job: &JobSubmission) -> String {
     let answer: Answer = cluster.request(Method::POST, "/jobs", Some(&json!(job))).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());

@@ -429,9 +429,11 @@ fn vertex(id: VertexId, name: &str, source: bool) -> JobVertex {
         operators: vec![OperatorInfo { id, name: name.to_string(), uid: None }],
         parallelism: 2,
         max_parallelism: 128,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".to_string(),
         source,
         bounded: false,
+        alignment_groups: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ mod failover;
 mod gate;
 mod invariant;
 mod job;
+mod narrow;
 mod network;
 mod outage;
 mod outcome;

@@ -16,6 +16,8 @@ pub struct Violation {
 pub struct Outcome {
     /// Jobs that finished.
     pub finished: u32,
+    /// Those of them for all of whose subtasks there was never room side by side.
+    pub in_little_room: u32,
     /// Jobs that failed or were cancelled.
     pub ended_otherwise: u32,
     /// Faults that happened.
@@ -75,6 +77,7 @@ pub struct Outcome {
 impl std::ops::AddAssign for Outcome {
     fn add_assign(&mut self, more: Outcome) {
         self.finished += more.finished;
+        self.in_little_room += more.in_little_room;
         self.ended_otherwise += more.ended_otherwise;
         self.faults += more.faults;
         self.checkpoints += more.checkpoints;

@@ -6,6 +6,7 @@ use crate::failover::ModelStore;
 use crate::gate::Gate;
 use crate::invariant;
 use crate::job::random_job;
+use crate::narrow;
 use crate::network::NetworkEvent;
 use crate::outage::Outage;
 use crate::outcome::{Outcome, Violation};
@@ -137,6 +138,7 @@ impl World {
             job_expiration: Millis(u64::MAX),
             result_wait: Millis(1_000),
         };
+        let narrow = narrow::is_narrow(seed);
         let nodes = random.between(1, 6);
         let bad = random.chance(25).then(|| random.between(0, nodes - 1));
         let mut world = World {
@@ -169,6 +171,7 @@ impl World {
                 world.at(at, Happening::Cancel(JobId(u128::from(job))));
             }
         }
+        world.yarn.room = narrow.then_some(1);
         world.at(1_000, Happening::Chaos);
         world.tell_of_nodes();
         world
@@ -359,7 +362,8 @@ impl World {
         }
         match happening {
             Happening::Submit(id) if self.alive => {
-                let job = random_job(id, &mut self.random);
+                let mut job = random_job(id, &mut self.random);
+                self.fit_in(&mut job);
                 match self.store_gives_up() {
                     true => self.refuse_later(id),
                     false => drop(self.store.jobs.insert(id, (job.clone(), self.now))),
@@ -566,6 +570,7 @@ impl World {
         let all = self.store.results.len() as u32;
         let finished = ended.filter(|result| result.state == JobState::Finished).count() as u32;
         let moves = self.outcome.moves + self.master.jobs().map(|(_, job)| job.moves()).sum::<u32>();
-        Outcome { finished, ended_otherwise: all - finished, moves, ..self.outcome }
+        let in_little_room = self.finished_in_little_room();
+        Outcome { finished, ended_otherwise: all - finished, moves, in_little_room, ..self.outcome }
     }
 }

@@ -4,7 +4,7 @@ use super::{Effect, FinalStatus, Master, SubmitError};
 use crate::checkpoint::{CheckpointSettings, RestoreSource};
 use crate::executor::{ExecutorInfo, FromExecutor};
 use crate::failure::Failure;
-use crate::graph::JobGraph;
+use crate::graph::{JobGraph, least_slots};
 use crate::ids::{ExecutorId, JobId};
 use crate::job::JobSubmission;
 use crate::jobmaster::{JobMaster, JobSettings};
@@ -64,7 +64,7 @@ impl Master {
     /// Whether a graph can be run, and there may ever be slots enough for it.
     pub(super) fn check_graph(&self, graph: &JobGraph) -> Result<(), SubmitError> {
         graph.validate()?;
-        let needed = graph.required_slots();
+        let needed = least_slots(graph);
         match self.settings.resources.max_slots {
             Some(max) if needed > max => Err(SubmitError::TooManySlots { needed, max }),
             _ => Ok(()),
@@ -147,6 +147,9 @@ impl Master {
             }
             FromExecutor::Checkpoint { job_id, report } => {
                 self.with_job(now, job_id, fx, |job, e| job.checkpoint_report(now, report, e));
+            }
+            FromExecutor::Alignment { job_id, groups } => {
+                self.with_job(now, job_id, fx, |job, e| job.alignment_report(executor, &groups, e));
             }
             FromExecutor::TaskMetrics { job_id, tasks, accumulators } => {
                 if let Some(job) = self.jobs.get_mut(&job_id) {

@@ -12,6 +12,8 @@ mod inputs;
 mod lifecycle;
 mod recovery;
 #[cfg(test)]
+mod stage_tests;
+#[cfg(test)]
 mod tests;
 mod yarn;
 
@@ -221,6 +223,9 @@ impl Master {
             JobEffect::LeaveSlots(slots) => {
                 self.with_resources(now, fx, |r, e| r.vacated(now, id, &slots, e))
             }
+            JobEffect::Occupy(executors) => {
+                self.with_resources(now, fx, |r, e| r.occupied(now, id, executors, e))
+            }
             JobEffect::StartWorker(executor) => fx.extend(self.start_worker(id, executor)),
             JobEffect::StopWorker(executor) => {
                 if let Some(jobs) = self.workers.get_mut(&executor) {
@@ -236,6 +241,9 @@ impl Master {
             }
             JobEffect::TellTasks(executor, executions, command) => {
                 fx.push(send(executor, ToExecutor::Checkpoint { job_id: id, executions, command }));
+            }
+            JobEffect::Align(executor, groups) => {
+                fx.push(send(executor, ToExecutor::Alignment { job_id: id, groups }));
             }
             JobEffect::Checkpoint(effect) => fx.push(Effect::Checkpoint { job: id, effect }),
             JobEffect::Restarted(restarts) => fx.push(Effect::JobRestarted { job: id, restarts }),

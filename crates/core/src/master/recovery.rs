@@ -183,10 +183,13 @@ impl Master {
     fn adopt(&mut self, now: Millis, id: JobId, workers: BTreeMap<ExecutorId, WorkerStatus>) {
         let Some(adoption) = self.jobs.get(&id).map(|job| job.adoption(workers)) else { return };
         let mut slots = Vec::new();
+        // The job ends those that it has no use for.
+        for executor in adoption.executors() {
+            self.workers.entry(executor.clone()).or_default().insert(id);
+        }
         for (executor, shared) in adoption.claims() {
             let granted = self.resources.claim(&executor, id, shared.len() as u32);
             slots.extend(shared.into_iter().zip(granted));
-            self.workers.entry(executor).or_default().insert(id);
         }
         self.tell_job(id, |job, e| job.adopt(now, &adoption, slots, e));
     }

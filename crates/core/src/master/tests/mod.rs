@@ -28,9 +28,11 @@ fn vertex(id: u128) -> JobVertex {
         operators: Vec::new(),
         parallelism: 1,
         max_parallelism: 128,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".into(),
         source: id == 1,
         bounded: false,
+        alignment_groups: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::assigner::{Layout, Panes};
 use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::progress::Progress;
+use super::slice::Slice;
 use super::span::Window;
 use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
@@ -23,50 +24,6 @@ use hashbrown::HashTable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::time::Instant;
-
-/// A stretch of time that no window begins or ends within.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Slice {
-    start: i64,
-    end: i64,
-    /// The ends of the first and the last window that it belongs to; of none, `first > last`.
-    first_window: i64,
-    last_window: i64,
-}
-
-impl Slice {
-    /// The slice that a timestamp lies in.
-    fn at(panes: &Panes, timestamp: i64) -> Slice {
-        let base = panes.last_start(timestamp);
-        let (cut, next) = (base.saturating_add(panes.size % panes.slide), base.saturating_add(panes.slide));
-        let (start, end) = if timestamp < cut { (base, cut) } else { (cut, next) };
-        let first_start = panes.last_start(end.saturating_sub(panes.size).saturating_add(panes.slide - 1));
-        let first_window = first_start.saturating_add(panes.size);
-        let last_window = base.saturating_add(panes.size);
-        if last_window < end {
-            return Slice { start, end, first_window: i64::MAX, last_window: i64::MIN };
-        }
-        Slice { start, end, first_window, last_window }
-    }
-
-    #[inline]
-    fn contains(&self, timestamp: i64) -> bool {
-        self.start <= timestamp && timestamp < self.end
-    }
-
-    /// The ends of the windows that it belongs to.
-    fn windows(&self, slide: i64) -> impl Iterator<Item = i64> {
-        let last = self.last_window;
-        let next = move |end: &i64| end.checked_add(slide).filter(|end| *end <= last);
-        std::iter::successors(Some(self.first_window).filter(|first| *first <= last), next)
-    }
-
-    /// Whether no window that it belongs to is wanted at a watermark any more.
-    #[inline]
-    fn is_over(&self, lateness: i64, watermark: i64) -> bool {
-        self.last_window == i64::MIN || (self.last_window - 1).saturating_add(lateness) <= watermark
-    }
-}
 
 /// What an opened operator has.
 struct Opened<K: Key, V> {
@@ -394,7 +351,7 @@ where
         check_window_state(&states, M::WINDOW_STATE, Layout::Slices)?;
         let (slices, ends) = (BTreeMap::new(), BTreeSet::new());
         let (progress, clock) = (Progress::open(context)?, context.clock.clone());
-        let current = Slice { start: 0, end: 0, first_window: i64::MAX, last_window: i64::MIN };
+        let current = Slice::nowhere();
         let late = Late::open(context);
         let known = (C::IS_LIST && table.is_stored()).then(BTreeMap::new);
         let mut opened = Opened { states, table, slices, known, ends, progress, clock, late, current };
@@ -473,31 +430,5 @@ where
         let opened = after_open(&mut self.opened)?;
         opened.progress.begin_again();
         Ok(opened.states.clear()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slices_lie_between_the_starts_and_ends_of_windows() {
-        let panes = Panes { size: 10, slide: 4, offset: 1 };
-        // Windows: [-7, 3) [-3, 7) [1, 11) [5, 15) …: cut at 1, 3, 5, 7, ….
-        let at = |timestamp| {
-            let slice = Slice::at(&panes, timestamp);
-            (slice.start, slice.end, slice.windows(4).collect::<Vec<_>>())
-        };
-        assert_eq!(at(1), (1, 3, vec![3, 7, 11]));
-        assert_eq!(at(2), (1, 3, vec![3, 7, 11]));
-        assert_eq!(at(3), (3, 5, vec![7, 11]));
-        assert_eq!(at(0), (-1, 1, vec![3, 7]));
-        let gaps = Panes { size: 3, slide: 10, offset: 0 };
-        assert_eq!(Slice::at(&gaps, 2).windows(10).collect::<Vec<_>>(), [3]);
-        assert_eq!(Slice::at(&gaps, 3).windows(10).count(), 0);
-        let tumbling = Panes { size: 5, slide: 5, offset: 0 };
-        let slice = Slice::at(&tumbling, -1);
-        assert_eq!((slice.start, slice.end), (-5, 0));
-        assert_eq!(slice.windows(5).collect::<Vec<_>>(), [0]);
     }
 }

@@ -59,6 +59,8 @@ struct Supervisor {
     heartbeat: Duration,
     /// How many workers were started so far.
     started: u64,
+    /// How many connections there were to an application master.
+    connections: u64,
     guard: Option<MemoryGuard>,
 }
 
@@ -87,6 +89,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         prepared,
         heartbeat,
         started: 0,
+        connections: 0,
         guard,
     };
     let mut next_heartbeat = Instant::now() + heartbeat;
@@ -159,6 +162,7 @@ impl Supervisor {
                 }
                 self.tell(job_id, ToProgram::Checkpoint { executions, command });
             }
+            ToExecutor::Alignment { job_id, groups } => self.tell(job_id, ToProgram::Alignment { groups }),
             ToExecutor::StopWorker { job_id } => {
                 self.stop_worker(job_id);
                 self.clear_up(job_id);
@@ -186,9 +190,13 @@ impl Supervisor {
     }
 
     /// Tells who this is and all that it runs.
-    fn register(&self) {
-        let info = Box::new(info_of(&self.settings));
-        let registration = FromExecutor::Register { info, holdings: self.holdings.clone() };
+    fn register(&mut self) {
+        self.connections += 1;
+        let registration = FromExecutor::Register {
+            info: Box::new(info_of(&self.settings)),
+            holdings: self.holdings.clone(),
+            connection: self.connections,
+        };
         let _ = self.to_master.send(Outgoing::Registration(registration));
     }
 
@@ -404,6 +412,7 @@ impl Supervisor {
             FromProgram::Checkpoint { report } => {
                 self.say(FromExecutor::Checkpoint { job_id: job, report });
             }
+            FromProgram::Alignment { groups } => self.say(FromExecutor::Alignment { job_id: job, groups }),
             FromProgram::Metrics { tasks, accumulators } => {
                 self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
             }

@@ -2,8 +2,8 @@
 
 use super::checks::Label;
 use super::hadoop::Hadoop;
-use super::resources::Files;
 use super::sizes::Sizes;
+use super::wanted::Files;
 use crate::console;
 use anyhow::{Result, bail};
 use kvick_core::application_spec::{

@@ -9,6 +9,7 @@ pub mod resources;
 mod ship;
 mod sizes;
 pub mod wait;
+mod wanted;
 
 pub use hadoop::Hadoop;
 pub use progress::Screen;
@@ -113,6 +114,11 @@ impl Deployment {
     /// As said.
     pub fn check_job(&self, config: &Configuration) -> Result<()> {
         plugins::check(config, self.resources.executor.contains_key(ROCKSDB_PLUGIN))
+    }
+
+    /// The effective configuration.
+    pub fn config(&self) -> &Configuration {
+        &self.config
     }
 
     /// The uploaded jar.

@@ -4,7 +4,7 @@
 //! that has it: it is uploaded once, and nodes keep it by its content. What is checked is that a job which names the backend
 //! in its configuration is not submitted in vain.
 
-use super::resources::{Files, Kind, Wanted};
+use super::wanted::{Files, Kind, Wanted};
 use crate::settings::files::home;
 use anyhow::{Result, bail};
 use kvick_core::config::{Configuration, options};

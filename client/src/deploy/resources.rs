@@ -4,21 +4,19 @@ use super::hadoop::Hadoop;
 use super::plugins;
 use super::progress::{Progress, Screen};
 use super::ship;
+use super::wanted::{Files, Kind, Wanted, everybody_enters, file_name};
 use crate::settings::files::home;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use kvick_core::application_spec::{LocalFile, Visibility};
 use kvick_core::config::{Configuration, options};
 use kvick_core::job::Artifact;
 use kvick_core::launch::{EXECUTOR_PROGRAM, MASTER_PROGRAM, ROCKSDB_PLUGIN};
-use kvick_filesystem::cache::{self, CachedFile, Upload, UploadOptions};
+use kvick_filesystem::cache::{self, CachedFile, UploadOptions};
 use kvick_filesystem::staging::Staging;
 use kvick_filesystem::{FileSystem, FsPath};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Files by the name that they have in a container.
-pub type Files = BTreeMap<String, LocalFile>;
 
 /// What an application needs, in the cache.
 pub struct Resources {
@@ -103,62 +101,6 @@ pub async fn local_jar(jar: &Path) -> Result<Artifact> {
     let unreadable = || format!("Cannot read {}", jar.display());
     let (sha256, size) = cache::content_of(jar).await.with_context(unreadable)?;
     Ok(Artifact { name: file_name(jar)?, uri: format!("file://{}", jar.display()), sha256, size })
-}
-
-/// What a file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The engine's own: the same for everybody.
-    Engine,
-    /// The job's.
-    Jar,
-    /// Shipped for both containers, as it is.
-    File,
-    /// Shipped and unpacked.
-    Archive,
-}
-
-/// Local files to upload, with their names in containers.
-#[derive(Default)]
-pub(super) struct Wanted {
-    uploads: Vec<Upload>,
-    keys: Vec<(String, Kind)>,
-}
-
-impl Wanted {
-    /// Another file.
-    ///
-    /// # Errors
-    /// The name is taken.
-    pub(super) fn add(&mut self, key: &str, local: PathBuf, kind: Kind) -> Result<()> {
-        if self.has(key) {
-            bail!(
-                "Two files would have the name '{key}' in the containers, the second being {}",
-                local.display()
-            );
-        }
-        self.uploads.push(Upload { local, name: name_in_cache(key) });
-        self.keys.push((key.to_string(), kind));
-        Ok(())
-    }
-
-    /// Whether a name is taken.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.keys.iter().any(|(known, _)| known == key)
-    }
-}
-
-/// YARN makes only one link for one source, so two shipped files with the same content must not be one in the cache: the
-/// whole key is its name there. A leading dot is the cache's own.
-fn name_in_cache(key: &str) -> String {
-    let name = key.replace('/', "__");
-    if name.starts_with('.') { format!("_{name}") } else { name }
-}
-
-/// The last name of a path.
-pub(super) fn file_name(path: &Path) -> Result<String> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.map(str::to_string).ok_or_else(|| anyhow!("{} has no file name in UTF-8", path.display()))
 }
 
 /// In `FLINK_LIB_DIR`, in `lib` of the distribution, or beside this program.
@@ -255,16 +197,4 @@ fn artifact(file: &CachedFile) -> Artifact {
 async fn is_public(fs: &Arc<dyn FileSystem>, file: &FsPath) -> bool {
     let readable = fs.stat(file).await.is_ok_and(|status| status.permission & 0o004 != 0);
     readable && everybody_enters(fs, file.parent()).await
-}
-
-/// Whether everybody may enter a directory and all above it.
-pub(super) async fn everybody_enters(fs: &Arc<dyn FileSystem>, directory: Option<FsPath>) -> bool {
-    let mut next = directory;
-    while let Some(path) = next {
-        match fs.stat(&path).await {
-            Ok(status) if status.permission & 0o001 != 0 => next = path.parent(),
-            _ => return false,
-        }
-    }
-    true
 }

@@ -3,7 +3,7 @@
 //! Local ones are to be uploaded; those on a file system of the cluster are used where they are.
 
 use super::hadoop::Hadoop;
-use super::resources::{Files, Kind, Wanted, everybody_enters, file_name};
+use super::wanted::{Files, Kind, Wanted, everybody_enters, file_name};
 use anyhow::{Context, Result, bail};
 use kvick_core::application_spec::{LocalFile, Visibility};
 use kvick_core::config::{Configuration, options};

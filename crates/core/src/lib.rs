@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod accumulator;
+pub mod alignment;
 pub mod application_spec;
 pub mod checkpoint;
 pub mod config;

@@ -1,20 +1,24 @@
 //! Windows on streams: what is said of them, and which operator does the work.
 
+use crate::graph::{EdgeWriter, boxed};
 use crate::reducers;
 use crate::stream::DataStream;
-use kvick_core::graph::RuntimeMode;
+use kvick_core::graph::{Partitioning, RuntimeMode};
 use kvick_runtime::element::{Data, Key};
-use kvick_runtime::operator::Output;
+use kvick_runtime::exchange::writer::{ExchangeWriter, ToFirst};
+use kvick_runtime::operator::{Chained, Output};
 use kvick_runtime::operators::window::{
     AggregateFunction, Aggregated, ApplyEach, ApplyList, CountEvictor, CountTrigger, EmitResult, Evicting,
-    Evictor, FoldList, GlobalWindows, Itself, Layout, Listed, ProcessEach, ProcessList,
-    ProcessWindowFunction, PurgingTrigger, Reduced, ResultOf, SessionOperator, SliceOperator, Trigger,
-    Window, WindowAssigner, WindowContents, WindowEmit, WindowOperator, WindowSettings,
+    Evictor, FoldList, GlobalWindows, Itself, Layout, Listed, Panes, PartialWindows, Partials, ProcessEach,
+    ProcessList, ProcessWindowFunction, PurgingTrigger, Reduced, ResultOf, SessionOperator, SliceOperator,
+    Trigger, Window, WindowAssigner, WindowContents, WindowEmit, WindowOperator, WindowSettings,
 };
 use kvick_runtime::operators::{Reduce, Reducer};
 use kvick_runtime::side::OutputTag;
+use kvick_runtime::timers::TimeDomain;
 use std::marker::PhantomData;
 use std::ops::AddAssign;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The trigger that the assigner's windows have by themselves.
@@ -66,9 +70,12 @@ pub struct WindowedStream<T, K, F, A, Tr = ByDefault, E = NoEvictor> {
     input: DataStream<T>,
     spec: Spec<T, F, A, Tr>,
     evictor: E,
-    single: bool,
+    only_key: OnlyKey<K>,
     types: PhantomData<fn() -> K>,
 }
+
+/// The key that all records have, where the stream is not keyed.
+type OnlyKey<K> = Option<fn() -> K>;
 
 /// The key function of windows over a whole stream.
 pub type UnitKey<T> = fn(&T);
@@ -108,12 +115,12 @@ impl<T, F: Clone, A: Clone, Tr: Clone> Clone for Spec<T, F, A, Tr> {
 
 impl<T, F, A, Tr> Spec<T, F, A, Tr> {
     fn settings(&self, mode: RuntimeMode) -> WindowSettings<T> {
-        WindowSettings {
-            allowed_lateness: self.lateness,
-            late_output: self.late.clone(),
-            batch: mode == RuntimeMode::Batch,
-        }
+        settings(self.lateness, self.late.clone(), mode)
     }
+}
+
+fn settings<T>(lateness: i64, late: Option<OutputTag<T>>, mode: RuntimeMode) -> WindowSettings<T> {
+    WindowSettings { allowed_lateness: lateness, late_output: late, batch: mode == RuntimeMode::Batch }
 }
 
 /// Whether windows evict, which decides what is kept of their records.
@@ -126,6 +133,7 @@ pub trait Eviction<T, W: Window>: Clone + Send + 'static {
         spec: WindowSpec<T, F, A, Tr>,
         contents: C,
         emit: M,
+        only_key: OnlyKey<K>,
     ) -> DataStream<M::Output>
     where
         T: Data,
@@ -148,6 +156,7 @@ impl<T, W: Window> Eviction<T, W> for NoEvictor {
         WindowSpec(spec): WindowSpec<T, F, A, Tr>,
         contents: C,
         emit: M,
+        only_key: OnlyKey<K>,
     ) -> DataStream<M::Output>
     where
         T: Data,
@@ -163,6 +172,13 @@ impl<T, W: Window> Eviction<T, W> for NoEvictor {
             && A::LAYOUT == Layout::Slices
             && let Some(panes) = spec.assigner.panes()
         {
+            if let Some(key) = only_key
+                && spec.assigner.time_domain() == TimeDomain::EventTime
+                && spec.late.is_none()
+                && !C::IS_LIST
+            {
+                return in_two_steps(input, spec, panes, key, contents, emit);
+            }
             return input.transform_keyed("Window", optional(spec.key.clone()), move |mode| {
                 let (key, domain) = (spec.key.clone(), spec.assigner.time_domain());
                 let (contents, emit) = (contents.clone(), emit.clone());
@@ -193,6 +209,7 @@ impl<T: Data, W: Window, E: Evictor<T, W>> Eviction<T, W> for Evict<E> {
         WindowSpec(spec): WindowSpec<T, F, A, Tr>,
         contents: C,
         emit: M,
+        _only_key: OnlyKey<K>,
     ) -> DataStream<M::Output>
     where
         T: Data,
@@ -205,6 +222,48 @@ impl<T: Data, W: Window, E: Evictor<T, W>> Eviction<T, W> for Evict<E> {
     {
         general(input, spec, Listed::new(), Evicting::new(self.0, FoldList::new(contents, emit)))
     }
+}
+
+/// Windows over a whole stream whose producers combine what they can: one subtask has all of it to do otherwise. Who wants
+/// late records wants them as they were.
+fn in_two_steps<T, K, F, A, Tr, C, M>(
+    input: &DataStream<T>,
+    spec: Spec<T, F, A, Tr>,
+    panes: Panes,
+    key: fn() -> K,
+    contents: C,
+    emit: M,
+) -> DataStream<M::Output>
+where
+    T: Data,
+    K: Key,
+    A: WindowAssigner<T>,
+    C: WindowContents<T>,
+    M: WindowEmit<K, A::Window, C::Kept>,
+{
+    let combined = contents.clone();
+    let writer: EdgeWriter = Arc::new(Mutex::new(move |_, _, port| {
+        let send = ExchangeWriter::stage(port, ToFirst);
+        boxed::<T>(Chained::before(PartialWindows::new(combined.clone(), panes), send))
+    }));
+    let partials: DataStream<C::Kept> = input.written_as(Partitioning::Global, &writer);
+    let (lateness, domain) = (spec.lateness, spec.assigner.time_domain());
+    partials.transform_keyed(
+        "Window",
+        move |_: &C::Kept| Some(key()),
+        move |mode| {
+            let (contents, emit) = (Partials::new(contents.clone()), emit.clone());
+            let settings = settings(lateness, None, mode);
+            SliceOperator::<C::Kept, K, _, A::Window, _, M>::new(
+                move |_: &C::Kept| key(),
+                contents,
+                emit,
+                panes,
+                domain,
+                settings,
+            )
+        },
+    )
 }
 
 /// The key of a record, as those are told it whose records may have none.
@@ -245,14 +304,14 @@ where
 {
     pub(crate) fn over(input: DataStream<T>, key: F, assigner: A) -> Self {
         let spec = Spec { key, assigner, trigger: ByDefault, lateness: 0, late: None };
-        WindowedStream { input, spec, evictor: NoEvictor, single: false, types: PhantomData }
+        WindowedStream { input, spec, evictor: NoEvictor, only_key: None, types: PhantomData }
     }
 }
 
 impl<T: Data, A: WindowAssigner<T>> AllWindowedStream<T, A> {
     pub(crate) fn over_all(input: DataStream<T>, assigner: A) -> Self {
         let all = WindowedStream::over(input, (|_: &T| ()) as UnitKey<T>, assigner);
-        WindowedStream { single: true, ..all }
+        WindowedStream { only_key: Some(|| ()), ..all }
     }
 }
 
@@ -284,8 +343,8 @@ where
     ) -> WindowedStream<T, K, F, A, Named<Named2>, E> {
         let Spec { key, assigner, lateness, late, .. } = self.spec;
         let spec = Spec { key, assigner, trigger: Named(trigger), lateness, late };
-        let WindowedStream { input, evictor, single, types, .. } = self;
-        WindowedStream { input, spec, evictor, single, types }
+        let WindowedStream { input, evictor, only_key, types, .. } = self;
+        WindowedStream { input, spec, evictor, only_key, types }
     }
 
     /// Which records windows leave out when they fire. All records of a window are kept for it, and a window that overlaps
@@ -294,8 +353,8 @@ where
         self,
         evictor: E2,
     ) -> WindowedStream<T, K, F, A, Tr, Evict<E2>> {
-        let WindowedStream { input, spec, single, types, .. } = self;
-        WindowedStream { input, spec, evictor: Evict(evictor), single, types }
+        let WindowedStream { input, spec, only_key, types, .. } = self;
+        WindowedStream { input, spec, evictor: Evict(evictor), only_key, types }
     }
 }
 
@@ -313,8 +372,9 @@ where
         C: WindowContents<T>,
         M: WindowEmit<K, A::Window, C::Kept>,
     {
-        let stream = self.evictor.build(&self.input, WindowSpec(self.spec), contents, emit);
-        if self.single { stream.fixed_parallelism(1) } else { stream }
+        let (spec, only_key) = (WindowSpec(self.spec), self.only_key);
+        let stream = self.evictor.build(&self.input, spec, contents, emit, only_key);
+        if only_key.is_some() { stream.set_parallelism(1) } else { stream }
     }
 
     fn reduced(self, reducer: impl Reducer<T>) -> DataStream<T> {

@@ -1,21 +1,15 @@
-//! Which file system a name means, and how to reach it: Hadoop's configuration, the user, patience.
+//! What a name means, and how to reach what it names: Hadoop's configuration, the user, patience.
 //!
-//! Owns the resolution of what a user wrote into an [`FsPath`], and the table of file systems already connected. Does
-//! not read configuration files: the caller hands in resolved keys.
+//! Owns the resolution of what a user wrote into an [`FsPath`]. Does not read configuration files: the caller hands in
+//! resolved keys.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{FsError, Result};
-use crate::filesystem::FileSystem;
-use crate::hdfs::HdfsFileSystem;
-use crate::local::LocalFileSystem;
 use crate::path::{FsPath, WrittenPath};
-
-/// The schemes that [`FileSystems::get`] can serve, as error messages list them.
-pub const SUPPORTED_SCHEMES: &str = "file, hdfs, viewfs";
+use crate::user::system_user;
 
 /// See [`Context::in_background`].
 const BACKGROUND_PATIENCE: Duration = Duration::from_secs(15);
@@ -171,96 +165,6 @@ pub(crate) fn home_directory(context: &Context, root: &FsPath) -> FsPath {
     root.with_path(prefix).join(&context.effective_user())
 }
 
-/// The name of the user this process belongs to: as Java, by the user id, where the environment may tell of somebody else (in
-/// a container `USER` is the submitter). Users that only a directory service knows go by the environment after all.
-pub(crate) fn system_user() -> String {
-    let id = rustix::process::getuid().as_raw();
-    let listed = std::fs::read_to_string("/etc/passwd").ok().and_then(|passwd| name_in_passwd(&passwd, id));
-    let named = |key| std::env::var(key).ok().filter(|name: &String| !name.is_empty());
-    listed.or_else(|| named("USER")).or_else(|| named("LOGNAME")).unwrap_or_else(|| id.to_string())
-}
-
-/// The first name with this user id in the text of `/etc/passwd` (`name:password:id:…`).
-fn name_in_passwd(passwd: &str, id: u32) -> Option<String> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, listed) = (fields.next()?, fields.nth(1)?);
-        (listed.parse() == Ok(id)).then(|| name.to_owned())
-    })
-}
-
-/// The file systems of one context: each connected once, when first asked for.
-pub struct FileSystems {
-    context: Context,
-    connected: Mutex<BTreeMap<(String, String), Arc<dyn FileSystem>>>,
-}
-
-impl FileSystems {
-    /// No connection is made yet.
-    pub fn new(context: Context) -> Self {
-        Self { context, connected: Mutex::default() }
-    }
-
-    /// What it was made with.
-    pub fn context(&self) -> &Context {
-        &self.context
-    }
-
-    /// Adds a file system of one's own for its scheme and this authority (empty: names without one).
-    pub fn insert(&self, authority: &str, file_system: Arc<dyn FileSystem>) {
-        let key = (file_system.scheme().to_owned(), authority.to_owned());
-        self.connected.lock().unwrap_or_else(PoisonError::into_inner).insert(key, file_system);
-    }
-
-    /// The complete name that `text` stands for; see [`Context::resolve`].
-    ///
-    /// # Errors
-    /// [`FsError::InvalidPath`].
-    pub fn resolve(&self, text: &str) -> Result<FsPath> {
-        self.context.resolve(text)
-    }
-
-    /// The file system that `path` is in. Nothing is sent yet: a NameNode that is away is noticed by the first operation.
-    ///
-    /// # Errors
-    /// [`FsError::UnsupportedScheme`], or what is wrong with the configuration.
-    pub fn get(&self, path: &FsPath) -> Result<Arc<dyn FileSystem>> {
-        let key = (path.scheme().to_owned(), path.authority().to_owned());
-        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = connected.get(&key) {
-            return Ok(Arc::clone(known));
-        }
-        let file_system = connect(&self.context, path)?;
-        connected.insert(key, Arc::clone(&file_system));
-        Ok(file_system)
-    }
-
-    /// [`FileSystems::resolve`] and [`FileSystems::get`] in one.
-    ///
-    /// # Errors
-    /// Theirs.
-    pub fn locate(&self, text: &str) -> Result<(Arc<dyn FileSystem>, FsPath)> {
-        let path = self.resolve(text)?;
-        Ok((self.get(&path)?, path))
-    }
-}
-
-/// A file system for `path`, not shared with anybody.
-///
-/// # Errors
-/// [`FsError::UnsupportedScheme`], or what is wrong with the configuration.
-pub fn connect(context: &Context, path: &FsPath) -> Result<Arc<dyn FileSystem>> {
-    match path.scheme() {
-        "file" => Ok(Arc::new(LocalFileSystem::new())),
-        "hdfs" | "viewfs" => Ok(Arc::new(HdfsFileSystem::connect(context, path)?)),
-        scheme => Err(FsError::UnsupportedScheme {
-            scheme: scheme.to_owned(),
-            path: path.to_string(),
-            supported: SUPPORTED_SCHEMES,
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,10 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_is_who_the_user_id_belongs_to() {
-        let passwd = "root:x:0:0::/root:/bin/sh\n# comment\nada:x:1000:1000::/home/ada:/bin/sh\n";
-        assert_eq!(name_in_passwd(passwd, 1000).as_deref(), Some("ada"));
-        assert_eq!(name_in_passwd(passwd, 100), None);
+    fn a_user_that_is_named_is_who_acts() {
         assert_eq!(Context::default().with_user("eve").effective_user(), "eve");
     }
 
@@ -309,23 +210,5 @@ mod tests {
         let error = context().resolve("file://host/x").unwrap_err().to_string();
         assert!(error.contains("'host'"), "{error}");
         assert_eq!(resolved(&context(), "file://localhost/x"), "file:/x");
-    }
-
-    #[test]
-    fn an_unknown_scheme_names_itself_and_what_would_do() {
-        let systems = FileSystems::new(context());
-        let error = systems.locate("s3://bucket/x").err().unwrap().to_string();
-        assert!(
-            error.contains("'s3'") && error.contains("s3://bucket/x") && error.contains("hdfs"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn one_file_system_is_connected_once() {
-        let systems = FileSystems::new(context());
-        let (first, _) = systems.locate("/a").unwrap();
-        let (second, _) = systems.locate("file:///b").unwrap();
-        assert!(Arc::ptr_eq(&first, &second));
     }
 }

@@ -224,7 +224,7 @@ impl FsError {
             io::ErrorKind::IsADirectory => Self::IsADirectory { operation, path },
             io::ErrorKind::DirectoryNotEmpty => Self::DirectoryNotEmpty { operation, path },
             io::ErrorKind::PermissionDenied => {
-                Self::PermissionDenied { operation, path, user: crate::context::system_user(), reason }
+                Self::PermissionDenied { operation, path, user: crate::user::system_user(), reason }
             }
             io::ErrorKind::QuotaExceeded => Self::QuotaExceeded { operation, path, reason },
             _ => Self::Other { operation, path, reason },

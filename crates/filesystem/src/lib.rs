@@ -1,7 +1,7 @@
 //! Files wherever they are: one small trait over the local disk and HDFS, and what Kvick builds from it — staging
 //! directories, a content-addressed upload cache, input splits and their lines, output that appears only when whole.
 //!
-//! Reading order: [`path`] (names), [`filesystem`] (the trait), [`context`] (which file system a name means),
+//! Reading order: [`path`] (names), [`filesystem`] (the trait), [`context`] (what a name means), [`registry`] (who serves it),
 //! [`local`] and [`hdfs`] (the two that exist), [`blocking`] (the same for threads without a runtime); then [`staging`],
 //! [`cache`], [`splits`], [`lines`], [`output`], each of which knows only the trait.
 //!
@@ -18,11 +18,14 @@ pub mod lines;
 pub mod local;
 pub mod output;
 pub mod path;
+pub mod registry;
 pub mod splits;
 pub mod staging;
 mod unique;
+mod user;
 
-pub use context::{Context, FileSystems};
+pub use context::Context;
 pub use error::{FsError, Result};
 pub use filesystem::{CreateOptions, FileStatus, FileSystem, Reader, Writer};
 pub use path::FsPath;
+pub use registry::FileSystems;

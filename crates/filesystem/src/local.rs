@@ -15,10 +15,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use crate::context::{Context, home_directory, system_user};
+use crate::context::{Context, home_directory};
 use crate::error::{FsError, Result};
 use crate::filesystem::{CreateOptions, FileStatus, FileSystem, Reader, Writer};
 use crate::path::FsPath;
+use crate::user::system_user;
 
 /// What Hadoop calls the local file system's block size (`fs.local.block.size`): how far input is cut into splits.
 pub const BLOCK_SIZE: u64 = 32 << 20;

@@ -13,6 +13,10 @@ use kvick_runtime::partition::HashPartitioner;
 use kvick_runtime::task::{TaskControl, TaskCounters};
 use std::sync::Arc;
 
+/// The allocator that job programs have.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const RECORDS: u64 = 1 << 20;
 const CONSUMERS: u32 = 2;
 

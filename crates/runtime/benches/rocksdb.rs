@@ -66,6 +66,7 @@ fn update(criterion: &mut Criterion) {
 
 fn snapshot(criterion: &mut Criterion) {
     snapshots::snapshot_and_restore(criterion, BackendKind::RocksDb);
+    snapshots::change_of_backend(criterion, BackendKind::HashMap, BackendKind::RocksDb);
 }
 
 criterion_group!(benches, update, snapshot);

@@ -9,6 +9,10 @@ use kvick_runtime::testing::Harness;
 use kvick_runtime::timers::TimeDomain;
 use std::time::Duration;
 
+/// The allocator that job programs have.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Record = (u64, u64);
 
 const BATCHES: usize = 200;

@@ -101,6 +101,15 @@ pub trait Operator: Send + 'static {
         out.event(Event::Watermark(watermark))
     }
 
+    /// An event that is no watermark, or a barrier, is about to be passed on: an operator that holds back what it need not keep
+    /// emits it now, so that it stays before the event.
+    ///
+    /// # Errors
+    /// Whatever user code fails with.
+    fn before_event(&mut self, _out: &mut Output<Self::Out>) -> TaskResult {
+        Ok(())
+    }
+
     /// A barrier arrived: everything before it has been processed, nothing after it. The state is handed over as shared
     /// segments and serialised later, in another thread: this must be quick. The barrier is passed on afterwards.
     ///
@@ -298,11 +307,15 @@ impl<O: Operator> Stage<O::In> for Chained<O> {
                 self.operator.watermark(watermark, &mut self.output)?;
                 self.output.flush()
             }
-            _ => self.output.event(event),
+            _ => {
+                self.operator.before_event(&mut self.output)?;
+                self.output.event(event)
+            }
         }
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
+        self.operator.before_event(&mut self.output)?;
         self.operator.snapshot(snapshot)?;
         self.output.flush()?;
         self.output.next.snapshot(snapshot)

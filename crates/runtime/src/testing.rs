@@ -235,6 +235,14 @@ impl<I: Data, O: Data> Harness<I, O> {
         self.stage.event(Event::Watermark(watermark))
     }
 
+    /// Lets the input fall idle.
+    ///
+    /// # Errors
+    /// Whatever the operator fails with.
+    pub fn idle(&mut self) -> TaskResult {
+        self.stage.event(Event::Idle)
+    }
+
     /// Sets the clock and lets what is due happen; tells when the operator wants to be called again.
     ///
     /// # Errors
@@ -339,6 +347,7 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         tmp_dirs: Vec::new(),
         local: None,
         stdout: StandardOutput::to(std::io::sink()),
+        alignment: Arc::default(),
     };
     TaskContext {
         operator: OperatorIdentity { id: VERTEX, name: "harness".to_string(), uid: None },

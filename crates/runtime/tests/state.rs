@@ -125,9 +125,11 @@ fn vertex(parallelism: u32) -> JobVertex {
         operators: Vec::new(),
         parallelism,
         max_parallelism: GROUPS,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".to_string(),
         source: false,
         bounded: true,
+        alignment_groups: Vec::new(),
     }
 }
 
@@ -480,6 +482,43 @@ fn values_expire_when_they_were_not_used_for_their_time_to_live() {
         map.put(&mut states, 2, 8).unwrap();
         assert_eq!(map.entries(&mut states).unwrap(), [(2, 8)]);
     }
+}
+
+proptest! {
+    #[test]
+    fn entries_of_maps_are_changed_in_place(changes in proptest::collection::vec((0_u32..6, proptest::option::of(any::<u64>())), 0..60)) {
+        let mut states = KeyedStates::new(KeyedBackend::<u8>::in_memory(GROUPS));
+        let map = states.map_state(MapStateDescriptor::<u32, u64>::new("m")).unwrap();
+        let key = states.keyed(1);
+        states.set_current(key);
+        let mut model: BTreeMap<u32, u64> = BTreeMap::new();
+        for (user_key, new) in changes {
+            let before = map.modify(&mut states, user_key, |value| std::mem::replace(value, new)).unwrap();
+            let known = match new {
+                Some(new) => model.insert(user_key, new),
+                None => model.remove(&user_key),
+            };
+            prop_assert_eq!(before, known);
+            let all: BTreeMap<u32, u64> = map.entries(&mut states).unwrap().into_iter().collect();
+            prop_assert_eq!(&all, &model);
+        }
+    }
+}
+
+#[test]
+fn a_changed_entry_of_a_map_lives_anew_and_what_has_expired_is_not_seen() {
+    let clock = Clock::by_hand(0);
+    let mut states = KeyedStates::new(KeyedBackend::<u8>::in_memory(GROUPS)).with_clock(clock.clone());
+    let ttl = StateTtlConfig::new(Duration::from_millis(100));
+    let map = states.map_state(MapStateDescriptor::<u32, u64>::new("m").enable_time_to_live(ttl)).unwrap();
+    let key = states.keyed(1);
+    states.set_current(key);
+    let mut add = |at| {
+        clock.set(at);
+        let add = |value: &mut Option<u64>| *value.insert(value.unwrap_or(0) + 1);
+        map.modify(&mut states, 5, add).unwrap()
+    };
+    assert_eq!([0, 90, 180, 280].map(&mut add), [1, 2, 3, 1]);
 }
 
 #[test]

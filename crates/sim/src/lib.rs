@@ -12,6 +12,7 @@ mod invariant;
 mod job;
 mod narrow;
 mod network;
+mod outage;
 mod outcome;
 mod random;
 mod results;

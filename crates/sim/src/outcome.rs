@@ -62,6 +62,10 @@ pub struct Outcome {
     pub kept: u32,
     /// How often the store rejected writes for a while.
     pub rejections: u32,
+    /// Records that were given up, for the store rejected them for too long.
+    pub unrecorded: u32,
+    /// Submissions that were refused for that reason.
+    pub refused: u32,
     /// Ends of containers that were told twice.
     pub told_twice: u32,
     /// Nodes on which no more containers were taken.
@@ -96,6 +100,8 @@ impl std::ops::AddAssign for Outcome {
         self.overtaken += more.overtaken;
         self.kept += more.kept;
         self.rejections += more.rejections;
+        self.unrecorded += more.unrecorded;
+        self.refused += more.refused;
         self.told_twice += more.told_twice;
         self.excluded += more.excluded;
         self.steps += more.steps;

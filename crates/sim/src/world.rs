@@ -8,6 +8,7 @@ use crate::invariant;
 use crate::job::random_job;
 use crate::narrow;
 use crate::network::NetworkEvent;
+use crate::outage::Outage;
 use crate::outcome::{Outcome, Violation};
 use crate::random::Random;
 use crate::storage::ModelStorage;
@@ -39,6 +40,8 @@ pub(crate) enum Happening {
     ContainerEnds(ExecutorId),
     Cluster(ClusterEvent),
     Durable,
+    NotRecorded,
+    StoreIsBack,
     Network(NetworkEvent),
     WorkerReady(ExecutorId, JobId, u64),
     WorkerDies(ExecutorId, JobId, u64),
@@ -72,6 +75,7 @@ pub(crate) struct World {
     granting: u32,
     pub(crate) yarn: ModelYarn,
     pub(crate) gate: Gate,
+    pub(crate) outage: Outage,
     pub(crate) outcome: Outcome,
     trace: bool,
 }
@@ -140,6 +144,7 @@ impl World {
         let mut world = World {
             yarn: ModelYarn::new(nodes, bad),
             gate: Gate::default(),
+            outage: Outage::of(seed),
             master: Master::new(Millis(0), settings),
             alive: true,
             epoch: 1,
@@ -240,11 +245,17 @@ impl World {
             }
             Effect::Send { executor, message } => self.send(executor, *message),
             Effect::JobEnded { result } => {
-                let durable = self.store.results.contains_key(&result.job_id);
+                let durable = self.store.results.contains_key(&result.job_id)
+                    || self.gate.tells_unrecorded(result.job_id);
                 let text = || format!("the end of job {} is told before it is durable", result.job_id);
                 self.storage.expect(durable, text);
             }
             Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
+            Effect::JobRestarted { job, restarts } if self.outage.lasts(self.now) == 0 => {
+                let before = self.store.restarts.insert(job, restarts).unwrap_or(0);
+                let text = || format!("job {job}: restart {restarts} is counted after restart {before}");
+                self.storage.expect(restarts > before, text);
+            }
             _ => {}
         }
     }
@@ -350,7 +361,10 @@ impl World {
             Happening::Submit(id) if self.alive => {
                 let mut job = random_job(id, &mut self.random);
                 self.fit_in(&mut job);
-                self.store.jobs.insert(id, (job.clone(), self.now));
+                match self.store_gives_up() {
+                    true => self.refuse_later(id),
+                    false => drop(self.store.jobs.insert(id, (job.clone(), self.now))),
+                }
                 self.decide(|m, now, fx| m.submit(now, job, fx).unwrap_or_else(|error| panic!("{error}")));
             }
             // Whoever asks an application master that is not there asks again; so does YARN.
@@ -369,6 +383,8 @@ impl World {
             }
             Happening::Cluster(event) => self.cluster_event(event),
             Happening::Durable => self.durable(),
+            Happening::NotRecorded => self.not_recorded(),
+            Happening::StoreIsBack => self.store_is_back(),
             Happening::Network(event) => self.network_event(event),
             Happening::WorkerReady(id, job, serial) => self.worker_ready(id, job, serial),
             Happening::WorkerDies(id, job, serial) => self.worker_dies(id, job, serial),

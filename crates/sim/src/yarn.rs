@@ -215,7 +215,7 @@ impl World {
     }
 
     /// A sign of life of every executor, as the first thing said.
-    pub(crate) fn first_word(&self, id: &ExecutorId) -> FromExecutor {
+    pub(crate) fn first_word(&self, id: &ExecutorId, connection: u64) -> FromExecutor {
         let holdings = self.executors.get(id).map(|model| model.holdings.clone()).unwrap_or_default();
         let info = kvick_core::executor::ExecutorInfo {
             id: id.clone(),
@@ -227,6 +227,6 @@ impl World {
             log_dir: String::new(),
             config: Default::default(),
         };
-        FromExecutor::Register { info: Box::new(info), holdings }
+        FromExecutor::Register { info: Box::new(info), holdings, connection }
     }
 }

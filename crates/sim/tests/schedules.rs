@@ -26,6 +26,8 @@ fn jobs_end_and_containers_come_back_and_no_checkpoint_is_lost_whatever_breaks()
     assert!(cluster && network, "hardly anything was wanted back, or cut off: {sum:?}");
     let again = sum.stale > 1_000 && sum.overtaken > 300 && sum.kept > 1_000 && sum.told_twice > 1_000;
     assert!(again && sum.rejections > 30, "hardly anything came late, twice, or was rejected: {sum:?}");
+    let given_up = sum.unrecorded > 100 && sum.refused > 10;
+    assert!(given_up, "hardly anything was given up for the store's sake: {sum:?}");
     let people = sum.granted > 300 && sum.stopped > 30;
     assert!(enough && checkpoints && people, "the schedules test nothing: {sum:?}");
 }

@@ -4,6 +4,7 @@ mod job_graph;
 pub mod pointwise;
 mod regions;
 
+pub(crate) use job_graph::operator_ids_of;
 pub use job_graph::{
     Exchange, GraphError, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode,
 };

@@ -167,9 +167,11 @@ mod tests {
             operators: Vec::new(),
             parallelism: 2,
             max_parallelism: 128,
+            max_parallelism_derived: false,
             slot_sharing_group: "default".into(),
             source: id == 1,
             bounded: true,
+            alignment_groups: Vec::new(),
         }
     }
 

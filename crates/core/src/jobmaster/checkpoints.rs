@@ -10,15 +10,17 @@ use crate::time::Millis;
 use std::collections::BTreeMap;
 
 impl JobMaster {
-    /// Set-up: the job starts from a checkpoint or savepoint.
+    /// Set-up: the job starts from a checkpoint or savepoint, and takes over the maximum parallelism of what is in it.
     ///
     /// # Errors
     /// It does not fit the job.
     pub fn start_from(&mut self, source: &RestoreSource) -> Result<(), RestoreError> {
         let directory = Some(source.directory.clone());
-        let graph = &self.submission.graph;
+        let graph = &mut self.submission.graph;
+        source.set_max_parallelism(graph);
         RestorePlan::new(graph, source.metadata.clone(), directory, source.allow_non_restored)?;
         if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.graph_changed(graph);
             checkpoints.start_from(source);
         }
         Ok(())

@@ -127,8 +127,7 @@ impl JobMaster {
         failure: &Failure,
         fx: &mut Vec<JobEffect>,
     ) {
-        self.restarts += 1;
-        self.enter(now, JobState::Restarting, fx);
+        self.count_restart(now, fx);
         let mut tasks = Vec::new();
         for &region in regions {
             self.regions[region].phase = Phase::Restarting(at);
@@ -138,6 +137,12 @@ impl JobMaster {
         self.with_checkpoints(now, fx, |c, e| c.tasks_lost(now, &tasks, failure, e));
         self.stop(now, &tasks, fx);
         self.advance(now, fx);
+    }
+
+    pub(super) fn count_restart(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        self.restarts += 1;
+        fx.push(JobEffect::Restarted(self.restarts));
+        self.enter(now, JobState::Restarting, fx);
     }
 
     /// Restarts everything that runs, or ends the job, as the restart strategy says.

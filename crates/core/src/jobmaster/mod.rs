@@ -9,6 +9,7 @@
 //! - nothing else changes it.
 
 mod adoption;
+mod alignment;
 mod checkpoints;
 mod deploy;
 mod execution;
@@ -32,6 +33,7 @@ pub use settings::JobSettings;
 pub use slots::{SharedSlot, SlotPool};
 
 use crate::accumulator::{Accumulators, merge_into, merge_results};
+use crate::alignment::{Alignment, GroupBound};
 use crate::checkpoint::{
     CheckpointCommand, CheckpointCoordinator, CheckpointEffect, CheckpointFailureReason,
 };
@@ -68,6 +70,10 @@ pub enum JobEffect {
     Cancel(ExecutorId, Vec<ExecutionId>),
     /// Tell these tasks about a checkpoint.
     TellTasks(ExecutorId, Vec<ExecutionId>, CheckpointCommand),
+    /// Regions of the job start again; so often in all.
+    Restarted(u32),
+    /// Tell the worker there what its streams may count on of those elsewhere.
+    Align(ExecutorId, Vec<GroupBound>),
     /// The job goes on with another graph: whoever keeps its submission takes it anew.
     GraphChanged,
     /// Something about checkpoints that is not for tasks.
@@ -128,6 +134,8 @@ pub struct JobMaster {
     vacate: Option<Vacate>,
     /// None for a job in batch mode.
     checkpoints: Option<CheckpointCoordinator>,
+    /// How far the streams are that wait for each other.
+    alignment: Alignment,
     workers: BTreeMap<ExecutorId, Worker>,
     /// Regions that have all they need but these workers.
     awaiting: BTreeMap<usize, BTreeSet<ExecutorId>>,
@@ -160,6 +168,7 @@ impl JobMaster {
             state: JobState::Created,
             entered: BTreeMap::from([(JobState::Initializing, now), (JobState::Created, now)]),
             checkpoints,
+            alignment: Alignment::default(),
             workers: BTreeMap::new(),
             awaiting: BTreeMap::new(),
             slots_deadline: None,

@@ -38,6 +38,11 @@ impl JobMaster {
         job
     }
 
+    /// Set-up: how often regions of the job were started again before.
+    pub fn recover_restarts(&mut self, restarts: u32) {
+        self.restarts = restarts;
+    }
+
     /// Set-up: the checkpoints that were completed before, oldest first.
     pub fn recover_checkpoints(
         &mut self,
@@ -76,8 +81,7 @@ impl JobMaster {
         }
         fx.extend(adoption.stale.iter().map(|(e, ids)| JobEffect::Cancel(e.clone(), ids.clone())));
         if !lost.is_empty() {
-            self.restarts += 1;
-            self.enter(now, JobState::Restarting, fx);
+            self.count_restart(now, fx);
         }
         self.adopt_checkpoints(now, adoption, fx);
         self.release_all_read_results(fx);

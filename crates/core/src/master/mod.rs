@@ -7,6 +7,7 @@
 mod agenda;
 mod checkpoints;
 mod effect;
+mod held;
 mod inputs;
 mod lifecycle;
 mod recovery;
@@ -17,6 +18,7 @@ mod tests;
 mod yarn;
 
 pub use effect::{Effect, FinalStatus};
+pub use held::HeldEffects;
 pub use lifecycle::{Lifecycle, MasterMode};
 pub use recovery::{Legacy, RecoveredJob};
 
@@ -240,7 +242,11 @@ impl Master {
             JobEffect::TellTasks(executor, executions, command) => {
                 fx.push(send(executor, ToExecutor::Checkpoint { job_id: id, executions, command }));
             }
+            JobEffect::Align(executor, groups) => {
+                fx.push(send(executor, ToExecutor::Alignment { job_id: id, groups }));
+            }
             JobEffect::Checkpoint(effect) => fx.push(Effect::Checkpoint { job: id, effect }),
+            JobEffect::Restarted(restarts) => fx.push(Effect::JobRestarted { job: id, restarts }),
             JobEffect::GraphChanged => fx.push(Effect::JobGraphChanged { job: id }),
             JobEffect::StateChanged(state) => fx.push(Effect::JobStateChanged { job: id, state }),
             JobEffect::Ended(result) => {

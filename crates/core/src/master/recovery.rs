@@ -21,6 +21,8 @@ pub struct RecoveredJob {
     pub source: Option<RestoreSource>,
     /// The checkpoints that it has completed and kept, oldest first.
     pub completed: Vec<CompletedCheckpoint>,
+    /// How often regions of it were started again.
+    pub restarts: u32,
 }
 
 /// What an earlier application master left.
@@ -79,13 +81,14 @@ impl Master {
     }
 
     fn recover_job(&mut self, now: Millis, epoch: u64, job: RecoveredJob) -> Result<(), SubmitError> {
-        let RecoveredJob { submission, submitted, source, completed } = job;
+        let RecoveredJob { submission, submitted, source, completed, restarts } = job;
         let id = submission.job_id;
         let mut settings = JobSettings::from_config(&submission.graph.config, &submission.config)?;
         if !self.settings.checkpoints {
             settings.checkpoints = CheckpointSettings::default();
         }
         let mut job = JobMaster::recovered(now, submitted, epoch, submission, settings);
+        job.recover_restarts(restarts);
         if let Some(source) = &source {
             job.start_from(source)?;
         }

@@ -29,6 +29,8 @@ pub struct Executor {
     pub last_heard: Millis,
     /// Since when its connection is broken.
     pub disconnected: Option<Millis>,
+    /// The number of the connection over which it registered last.
+    pub connection: u64,
 }
 
 impl Executor {
@@ -41,6 +43,7 @@ impl Executor {
             idle_since: Some(now),
             last_heard: now,
             disconnected: None,
+            connection: 0,
         }
     }
 

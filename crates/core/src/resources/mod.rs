@@ -214,6 +214,13 @@ impl ResourceManager {
         true
     }
 
+    /// Input: the registration of an executor that is welcome came over the connection with this number.
+    pub fn connected(&mut self, executor: &ExecutorId, connection: u64) {
+        if let Some(executor) = self.executors.get_mut(executor) {
+            executor.connection = connection;
+        }
+    }
+
     /// Input: a sign of life.
     pub fn heard(&mut self, now: Millis, executor: &ExecutorId) {
         if let Some(executor) = self.executors.get_mut(executor) {

@@ -44,6 +44,7 @@ impl StreamExecutionEnvironment {
             max_parallelism: None,
             buffer_timeout: None,
             slot_sharing_group: None,
+            alignment_group: None,
             chaining: Chaining::Always,
             bounded,
             scope: scope::<T>,
@@ -83,18 +84,20 @@ impl StreamExecutionEnvironment {
         G: WatermarkGenerator<S::Out>,
         A: TimestampAssigner<S::Out>,
     {
-        self.add_source(name, bounded, move |mode, next| {
+        let group = strategy.alignment_group().map(str::to_string);
+        let stream = self.add_source(name, bounded, move |mode, next| {
             let turn = SplitTurn::default();
             let strategy = strategy.clone().per_split(turn.clone());
             let stamped = Chained::before(AssignTimestamps::new(strategy, mode == RuntimeMode::Batch), next);
             SourceTask::boxed(Splits::of(source.clone()).telling(turn), stamped)
-        })
+        });
+        stream.aligned_in(group)
     }
 
     /// The records of a collection, in order, from one subtask.
     pub fn from_collection<T: Data>(&self, records: impl IntoIterator<Item = T>) -> DataStream<T> {
         let records = Arc::new(records.into_iter().collect::<Vec<T>>());
-        self.from_split_source("Collection Source", true, CollectionSource::new(records)).fixed_parallelism(1)
+        self.from_split_source("Collection Source", true, CollectionSource::new(records)).set_parallelism(1)
     }
 
     /// The numbers from `first` to `last`, both included, in parallel.
@@ -165,6 +168,6 @@ impl StreamExecutionEnvironment {
     ) -> DataStream<String> {
         let (host, delimiter) = (host.to_string(), delimiter.to_string());
         let make = move || SocketSource::new(host.clone(), port, delimiter.clone(), retries);
-        self.from_source("Socket Stream", false, make).fixed_parallelism(1)
+        self.from_source("Socket Stream", false, make).set_parallelism(1)
     }
 }

@@ -29,6 +29,11 @@ fn plain_stage<T: Data>(partitioning: Partitioning, port: OutputPort) -> BoxStag
 
 impl<T: Data> DataStream<T> {
     pub(crate) fn partitioned(&self, partitioning: Partitioning, writer: &EdgeWriter) -> DataStream<T> {
+        self.written_as(partitioning, writer)
+    }
+
+    /// The stream as its consumer gets it, where writers make records of another type of it.
+    pub(crate) fn written_as<U>(&self, partitioning: Partitioning, writer: &EdgeWriter) -> DataStream<U> {
         let origin = |edge: &Edge| Edge {
             from: edge.from,
             partitioning: Some(partitioning),

@@ -17,8 +17,8 @@ impl<T: Data> DataStream<T> {
         self
     }
 
-    pub(crate) fn fixed_parallelism(self, parallelism: u32) -> Self {
-        self.configure(|node| node.parallelism = Some(parallelism))
+    pub(crate) fn aligned_in(self, group: Option<String>) -> Self {
+        self.configure(|node| node.alignment_group.clone_from(&group))
     }
 
     /// Names the operator that makes this stream. (A union or a side output has no operator of its own: this and the

@@ -113,7 +113,8 @@ impl<T: Data> DataStream<T> {
         KeyedStream::new(self.clone(), key)
     }
 
-    /// Windows over all records of the stream, in one subtask.
+    /// Windows over all records of the stream, in one subtask. Where they keep one value (`reduce`, `aggregate` and the like) of
+    /// tumbling or sliding windows of event time, each producer combines its own records first, so functions must be associative.
     ///
     /// ```
     /// # use kvick::prelude::*;
@@ -204,9 +205,11 @@ impl<T: Data> DataStream<T> {
         G: WatermarkGenerator<T>,
         A: TimestampAssigner<T>,
     {
-        self.transform_in_mode("Timestamps/Watermarks", move |mode| {
+        let group = strategy.alignment_group().map(str::to_string);
+        let stream = self.transform_in_mode("Timestamps/Watermarks", move |mode| {
             AssignTimestamps::new(strategy.clone(), mode == RuntimeMode::Batch)
-        })
+        });
+        stream.aligned_in(group)
     }
 
     /// Event time from a function of the record, for records that come in order.

@@ -1,6 +1,7 @@
 //! What a snapshot of keyed state and restoring from it cost, on either backend: shared by the benchmarks of both.
 
-use criterion::{BatchSize, Criterion, Throughput};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput};
 use kvick_core::checkpoint::message::SnapshotMetrics;
 use kvick_core::checkpoint::{
     BarrierAlignment, CheckpointReport, KeyedState, SnapshotKind, SnapshotTarget, SubtaskState,
@@ -66,6 +67,15 @@ impl World {
         (backend, table)
     }
 
+    /// A backend with many keys.
+    fn filled(&self) -> (KeyedBackend<u64>, Values) {
+        let mut filled = self.backend(None);
+        for key in 0..KEYS {
+            filled.1.put(&filled.0.keyed(key), &(), value(key)).unwrap();
+        }
+        filled
+    }
+
     /// Takes a snapshot of everything and waits until it is written; also says how many bytes it has.
     fn snapshot(&self, (backend, table): &mut (KeyedBackend<u64>, Values)) -> (Vec<KeyedState>, u64) {
         let barrier = barrier(self.checkpoints.path());
@@ -123,21 +133,33 @@ fn barrier(path: &Path) -> Arc<Barrier> {
 /// Snapshots of a backend with many keys, and backends made from such a snapshot, in bytes of what is written.
 pub fn snapshot_and_restore(criterion: &mut Criterion, kind: BackendKind) {
     let world = World::new(kind);
-    let mut filled = world.backend(None);
-    for key in 0..KEYS {
-        filled.1.put(&filled.0.keyed(key), &(), value(key)).unwrap();
-    }
-    let (_, bytes) = world.snapshot(&mut filled);
+    let mut filled = world.filled();
+    let (state, bytes) = world.snapshot(&mut filled);
     let mut group = criterion.benchmark_group(format!("{kind:?} of {KEYS} keys"));
     group.throughput(Throughput::Bytes(bytes)).sample_size(10);
+    restore(&mut group, "restore", &world, &state);
     group.bench_function("snapshot", |b| {
         b.iter_batched(|| world.clear(), |()| world.snapshot(&mut filled), BatchSize::PerIteration);
     });
-    world.clear();
-    let (state, _) = world.snapshot(&mut filled);
-    group.bench_function("restore", |b| {
+    group.finish();
+}
+
+/// A backend made from what another one has written.
+#[allow(dead_code, reason = "one of the two benchmarks has one backend")]
+pub fn change_of_backend(criterion: &mut Criterion, from: BackendKind, to: BackendKind) {
+    let mut world = World::new(from);
+    let (state, bytes) = world.snapshot(&mut world.filled());
+    world.kind = to;
+    let mut group = criterion.benchmark_group(format!("{KEYS} keys of {from:?}"));
+    group.throughput(Throughput::Bytes(bytes)).sample_size(10);
+    restore(&mut group, &format!("restore to {to:?}"), &world, &state);
+    group.finish();
+}
+
+fn restore(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, world: &World, state: &[KeyedState]) {
+    group.bench_function(name, |b| {
         b.iter_batched(
-            || state.clone(),
+            || state.to_vec(),
             |state| {
                 let (backend, mut table) = world.backend(Some(state));
                 let last = backend.keyed(KEYS - 1);
@@ -147,5 +169,4 @@ pub fn snapshot_and_restore(criterion: &mut Criterion, kind: BackendKind) {
             BatchSize::PerIteration,
         );
     });
-    group.finish();
 }

@@ -3,9 +3,10 @@
 //! Every subtask makes the same changes to its copy of the map, as each sees the same broadcast records. A snapshot has the
 //! map of one subtask, and each subtask gets it back.
 
+use super::after_open;
 use super::connect::Either;
 use super::function::FunctionContext;
-use super::keyed_process::{KeyedBase, KeyedContext, not_open};
+use super::keyed_process::{KeyedBase, KeyedContext};
 use super::transform::for_each;
 use crate::element::{Batch, Data, Event, Key, Namespace};
 use crate::error::{BoxError, TaskError, TaskResult};
@@ -254,7 +255,7 @@ where
     }
 
     fn process(&mut self, batch: &mut Batch<Either<I, B>>, out: &mut Output<O>) -> TaskResult {
-        let Some(base) = &mut self.base else { return Err(not_open()) };
+        let base = after_open(&mut self.base)?;
         for_each(batch, out, |record, out| {
             let at = out.timestamp();
             match record {
@@ -269,7 +270,7 @@ where
     }
 
     fn watermark(&mut self, watermark: i64, out: &mut Output<O>) -> TaskResult {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         base.watermark(watermark, |at, context| {
             out.set_timestamp(Some(at));
             function.on_timer(at, context, &self.state, out).map_err(TaskError::from)
@@ -278,7 +279,7 @@ where
     }
 
     fn timer(&mut self, _now: Instant, out: &mut Output<O>) -> TaskResult<Option<Instant>> {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         base.tick(|at, context| {
             out.set_timestamp(None);
             function.on_timer(at, context, &self.state, out).map_err(TaskError::from)
@@ -286,7 +287,7 @@ where
     }
 
     fn end(&mut self, out: &mut Output<O>) -> TaskResult {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         if !self.batch {
             return Ok(());
         }
@@ -298,7 +299,7 @@ where
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
         self.state.snapshot(&self.name, snapshot)?;
-        self.base.as_mut().ok_or_else(not_open)?.snapshot(snapshot)
+        after_open(&mut self.base)?.snapshot(snapshot)
     }
 
     fn close(&mut self) {
@@ -318,7 +319,7 @@ where
     P: KeyedBroadcastProcessFunction<K, I, B, O, UK, UV>,
 {
     fn end_key(&mut self, out: &mut Output<O>) -> TaskResult {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         base.end_key(|at, context| {
             out.set_timestamp(context.timestamp());
             function.on_timer(at, context, &self.state, out).map_err(TaskError::from)

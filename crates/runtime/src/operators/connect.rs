@@ -1,7 +1,8 @@
 //! Two streams in one operator: functions for the records of each, with common state.
 
+use super::after_open;
 use super::function::FunctionContext;
-use super::keyed_process::{KeyedBase, KeyedContext, not_open};
+use super::keyed_process::{KeyedBase, KeyedContext};
 use super::process::Process;
 use super::transform::for_each;
 use crate::element::{Batch, Data, Event, Key};
@@ -236,7 +237,7 @@ where
     }
 
     fn process(&mut self, batch: &mut Batch<Either<A, B>>, out: &mut Output<O>) -> TaskResult {
-        let Some(base) = &mut self.base else { return Err(not_open()) };
+        let base = after_open(&mut self.base)?;
         for_each(batch, out, |record, out| {
             let at = out.timestamp();
             match record {
@@ -254,7 +255,7 @@ where
     }
 
     fn watermark(&mut self, watermark: i64, out: &mut Output<O>) -> TaskResult {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         base.watermark(watermark, |at, context| {
             out.set_timestamp(Some(at));
             function.on_timer(at, context, out).map_err(TaskError::from)
@@ -263,7 +264,7 @@ where
     }
 
     fn timer(&mut self, _now: Instant, out: &mut Output<O>) -> TaskResult<Option<Instant>> {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         base.tick(|at, context| {
             out.set_timestamp(None);
             function.on_timer(at, context, out).map_err(TaskError::from)
@@ -271,7 +272,7 @@ where
     }
 
     fn end(&mut self, out: &mut Output<O>) -> TaskResult {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         if !self.batch {
             return Ok(());
         }
@@ -282,7 +283,7 @@ where
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
-        self.base.as_mut().ok_or_else(not_open)?.snapshot(snapshot)
+        after_open(&mut self.base)?.snapshot(snapshot)
     }
 
     fn close(&mut self) {
@@ -301,7 +302,7 @@ where
     P: KeyedCoProcessFunction<K, A, B, O>,
 {
     fn end_key(&mut self, out: &mut Output<O>) -> TaskResult {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         base.end_key(|at, context| {
             out.set_timestamp(context.timestamp());
             function.on_timer(at, context, out).map_err(TaskError::from)

@@ -1,8 +1,9 @@
 //! Aggregation by key in batch mode: in a hash table as long as memory lasts, then in sorted runs on disk that are merged.
 
+use super::after_open;
 use super::aggregate::{PLACE, Reducer};
 use crate::element::{Batch, Data, Key};
-use crate::error::{TaskError, TaskResult};
+use crate::error::TaskResult;
 use crate::metrics::Counter;
 use crate::operator::{Operator, Output};
 use crate::spill::memory::Estimate;
@@ -100,21 +101,14 @@ where
     }
 
     fn process(&mut self, batch: &mut Batch<T>, _out: &mut Output<T>) -> TaskResult {
-        let opened = self.opened.as_mut().ok_or_else(ended)?;
+        let opened = after_open(&mut self.opened)?;
         let (reducer, estimate) = (&mut self.reducer, &mut opened.estimate);
         let place = PLACE * size_of::<(u64, K, T)>();
-        for record in batch.records.drain(..) {
-            let key = (self.key)(&record);
-            opened.table.upsert(
-                key,
-                record,
-                |aggregate, record| reducer.reduce(aggregate, record),
-                |record| {
-                    estimate.add(&record, place);
-                    record
-                },
-            );
-        }
+        let reduce = |aggregate: &mut T, record| reducer.reduce(aggregate, record);
+        opened.table.upsert_all(&mut batch.records, &mut self.key, reduce, |record| {
+            estimate.add(&record, place);
+            record
+        });
         if opened.is_full() {
             opened.control.check()?;
             opened.spill()?;
@@ -135,8 +129,4 @@ where
     fn close(&mut self) {
         self.opened = None;
     }
-}
-
-fn ended() -> TaskError {
-    TaskError::failed("records came for an aggregation whose input had ended")
 }

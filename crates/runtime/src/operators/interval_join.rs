@@ -2,8 +2,8 @@
 //!
 //! Each side keeps its records by time until the watermark says that no partner can come any more.
 
+use super::after_open;
 use super::connect::Either;
-use super::keyed_process::not_open;
 use super::transform::for_each;
 use crate::element::{Batch, Data, Event, Key, NO_TIMESTAMP};
 use crate::error::{TaskError, TaskResult};
@@ -93,7 +93,7 @@ where
     }
 
     fn left(&mut self, record: A, at: i64, out: &mut Output<O>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         if at < opened.timers.watermark() {
             self.late.left.iter().for_each(|tag| out.emit_to(tag, record.clone()));
             return Ok(());
@@ -112,7 +112,7 @@ where
     }
 
     fn right(&mut self, record: B, at: i64, out: &mut Output<O>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         if at < opened.timers.watermark() {
             self.late.right.iter().for_each(|tag| out.emit_to(tag, record.clone()));
             return Ok(());
@@ -181,7 +181,7 @@ where
     }
 
     fn watermark(&mut self, watermark: i64, out: &mut Output<O>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.timers.advance_watermark(watermark);
         while let Some((key, side, at)) = opened.timers.pop_event()? {
             if side == LEFT {
@@ -196,7 +196,7 @@ where
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         snapshot.map_table(&mut opened.left)?;
         snapshot.map_table(&mut opened.right)?;
         opened.timers.snapshot(snapshot)?;
@@ -216,7 +216,7 @@ where
     J: FnMut(&A, &B, &mut Output<O>) + Send + 'static,
 {
     fn end_key(&mut self, _out: &mut Output<O>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         // Timers only forget records, and all of them are forgotten.
         opened.timers.end_key();
         while opened.timers.pop_last()?.is_some() {}

@@ -1,5 +1,6 @@
 //! The keyed process function: records, timers and state of one key at a time in the author's own hands.
 
+use super::after_open;
 use super::function::FunctionContext;
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{BoxError, TaskError, TaskResult};
@@ -230,10 +231,6 @@ impl<K: Key> KeyedBase<K> {
     }
 }
 
-pub(super) fn not_open() -> TaskError {
-    TaskError::failed("an operator was used before it was opened")
-}
-
 /// The operator of a keyed process function.
 pub struct KeyedProcessOperator<K: Key, I, O, F, P> {
     key: F,
@@ -270,7 +267,7 @@ where
     }
 
     fn process(&mut self, batch: &mut Batch<I>, out: &mut Output<O>) -> TaskResult {
-        let Some(base) = &mut self.base else { return Err(not_open()) };
+        let base = after_open(&mut self.base)?;
         super::transform::for_each(batch, out, |value, out| {
             let mut context = base.record((self.key)(&value), out.timestamp());
             self.function.process(value, &mut context, out).map_err(TaskError::from)
@@ -278,7 +275,7 @@ where
     }
 
     fn watermark(&mut self, watermark: i64, out: &mut Output<O>) -> TaskResult {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         base.watermark(watermark, |at, context| {
             out.set_timestamp(Some(at));
             function.on_timer(at, context, out).map_err(TaskError::from)
@@ -287,7 +284,7 @@ where
     }
 
     fn timer(&mut self, _now: Instant, out: &mut Output<O>) -> TaskResult<Option<Instant>> {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         base.tick(|at, context| {
             out.set_timestamp(None);
             function.on_timer(at, context, out).map_err(TaskError::from)
@@ -295,7 +292,7 @@ where
     }
 
     fn end(&mut self, out: &mut Output<O>) -> TaskResult {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         if !self.batch {
             return Ok(());
         }
@@ -306,7 +303,7 @@ where
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
-        self.base.as_mut().ok_or_else(not_open)?.snapshot(snapshot)
+        after_open(&mut self.base)?.snapshot(snapshot)
     }
 
     fn close(&mut self) {
@@ -323,7 +320,7 @@ where
     P: KeyedProcessFunction<K, I, O>,
 {
     fn end_key(&mut self, out: &mut Output<O>) -> TaskResult {
-        let (Some(base), function) = (&mut self.base, &mut self.function) else { return Err(not_open()) };
+        let (base, function) = (after_open(&mut self.base)?, &mut self.function);
         base.end_key(|at, context| {
             out.set_timestamp(context.timestamp());
             function.on_timer(at, context, out).map_err(TaskError::from)

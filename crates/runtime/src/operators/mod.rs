@@ -32,3 +32,16 @@ pub use process::{Process, ProcessFunction, ProcessOperator};
 pub use rich::RichFlatMap;
 pub use timestamps::AssignTimestamps;
 pub use transform::{Filter, FlatMap, Map, TryMap};
+
+use crate::error::{TaskError, TaskResult};
+
+/// What an operator has from `open` until its input has ended.
+///
+/// # Errors
+/// There is nothing: the engine used an operator outside of that time.
+#[inline]
+fn after_open<T>(opened: &mut Option<T>) -> TaskResult<&mut T> {
+    opened.as_mut().ok_or_else(|| {
+        TaskError::failed("an operator was used before it was opened or after its input had ended")
+    })
+}

@@ -5,8 +5,9 @@
 //! key (those of a broadcast stream) are given to the operator when they come, before all others. A job may ask for its input
 //! as it comes (`execution.sorted-inputs.enabled: false`), where the state of all keys fits in memory.
 
+use super::after_open;
 use crate::element::{BATCH_SIZE, Batch, Data, Event, Key, NO_TIMESTAMP};
-use crate::error::{TaskError, TaskResult};
+use crate::error::TaskResult;
 use crate::hash::stable_hash;
 use crate::metrics::Counter;
 use crate::operator::{KeyedOperator, Operator, Output};
@@ -148,7 +149,7 @@ where
         if self.unsorted {
             return self.operator.process(batch, out);
         }
-        let Some(opened) = &mut self.opened else { return Err(ended()) };
+        let opened = after_open(&mut self.opened)?;
         let stamps = batch.timestamps.take();
         let mut stamps = stamps.iter().flatten().copied();
         for record in batch.records.drain(..) {
@@ -190,8 +191,4 @@ where
         self.opened = None;
         self.operator.close();
     }
-}
-
-fn ended() -> TaskError {
-    TaskError::failed("records came for an operator whose input had ended")
 }

@@ -1,6 +1,6 @@
 //! Functions that are made when their subtask starts: they can see its context, for metrics or whatever they open.
 
-use super::transform::for_each;
+use super::{after_open, transform::for_each};
 use crate::element::{Batch, Data};
 use crate::error::{BoxError, TaskError, TaskResult};
 use crate::operator::{Operator, Output};
@@ -37,7 +37,7 @@ where
     }
 
     fn process(&mut self, batch: &mut Batch<I>, out: &mut Output<O>) -> TaskResult {
-        let Some(function) = &mut self.function else { return Err(super::keyed_process::not_open()) };
+        let function = after_open(&mut self.function)?;
         for_each(batch, out, |record, out| function(record, out).map_err(TaskError::from))
     }
 }

@@ -169,10 +169,10 @@ impl<'a> Parts<'a> {
         let mut left = Left { source: self, parts: Vec::new() };
         for part in self.parts {
             let mut foreign = false;
-            let mut stored = Stored { access, changes: Changes::default(), key: Vec::new() };
+            let mut stored = Stored { access, changes: Changes::default(), keys: Vec::new() };
             self.groups::<E>(part, |entries, group, bytes, _| {
                 foreign |= !entries.reads_own();
-                if foreign { Ok(()) } else { each_entry(bytes, |entry| stored.put::<K, P>(group, entry)) }
+                if foreign { Ok(()) } else { stored.group::<K, P>(group, bytes) }
             })?;
             stored.done()?;
             if foreign {
@@ -218,7 +218,10 @@ fn visit_groups<E: DeserializeOwned + 'static>(
     Ok(())
 }
 
-fn each_entry(mut group: &[u8], mut visit: impl FnMut(&[u8]) -> Result<(), StateError>) -> Result<(), Stop> {
+fn each_entry<'a>(
+    mut group: &'a [u8],
+    mut visit: impl FnMut(&'a [u8]) -> Result<(), StateError>,
+) -> Result<(), Stop> {
     while let Some(entry) = format::take_entry(&mut group).map_err(Stop::Broken)? {
         visit(entry)?;
     }
@@ -259,16 +262,47 @@ impl Left<'_> {
 struct Stored<'a> {
     access: &'a Access,
     changes: Changes,
-    key: Vec<u8>,
+    /// The keys of a group, one after the other.
+    keys: Vec<u8>,
 }
 
 impl Stored<'_> {
-    /// Only the key is read, to see where it ends: key and value are stored as they were written.
-    fn put<K: DeserializeOwned, P: DeserializeOwned>(
+    /// A store takes keys much faster in their order; a table in memory was written in another.
+    fn group<K: DeserializeOwned, P: DeserializeOwned>(
         &mut self,
         group: u32,
-        entry: &[u8],
-    ) -> Result<(), StateError> {
+        bytes: &[u8],
+    ) -> Result<(), Stop> {
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        let mut entries = Vec::new();
+        each_entry(bytes, |entry| {
+            let start = keys.len();
+            let value = self.key::<K, P>(group, entry, &mut keys)?;
+            entries.push((start..keys.len(), value));
+            Ok(())
+        })?;
+        if !entries.is_sorted_by(|(a, _), (b, _)| keys[a.clone()] <= keys[b.clone()]) {
+            entries.sort_unstable_by(|(a, _), (b, _)| keys[a.clone()].cmp(&keys[b.clone()]));
+        }
+        for (key, value) in entries {
+            self.changes.put(&keys[key], value);
+            if self.changes.len() >= BATCH {
+                self.done()?;
+            }
+        }
+        self.keys = keys;
+        Ok(())
+    }
+
+    /// Adds an entry's key to `keys` and returns its value. Only the key is read, to see where it ends: key and value are stored
+    /// as they were written.
+    fn key<'e, K: DeserializeOwned, P: DeserializeOwned>(
+        &self,
+        group: u32,
+        entry: &'e [u8],
+        keys: &mut Vec<u8>,
+    ) -> Result<&'e [u8], StateError> {
         let failed = |error: postcard::Error| StateError::Decode {
             state: self.access.name.clone(),
             type_name: std::any::type_name::<(K, P)>(),
@@ -276,11 +310,10 @@ impl Stored<'_> {
         };
         let (_, behind_key) = postcard::take_from_bytes::<K>(entry).map_err(failed)?;
         let (_, value) = postcard::take_from_bytes::<P>(behind_key).map_err(failed)?;
-        keys::begin(&mut self.key, self.access.column, group);
-        format::put_varint(&mut self.key, (entry.len() - behind_key.len()) as u64);
-        self.key.extend_from_slice(&entry[..entry.len() - value.len()]);
-        self.changes.put(&self.key, value);
-        if self.changes.len() >= BATCH { self.done() } else { Ok(()) }
+        keys::begin(keys, self.access.column, group);
+        format::put_varint(keys, (entry.len() - behind_key.len()) as u64);
+        keys.extend_from_slice(&entry[..entry.len() - value.len()]);
+        Ok(value)
     }
 
     fn done(&mut self) -> Result<(), StateError> {

@@ -178,6 +178,23 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
         entries.into_iter().try_for_each(|(user_key, value)| self.put(context, user_key, value))
     }
 
+    /// Changes the value of a user key with one look-up; leaving `None` removes the user key.
+    #[inline]
+    pub fn modify<K: Key, R>(
+        &self,
+        context: &mut impl StateAccess<K>,
+        user_key: UK,
+        change: impl FnOnce(&mut Option<UV>) -> R,
+    ) -> Result<R, StateError> {
+        let states = context.states();
+        let Some(lifetime) = states.lifetime(self.place) else {
+            let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
+            return table.update(key, &(), user_key, change);
+        };
+        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
+        table.update(key, &(), user_key, |slot| lifetime.change(slot, change))
+    }
+
     /// Removes a user key and returns its value.
     pub fn remove<K: Key>(
         &self,

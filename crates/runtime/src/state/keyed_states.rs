@@ -44,7 +44,7 @@ impl<K: Key, V: Data> AnyTable for Table<K, (), V> {
     }
 
     fn clear(&mut self) -> Result<(), StateError> {
-        if self.is_empty() { Ok(()) } else { self.drain(|_, (), _| {}) }
+        self.clear_all()
     }
 }
 
@@ -79,7 +79,7 @@ impl<K: Key, V: Data> AnyTable for Expiring<K, V> {
     }
 
     fn clear(&mut self) -> Result<(), StateError> {
-        self.table.clear()
+        self.table.clear_all()
     }
 
     fn sweep(&mut self, now: i64) {
@@ -251,13 +251,7 @@ impl<K: Key> KeyedStates<K> {
             return table.update(key, &(), change);
         };
         let (Expiring { table, .. }, key) = self.table::<Expiring<K, V>>(place)?;
-        table.update(key, &(), |slot| {
-            let mut value =
-                slot.take().filter(|stamped| lifetime.shows(stamped)).map(|stamped| stamped.value);
-            let result = change(&mut value);
-            *slot = value.map(|value| lifetime.stamp(value));
-            result
-        })
+        table.update(key, &(), |slot| lifetime.change(slot, change))
     }
 
     /// Adds elements to the current key's list.

@@ -58,6 +58,31 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
         }
     }
 
+    /// Reads, changes and writes the value of a user key with one look-up. Leaving `None` removes the user key.
+    ///
+    /// # Errors
+    /// As [`MapTable::get`].
+    #[inline]
+    pub fn update<R>(
+        &mut self,
+        key: &Keyed<K>,
+        namespace: &N,
+        user_key: UK,
+        change: impl FnOnce(&mut Option<UV>) -> R,
+    ) -> Result<R, StateError> {
+        match &mut self.inner {
+            Inner::Memory(table) => table.update(key, namespace, |slot| {
+                let map = slot.get_or_insert_with(UserMap::new);
+                let result = map.update(user_key, change);
+                if map.is_empty() {
+                    *slot = None;
+                }
+                result
+            }),
+            Inner::Store(map) => map.update(key, namespace, &user_key, change),
+        }
+    }
+
     /// Removes a user key and returns its value.
     ///
     /// # Errors

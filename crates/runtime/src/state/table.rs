@@ -183,6 +183,14 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
         Ok(())
     }
 
+    /// Removes all entries of this subtask.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub fn clear_all(&mut self) -> Result<(), StateError> {
+        if self.is_empty() { Ok(()) } else { self.drain(|_, _, _| {}) }
+    }
+
     /// Removes, from a small part of the entries, those that are not to be kept; the next call goes on behind
     /// that part. The cursor is for entries in memory; a store remembers where it was itself.
     pub(crate) fn retain_some(&mut self, cursor: &mut usize, keep: impl FnMut(&V) -> bool) {

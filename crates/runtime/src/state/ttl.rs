@@ -89,6 +89,14 @@ impl Lifetime {
         Stamped { value, at: self.now }
     }
 
+    /// Lets `change` see what is to be shown of a value, and stamps what it leaves.
+    pub fn change<V, R>(&self, slot: &mut Option<Stamped<V>>, change: impl FnOnce(&mut Option<V>) -> R) -> R {
+        let mut value = slot.take().filter(|stamped| self.shows(stamped)).map(|stamped| stamped.value);
+        let result = change(&mut value);
+        *slot = value.map(|value| self.stamp(value));
+        result
+    }
+
     /// Whether reading a value gives it a new life.
     pub fn renews(&self) -> bool {
         self.config.update == TtlUpdate::OnReadAndWrite

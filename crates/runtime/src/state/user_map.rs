@@ -28,6 +28,25 @@ impl<UK: Eq + Serialize, UV> UserMap<UK, UV> {
         }
     }
 
+    /// Reads, changes and writes with one look-up. Leaving `None` removes the entry.
+    #[inline]
+    pub fn update<R>(&mut self, key: UK, change: impl FnOnce(&mut Option<UV>) -> R) -> R {
+        let hash = stable_hash(&key);
+        let (key, mut value, place) =
+            match self.0.entry(hash, |(known, _)| *known == key, |(known, _)| stable_hash(known)) {
+                Occupied(entry) => {
+                    let ((known, value), place) = entry.remove();
+                    (known, Some(value), place)
+                }
+                Vacant(place) => (key, None, place),
+            };
+        let result = change(&mut value);
+        if let Some(value) = value {
+            place.insert((key, value));
+        }
+        result
+    }
+
     pub fn remove(&mut self, key: &UK) -> Option<UV> {
         let found = self.0.find_entry(stable_hash(key), |(known, _)| known == key);
         found.ok().map(|entry| entry.remove().0.1)

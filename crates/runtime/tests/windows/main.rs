@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod partial;
 mod triggers;
 
 use kvick_core::checkpoint::SubtaskState;

@@ -8,7 +8,7 @@ mod retry;
 
 pub use retry::{AsyncRetryStrategy, RetryDelay};
 
-use super::transform::for_each;
+use super::{after_open, transform::for_each};
 use crate::element::{Batch, Data, Event};
 use crate::error::{BoxError, TaskError, TaskResult};
 use crate::operator::{Operator, Output};
@@ -99,7 +99,7 @@ where
 
     fn submit(&mut self, record: T, timestamp: Option<i64>, out: &mut Output<O>) -> TaskResult {
         self.wait_for_room(out)?;
-        let Some(opened) = &mut self.opened else { return Err(super::keyed_process::not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let id = opened.next;
         opened.next += 1;
         opened.running += 1;
@@ -125,7 +125,7 @@ where
 
     fn wait_while(&mut self, out: &mut Output<O>, wait: impl Fn(&Opened<T, O>) -> bool) -> TaskResult {
         loop {
-            let Some(opened) = &mut self.opened else { return Err(super::keyed_process::not_open()) };
+            let opened = after_open(&mut self.opened)?;
             if !wait(opened) {
                 return Ok(());
             }
@@ -140,14 +140,14 @@ where
     /// Emits what has become ready.
     fn collect(&mut self, out: &mut Output<O>) -> TaskResult {
         loop {
-            let Some(opened) = &mut self.opened else { return Err(super::keyed_process::not_open()) };
+            let opened = after_open(&mut self.opened)?;
             let Ok(done) = opened.receiver.try_recv() else { return Ok(()) };
             self.finished(done, out)?;
         }
     }
 
     fn finished(&mut self, done: Done<O>, out: &mut Output<O>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(super::keyed_process::not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.running -= 1;
         let results = done.result.map_err(TaskError::from)?;
         opened.queue.finished(done.id, results);
@@ -155,7 +155,7 @@ where
     }
 
     fn emit(&mut self, out: &mut Output<O>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(super::keyed_process::not_open()) };
+        let opened = after_open(&mut self.opened)?;
         while let Some(ready) = opened.queue.pop(self.settings.ordered) {
             match ready {
                 queue::Ready::Results { id, timestamp, results } => {
@@ -215,7 +215,7 @@ where
 
     fn watermark(&mut self, watermark: i64, out: &mut Output<O>) -> TaskResult {
         self.resume(out)?;
-        let Some(opened) = &mut self.opened else { return Err(super::keyed_process::not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.queue.watermark(watermark);
         self.collect(out)?;
         self.emit(out)
@@ -234,7 +234,7 @@ where
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
-        let Some(opened) = &self.opened else { return Err(super::keyed_process::not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let records: Vec<&(T, Option<i64>)> = opened.records.values().collect();
         let records: Vec<(T, Option<i64>)> = records.into_iter().cloned().collect();
         Ok(snapshot.list(STATE, Redistribution::Split, &records)?)
@@ -256,7 +256,7 @@ where
 {
     /// Calls for the records that were restored, which are in flight but not in the queue yet.
     fn resume(&mut self, out: &mut Output<O>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(super::keyed_process::not_open()) };
+        let opened = after_open(&mut self.opened)?;
         if opened.next == 0 || !opened.queue.is_new() {
             return Ok(());
         }

@@ -49,7 +49,8 @@ pub trait AggregateFunction<T>: Clone + Send + 'static {
     /// The result for what is known.
     fn get_result(&mut self, accumulator: &Self::Accumulator) -> Self::Output;
 
-    /// Takes in what is known of later records: for windows that merge, and for windows that share slices.
+    /// Takes in what is known of later records: for windows that merge, for windows that share slices, and for windows over a
+    /// whole stream, of which each producer knows a part.
     fn merge(&mut self, accumulator: &mut Self::Accumulator, other: Self::Accumulator);
 }
 

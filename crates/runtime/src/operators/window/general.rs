@@ -11,9 +11,9 @@ use super::span::Window;
 use super::trigger::{TimerChange, Trigger, TriggerContext, TriggerResult};
 use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
-use crate::error::{TaskError, TaskResult};
+use crate::error::TaskResult;
 use crate::operator::{KeyedOperator, Operator, Output};
-use crate::operators::FunctionContext;
+use crate::operators::{FunctionContext, after_open};
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, Table, TableSpec};
 use crate::task::TaskContext;
@@ -104,7 +104,7 @@ where
     }
 
     fn record(&mut self, record: T, timestamp: i64, now: i64, out: &mut Output<M::Output>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let key = opened.states.keyed((self.key)(&record));
         let watermark = opened.timers.watermark();
         let mut windows = std::mem::take(&mut self.windows);
@@ -153,7 +153,7 @@ where
             },
             _ => window.clone(),
         };
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let (trigger, contents, changes) = (&mut self.trigger, &mut self.contents, &mut self.changes);
         let watermark = opened.timers.watermark();
         let (result, is_new) = opened.panes.update(key, &merged, |slot| {
@@ -177,7 +177,7 @@ where
     fn register_cleanup(&mut self, key: &Keyed<K>, window: &A::Window) -> TaskResult {
         let Some(at) = self.cleanup_time(window) else { return Ok(()) };
         let is_event_time = self.is_event_time();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         if is_event_time {
             opened.timers.register_event_time(key, window, at)?;
         } else {
@@ -206,7 +206,7 @@ where
     }
 
     fn change_timers(&mut self, key: &Keyed<K>, window: &A::Window) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         for change in self.changes.drain(..) {
             match change {
                 TimerChange::SetEvent(at) => opened.timers.register_event_time(key, window, at)?,
@@ -225,7 +225,7 @@ where
         now: i64,
         out: &mut Output<M::Output>,
     ) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         out.set_timestamp(Some(window.max_timestamp()));
         let watermark = opened.timers.watermark();
         let mut context = FireContext { states: &mut opened.states, watermark, now };
@@ -245,7 +245,7 @@ where
     /// Removes a window's records; the window itself too, where nothing would remove it later.
     fn purge(&mut self, key: &Keyed<K>, window: &A::Window) -> TaskResult {
         let is_kept_for_ever = self.cleanup_time(window).is_none();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let trigger = &self.trigger;
         opened.panes.update(key, window, |slot| {
             if let Some(pane) = slot {
@@ -260,7 +260,7 @@ where
 
     /// The window that a new one becomes together with those of the key that it merges with; `None` if that is over.
     fn merge(&mut self, key: &Keyed<K>, window: &A::Window, now: i64) -> TaskResult<Option<A::Window>> {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let watermark = opened.timers.watermark();
         let known = opened.merging.get(key, &())?.cloned().unwrap_or_default();
         let (mut whole, mut absorbed, mut others) = (window.clone(), Vec::new(), Vec::new());
@@ -280,7 +280,7 @@ where
             return Ok(Some(whole));
         }
         others.push(whole.clone());
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.merging.put(key, &(), others)?;
         if !absorbed.is_empty() {
             self.move_state(key, absorbed, &whole, now)?;
@@ -296,7 +296,7 @@ where
         whole: &A::Window,
         now: i64,
     ) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let watermark = opened.timers.watermark();
         let mut moved: Pane<C::Kept, Tr::State> = Pane::default();
         for window in absorbed {
@@ -323,7 +323,7 @@ where
         domain: TimeDomain,
         out: &mut Output<M::Output>,
     ) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let (watermark, now) = (opened.timers.watermark(), opened.clock.now());
         let (trigger, changes) = (&mut self.trigger, &mut self.changes);
         let result = opened.panes.update(key, window, |slot| {
@@ -344,7 +344,7 @@ where
     }
 
     fn forget(&mut self, key: &Keyed<K>, window: &A::Window) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let known = opened.panes.remove(key, window)?.is_some();
         if M::WINDOW_STATE && known {
             let (watermark, now) = (opened.timers.watermark(), opened.clock.now());
@@ -363,15 +363,11 @@ where
 
     fn fire_processing(&mut self, now: i64, out: &mut Output<M::Output>) -> TaskResult {
         loop {
-            let Some(opened) = &mut self.opened else { return Err(not_open()) };
+            let opened = after_open(&mut self.opened)?;
             let Some((key, window, at)) = opened.timers.pop_processing(now)? else { return Ok(()) };
             self.on_timer(&key, &window, at, TimeDomain::ProcessingTime, out)?;
         }
     }
-}
-
-fn not_open() -> TaskError {
-    TaskError::failed("a window operator was used before it was opened")
 }
 
 impl<T, K, F, A, Tr, C, M> Operator for WindowOperator<T, K, F, A, Tr, C, M>
@@ -418,7 +414,7 @@ where
             opened.timers.advance_watermark(watermark);
         }
         loop {
-            let Some(opened) = &mut self.opened else { return Err(not_open()) };
+            let opened = after_open(&mut self.opened)?;
             let Some((key, window, at)) = opened.timers.pop_event()? else { break };
             self.on_timer(&key, &window, at, TimeDomain::EventTime, out)?;
         }
@@ -426,7 +422,7 @@ where
     }
 
     fn timer(&mut self, _now: Instant, out: &mut Output<M::Output>) -> TaskResult<Option<Instant>> {
-        let Some(opened) = &self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         if opened.timers.next_processing().is_none() {
             return Ok(None);
         }
@@ -441,7 +437,7 @@ where
             return Ok(());
         }
         // Timers that these set do not fire any more, or a periodic trigger would keep the job from ending.
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let mut set = Vec::new();
         while let Some(timer) = opened.timers.pop_processing(i64::MAX)? {
             set.push(timer);
@@ -452,7 +448,7 @@ where
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         snapshot.table(&mut opened.panes)?;
         snapshot.table(&mut opened.merging)?;
         opened.timers.snapshot(snapshot)?;
@@ -476,22 +472,18 @@ where
     M: WindowEmit<K, A::Window, C::Kept>,
 {
     fn end_key(&mut self, out: &mut Output<M::Output>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.timers.end_key();
         loop {
-            let Some(opened) = &mut self.opened else { return Err(not_open()) };
+            let opened = after_open(&mut self.opened)?;
             let Some((key, window, at, domain)) = opened.timers.pop_last()? else { break };
             self.on_timer(&key, &window, at, domain, out)?;
         }
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.timers.begin_key();
         // What no timer removes: windows that are kept for ever.
-        if !opened.panes.is_empty() {
-            opened.panes.drain(|_, _, _| {})?;
-        }
-        if !opened.merging.is_empty() {
-            opened.merging.drain(|_, (), _| {})?;
-        }
+        opened.panes.clear_all()?;
+        opened.merging.clear_all()?;
         Ok(opened.states.clear()?)
     }
 }

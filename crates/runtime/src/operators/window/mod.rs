@@ -3,15 +3,17 @@
 //! Reading order: [`span`] (what a window is) → [`assigner`] (which windows a record belongs to) → [`trigger`] and
 //! [`evictor`] (when a window speaks, and of what) → [`contents`] (what is kept of its records) → [`emit`] (what comes out).
 //! Three operators do the work: [`slices`] for tumbling and sliding windows that fire at their end, [`sessions`] for sessions
-//! that do, and [`general`] for everything else.
+//! that do, and [`general`] for everything else. [`partial`] does a part of it before the exchange.
 
 pub mod assigner;
 pub mod contents;
 pub mod emit;
 pub mod evictor;
 pub mod general;
+pub mod partial;
 mod progress;
 pub mod sessions;
+mod slice;
 pub mod slices;
 pub mod span;
 pub mod trigger;
@@ -28,6 +30,7 @@ pub use emit::{
 };
 pub use evictor::{CountEvictor, DeltaEvictor, Evictor, EvictorContext, TimeEvictor};
 pub use general::WindowOperator;
+pub use partial::{PartialWindows, Partials};
 pub use sessions::SessionOperator;
 pub use slices::SliceOperator;
 pub use span::{GlobalWindow, TimeWindow, Window};

@@ -11,9 +11,9 @@ use super::emit::{FireContext, WindowEmit};
 use super::span::{TimeWindow, Window};
 use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
-use crate::error::{TaskError, TaskResult};
+use crate::error::TaskResult;
 use crate::operator::{KeyedOperator, Operator, Output, earlier};
-use crate::operators::FunctionContext;
+use crate::operators::{FunctionContext, after_open};
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, StateError, Table, TableSpec};
 use crate::task::TaskContext;
@@ -113,7 +113,7 @@ where
     #[inline]
     fn record(&mut self, record: T, timestamp: i64, out: &mut Output<M::Output>) -> TaskResult {
         let (window, lateness) = (self.session_of(&record, timestamp), self.lateness());
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let key = opened.states.keyed((self.key)(&record));
         let (contents, watermark) = (&mut self.contents, opened.watermark);
         let mut late = None;
@@ -146,7 +146,7 @@ where
     #[cold]
     fn fire_again(&mut self, key: Keyed<K>, index: usize, out: &mut Output<M::Output>) -> TaskResult {
         let lateness = self.lateness();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let (watermark, now) = (opened.watermark, opened.clock.now());
         let Some(session) = opened.table.get(&key, &())?.and_then(|all| all.get(index)) else {
             return Ok(());
@@ -161,7 +161,7 @@ where
     /// Fires and forgets the sessions that are due at or before a watermark.
     fn advance(&mut self, watermark: i64, out: &mut Output<M::Output>) -> TaskResult {
         let lateness = self.lateness();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.watermark = opened.watermark.max(watermark);
         let now = opened.clock.now();
         while let Some(first) = opened.due.peek() {
@@ -294,10 +294,6 @@ fn emit_last<K: Key, W: Window, V: Data, M: WindowEmit<K, W, V>>(
     emit.emit_last(key, &window, session.kept, context, out)
 }
 
-fn not_open() -> TaskError {
-    TaskError::failed("a session operator was used before it was opened")
-}
-
 impl<K: Key, V: Data> Opened<K, V> {
     /// Finds out when the sessions that were restored are due.
     fn restore(&mut self, lateness: i64) -> Result<(), StateError> {
@@ -380,7 +376,7 @@ where
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         snapshot.table(&mut opened.table)?;
         opened.states.snapshot(snapshot)?;
         Ok(())
@@ -402,7 +398,7 @@ where
 {
     fn end_key(&mut self, out: &mut Output<M::Output>) -> TaskResult {
         self.advance(i64::MAX, out)?;
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.watermark = i64::MIN;
         Ok(opened.states.clear()?)
     }

@@ -8,12 +8,13 @@ use super::assigner::{Layout, Panes};
 use super::contents::WindowContents;
 use super::emit::{FireContext, WindowEmit};
 use super::progress::Progress;
+use super::slice::Slice;
 use super::span::Window;
 use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
-use crate::error::{TaskError, TaskResult};
+use crate::error::TaskResult;
 use crate::operator::{KeyedOperator, Operator, Output};
-use crate::operators::FunctionContext;
+use crate::operators::{FunctionContext, after_open};
 use crate::snapshot::OperatorSnapshot;
 use crate::state::{Keyed, KeyedStates, Table, TableSpec};
 use crate::task::TaskContext;
@@ -23,50 +24,6 @@ use hashbrown::HashTable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::time::Instant;
-
-/// A stretch of time that no window begins or ends within.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Slice {
-    start: i64,
-    end: i64,
-    /// The ends of the first and the last window that it belongs to; of none, `first > last`.
-    first_window: i64,
-    last_window: i64,
-}
-
-impl Slice {
-    /// The slice that a timestamp lies in.
-    fn at(panes: &Panes, timestamp: i64) -> Slice {
-        let base = panes.last_start(timestamp);
-        let (cut, next) = (base.saturating_add(panes.size % panes.slide), base.saturating_add(panes.slide));
-        let (start, end) = if timestamp < cut { (base, cut) } else { (cut, next) };
-        let first_start = panes.last_start(end.saturating_sub(panes.size).saturating_add(panes.slide - 1));
-        let first_window = first_start.saturating_add(panes.size);
-        let last_window = base.saturating_add(panes.size);
-        if last_window < end {
-            return Slice { start, end, first_window: i64::MAX, last_window: i64::MIN };
-        }
-        Slice { start, end, first_window, last_window }
-    }
-
-    #[inline]
-    fn contains(&self, timestamp: i64) -> bool {
-        self.start <= timestamp && timestamp < self.end
-    }
-
-    /// The ends of the windows that it belongs to.
-    fn windows(&self, slide: i64) -> impl Iterator<Item = i64> {
-        let last = self.last_window;
-        let next = move |end: &i64| end.checked_add(slide).filter(|end| *end <= last);
-        std::iter::successors(Some(self.first_window).filter(|first| *first <= last), next)
-    }
-
-    /// Whether no window that it belongs to is wanted at a watermark any more.
-    #[inline]
-    fn is_over(&self, lateness: i64, watermark: i64) -> bool {
-        self.last_window == i64::MIN || (self.last_window - 1).saturating_add(lateness) <= watermark
-    }
-}
 
 /// What an opened operator has.
 struct Opened<K: Key, V> {
@@ -180,7 +137,7 @@ where
     #[inline]
     fn record(&mut self, record: T, timestamp: i64, out: &mut Output<M::Output>) -> TaskResult {
         let lateness = self.lateness();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         if !opened.current.contains(timestamp) {
             opened.current = Slice::at(&self.panes, timestamp);
         }
@@ -236,7 +193,7 @@ where
         let lateness = self.settings.allowed_lateness;
         let wanted = |end: &i64| *end - 1 <= reached && (*end - 1).saturating_add(lateness) > reached;
         for end in slice.windows(self.panes.slide).filter(wanted) {
-            let Some(opened) = &mut self.opened else { return Err(not_open()) };
+            let opened = after_open(&mut self.opened)?;
             let mut merged: Option<C::Kept> = None;
             for slice in opened.slices.range(end - self.panes.size + 1..=end).map(|(end, _)| *end) {
                 merge_into(&mut merged, opened.table.get(key, &slice)?, &mut self.contents);
@@ -260,9 +217,8 @@ where
         watermark: i64,
         out: &mut Output<M::Output>,
     ) -> TaskResult {
-        let (Some(opened), Some(window)) = (&mut self.opened, W::spanning(end - self.panes.size, end)) else {
-            return Err(not_open());
-        };
+        let Some(window) = W::spanning(end - self.panes.size, end) else { return Ok(()) };
+        let opened = after_open(&mut self.opened)?;
         out.set_timestamp(Some(window.max_timestamp()));
         let now = opened.clock.now();
         let mut context = FireContext { states: &mut opened.states, watermark, now };
@@ -272,7 +228,7 @@ where
     /// Fires all windows that end at or before a watermark, and drops what no window wants any more.
     fn advance(&mut self, watermark: i64, out: &mut Output<M::Output>) -> TaskResult {
         loop {
-            let Some(opened) = &mut self.opened else { return Err(not_open()) };
+            let opened = after_open(&mut self.opened)?;
             match opened.ends.first() {
                 Some(end) if *end - 1 <= watermark => {}
                 _ => break,
@@ -281,14 +237,14 @@ where
             self.fire(end, watermark, out)?;
         }
         let lateness = self.lateness();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.progress.advance(watermark);
         opened.expire(&self.panes, lateness)
     }
 
     fn fire(&mut self, end: i64, watermark: i64, out: &mut Output<M::Output>) -> TaskResult {
         let lateness = self.lateness();
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let mut slices =
             opened.slices.range(end.saturating_sub(self.panes.size - 1)..=end).map(|(end, _)| *end);
         let Some(first) = slices.next() else { return Ok(()) };
@@ -309,9 +265,8 @@ where
         watermark: i64,
         out: &mut Output<M::Output>,
     ) -> TaskResult {
-        let (Some(opened), Some(window)) = (&mut self.opened, W::spanning(end - self.panes.size, end)) else {
-            return Err(not_open());
-        };
+        let Some(window) = W::spanning(end - self.panes.size, end) else { return Ok(()) };
+        let opened = after_open(&mut self.opened)?;
         let Some(keys) = opened.slices.remove(&slice) else { return Ok(()) };
         out.set_timestamp(Some(window.max_timestamp()));
         let now = opened.clock.now();
@@ -341,7 +296,7 @@ where
 
     /// Fires a window by merging its slices, for each key.
     fn fire_merged(&mut self, end: i64, watermark: i64, out: &mut Output<M::Output>) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         let mut places: HashTable<usize> = HashTable::new();
         let mut merged: Vec<(Keyed<K>, Option<C::Kept>)> = Vec::new();
         for (slice, keys) in opened.slices.range(end.saturating_sub(self.panes.size - 1)..=end) {
@@ -377,10 +332,6 @@ fn merge_into<T, C: WindowContents<T>>(
     }
 }
 
-fn not_open() -> TaskError {
-    TaskError::failed("a window operator was used before it was opened")
-}
-
 impl<T, K, F, W, C, M> Operator for SliceOperator<T, K, F, W, C, M>
 where
     T: Data,
@@ -400,7 +351,7 @@ where
         check_window_state(&states, M::WINDOW_STATE, Layout::Slices)?;
         let (slices, ends) = (BTreeMap::new(), BTreeSet::new());
         let (progress, clock) = (Progress::open(context)?, context.clock.clone());
-        let current = Slice { start: 0, end: 0, first_window: i64::MAX, last_window: i64::MIN };
+        let current = Slice::nowhere();
         let late = Late::open(context);
         let known = (C::IS_LIST && table.is_stored()).then(BTreeMap::new);
         let mut opened = Opened { states, table, slices, known, ends, progress, clock, late, current };
@@ -453,7 +404,7 @@ where
     }
 
     fn snapshot(&mut self, snapshot: &mut OperatorSnapshot) -> TaskResult {
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         snapshot.table(&mut opened.table)?;
         opened.progress.snapshot(snapshot)?;
         opened.states.snapshot(snapshot)?;
@@ -476,34 +427,8 @@ where
 {
     fn end_key(&mut self, out: &mut Output<M::Output>) -> TaskResult {
         self.advance(i64::MAX, out)?;
-        let Some(opened) = &mut self.opened else { return Err(not_open()) };
+        let opened = after_open(&mut self.opened)?;
         opened.progress.begin_again();
         Ok(opened.states.clear()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slices_lie_between_the_starts_and_ends_of_windows() {
-        let panes = Panes { size: 10, slide: 4, offset: 1 };
-        // Windows: [-7, 3) [-3, 7) [1, 11) [5, 15) …: cut at 1, 3, 5, 7, ….
-        let at = |timestamp| {
-            let slice = Slice::at(&panes, timestamp);
-            (slice.start, slice.end, slice.windows(4).collect::<Vec<_>>())
-        };
-        assert_eq!(at(1), (1, 3, vec![3, 7, 11]));
-        assert_eq!(at(2), (1, 3, vec![3, 7, 11]));
-        assert_eq!(at(3), (3, 5, vec![7, 11]));
-        assert_eq!(at(0), (-1, 1, vec![3, 7]));
-        let gaps = Panes { size: 3, slide: 10, offset: 0 };
-        assert_eq!(Slice::at(&gaps, 2).windows(10).collect::<Vec<_>>(), [3]);
-        assert_eq!(Slice::at(&gaps, 3).windows(10).count(), 0);
-        let tumbling = Panes { size: 5, slide: 5, offset: 0 };
-        let slice = Slice::at(&tumbling, -1);
-        assert_eq!((slice.start, slice.end), (-5, 0));
-        assert_eq!(slice.windows(5).collect::<Vec<_>>(), [0]);
     }
 }

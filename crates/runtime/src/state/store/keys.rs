@@ -17,9 +17,8 @@ pub(crate) type Column = u16;
 /// The bytes before a key group.
 const HEAD: usize = 4;
 
-/// Starts a key: column and key group.
+/// Starts a key behind what is in `out`: column and key group.
 pub(crate) fn begin(out: &mut Vec<u8>, column: Column, group: u32) {
-    out.clear();
     out.extend(column.to_be_bytes());
     out.extend((group as u16).to_be_bytes());
 }
@@ -69,6 +68,7 @@ impl KeyBuffer {
         key: &Keyed<K>,
         namespace: &N,
     ) -> Result<&[u8], postcard::Error> {
+        self.bytes.clear();
         begin(&mut self.bytes, column, key.group);
         self.scratch.clear();
         extend(&mut self.scratch, &key.key)?;

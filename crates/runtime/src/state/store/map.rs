@@ -75,6 +75,24 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> StoreMap<K, N, UK, UV> {
         self.access.store.put(stored, &self.bytes)
     }
 
+    pub fn update<R>(
+        &mut self,
+        key: &Keyed<K>,
+        namespace: &N,
+        user_key: &UK,
+        change: impl FnOnce(&mut Option<UV>) -> R,
+    ) -> Result<R, StateError> {
+        let mut value = self.read(key, namespace, user_key)?;
+        let was_there = value.is_some();
+        let result = change(&mut value);
+        match value {
+            Some(value) => self.put(key, namespace, user_key, &value)?,
+            None if was_there => drop(self.remove(key, namespace, user_key)?),
+            None => {}
+        }
+        Ok(result)
+    }
+
     pub fn remove(&mut self, key: &Keyed<K>, namespace: &N, user_key: &UK) -> Result<Option<UV>, StateError> {
         let value = self.read(key, namespace, user_key)?;
         if value.is_some() {

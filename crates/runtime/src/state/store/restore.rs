@@ -84,6 +84,7 @@ impl FetchedStore {
             };
             let (mut changes, mut target) = (Changes::default(), Vec::new());
             self.each(kind, |key, value| {
+                target.clear();
                 keys::begin(&mut target, column, keys::group_of(key));
                 target.extend_from_slice(key.get(4..).unwrap_or_default());
                 changes.put(&target, value);

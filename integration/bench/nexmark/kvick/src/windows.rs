@@ -104,21 +104,12 @@ pub fn hot_items(env: &StreamExecutionEnvironment, job: &Job) {
     job.finish(&hottest.map(|(_, auction, count)| (auction, count)));
 }
 
-/// So many parts find their highest bid apart from each other.
-const PARTS: u64 = 16;
-
 /// q7.
 pub fn highest_bids(env: &StreamExecutionEnvironment, job: &Job) {
     let bids = job.bids(env, |b| (b.auction, b.price, b.bidder, b.at, Str::from(b.extra)));
-    let price = |bid: &(u64, u64, u64, i64, Str)| bid.1;
-    let of_parts = timed(&bids, |bid| bid.3)
-        .key_by(|bid| bid.0 % PARTS)
-        .window(TumblingEventTimeWindows::of(millis(WINDOW)))
-        .aggregate(Highest(price))
-        .flat_map(each);
-    let highest = of_parts
+    let highest = timed(&bids, |bid| bid.3)
         .window_all(TumblingEventTimeWindows::of(millis(WINDOW)))
-        .aggregate(Highest(price))
+        .aggregate(Highest(|bid: &(u64, u64, u64, i64, Str)| bid.1))
         .flat_map(each);
     job.finish(&highest);
 }

@@ -19,9 +19,11 @@ fn vertex(id: u128, parallelism: u32) -> JobVertex {
         operators: Vec::new(),
         parallelism,
         max_parallelism: 128,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".into(),
         source: id == 1,
         bounded: true,
+        alignment_groups: Vec::new(),
     }
 }
 
@@ -109,7 +111,8 @@ impl World {
             log_dir: String::new(),
             config: Configuration::default(),
         };
-        let message = FromExecutor::Register { info: Box::new(info), holdings: Holdings::default() };
+        let message =
+            FromExecutor::Register { info: Box::new(info), holdings: Holdings::default(), connection: 1 };
         self.say(&executor(number), message);
     }
 

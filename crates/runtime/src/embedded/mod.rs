@@ -206,8 +206,9 @@ impl Run {
             JobEffect::Checkpoint(effect) => self.storage.perform(effect),
             JobEffect::StateChanged(JobState::Restarting) => self.say_why(),
             // One process: its threads cannot be ended from outside, its slots are not returned, nobody asks for another
-            // parallelism, no stream is elsewhere.
+            // parallelism, no stream is elsewhere; nothing outlives it that would go on counting restarts.
             JobEffect::Align(..)
+            | JobEffect::Restarted(_)
             | JobEffect::GraphChanged
             | JobEffect::StateChanged(_)
             | JobEffect::StopWorker(_)

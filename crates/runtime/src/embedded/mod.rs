@@ -213,7 +213,6 @@ impl Run {
             | JobEffect::StateChanged(_)
             | JobEffect::StopWorker(_)
             | JobEffect::Occupy(_)
-            | JobEffect::Restarted(_)
             | JobEffect::ReturnSlots(_)
             | JobEffect::LeaveSlots(_) => {}
             JobEffect::Ended(result) => self.result = Some(*result),

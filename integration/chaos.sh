@@ -40,7 +40,7 @@ unmount_small_disk() { [ -z "${KVICK_SMALL_DISK:-}" ] || umount "$KVICK_SMALL_DI
 
 # What a long-lived cluster has, with time-outs that fit the pauses that are injected.
 start_cluster() { # pause store
-    local limit=$(($1 * 5000 / 6)) options=(--nodemanagers 2 --resourcemanagers 2)
+    local limit=$(($1 * 5000 / 6)) options=(--nodemanagers 2 --resourcemanagers 2 --preemption)
     # The ResourceManager wants more than three times as long as it waits for a silent application master.
     export KVICK_TOKEN_ROLL_SECONDS=$(($1 * 3))
     if [ "$2" = zookeeper ]; then options+=(--zookeepers 3); fi

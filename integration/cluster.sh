@@ -20,6 +20,7 @@ cluster.sh: a real HDFS and YARN on this machine, for development and tests
       --zookeepers N           so many ZooKeeper servers (1, 3 or 5; default none), at 127.0.0.6, .7 …
       --nm-memory MB           memory each NodeManager offers (default 8192)
       --nm-vcores N            virtual cores each NodeManager offers (default 8)
+      --preemption             a queue below its share takes containers back from one above it, within seconds
       -Dkey=value              a Hadoop property, written to the file it belongs to; may be repeated
       --format                 begin with an empty HDFS
   cluster.sh stop              stop the daemons and whatever containers they left; HDFS's files stay
@@ -28,6 +29,8 @@ cluster.sh: a real HDFS and YARN on this machine, for development and tests
   cluster.sh kill ROLE         kill -9 of namenode, datanode, resourcemanager[2], zookeeperN or nodemanager[N]
   cluster.sh signal SIG ROLE   send another signal, as STOP and CONT to hang and wake a daemon
   cluster.sh restart ROLE      stop ROLE if it lives, start it, wait until it works with the others
+  cluster.sh decommission ROLE take nodemanager[N] out of the cluster as soon as its applications have ended, in an hour at the latest
+  cluster.sh recommission ROLE let it stay, if it is not out yet
   cluster.sh hdfs ARG…         Hadoop's own tools on this cluster: dfs, dfsadmin, fsck, getconf, haadmin
   cluster.sh yarn ARG…         application, applicationattempt, container, node, queue, logs, rmadmin, top, classpath, version
 
@@ -53,7 +56,7 @@ set_override() {
 }
 
 parse_start() {
-  NODEMANAGERS_ASKED='' RESOURCEMANAGERS_ASKED=1 ZOOKEEPERS_ASKED=0 NM_MEMORY=8192 NM_VCORES=8 FORMAT=no
+  NODEMANAGERS_ASKED='' RESOURCEMANAGERS_ASKED=1 ZOOKEEPERS_ASKED=0 NM_MEMORY=8192 NM_VCORES=8 PREEMPTION=no FORMAT=no
   START_OPTIONS="$*"
   while [ $# -gt 0 ]; do
     case "$1" in
@@ -62,6 +65,7 @@ parse_start() {
       --zookeepers) ZOOKEEPERS_ASKED=$(number_option "$1" "${2:-}") || exit; shift ;;
       --nm-memory) NM_MEMORY=$(number_option "$1" "${2:-}") || exit; shift ;;
       --nm-vcores) NM_VCORES=$(number_option "$1" "${2:-}") || exit; shift ;;
+      --preemption) PREEMPTION=yes ;;
       --format) FORMAT=yes ;;
       -D) set_override "${2:-}"; shift ;;
       -D*) set_override "$1" ;;
@@ -198,6 +202,38 @@ command_restart() {
   locked "$KVICK_CLUSTER_DIR/lock" restart_locked "$role"
 }
 
+known_node() {
+  local role
+  role=$(known_role "${1:-}") || exit
+  [[ $role = nodemanager* ]] || usage_error "only NodeManagers are taken out of the cluster, not '$role'"
+  nodemanager_host "${role#nodemanager}"
+}
+
+# change_nodes COMMAND…: changes the list of the nodes that are to go, and has the ResourceManager read it.
+change_nodes() {
+  "$@"
+  # A child: run_tool replaces the shell, and the lock is this one's.
+  (run_tool org.apache.hadoop.yarn.client.cli.RMAdminCLI -refreshNodes -g 3600 -server 9>&-)
+}
+
+exclude_node() { grep -x -- "$1" "$EXCLUDE_FILE" >/dev/null || printf '%s\n' "$1" >>"$EXCLUDE_FILE"; }
+
+include_node() { sed -i "/^${1//./\\.}\$/d" "$EXCLUDE_FILE"; }
+
+command_decommission() {
+  local host
+  need_state
+  host=$(known_node "${1:-}") || exit
+  locked "$KVICK_CLUSTER_DIR/lock" change_nodes exclude_node "$host"
+}
+
+command_recommission() {
+  local host
+  need_state
+  host=$(known_node "${1:-}") || exit
+  locked "$KVICK_CLUSTER_DIR/lock" change_nodes include_node "$host"
+}
+
 # run_tool CLASS ARG…: one of Hadoop's tools, in place of this script.
 run_tool() {
   ensure_tools
@@ -241,7 +277,7 @@ main() {
   local command=${1:-help}
   [ $# -gt 0 ] && shift
   case "$command" in
-    start | stop | status | env | kill | signal | restart | hdfs | yarn) "command_$command" "$@" ;;
+    start | stop | status | env | kill | signal | restart | decommission | recommission | hdfs | yarn) "command_$command" "$@" ;;
     help | -h | --help) usage ;;
     *) usage_error "there is no command '$command'" ;;
   esac

@@ -5,11 +5,11 @@
 #   scripts/build-plugins.sh [--cached]    prints the directory with the plugins
 #
 # --cached: only where RocksDB was compiled before; prints nothing where it was not.
-# KVICK_PLUGINS_TARGET names the directory to build in; ~/.cache/kvick/target-rocksdb otherwise.
+# KVICK_PLUGINS_TARGET names the directory to build in; target-rocksdb in KVICK_CACHE (default ~/.cache/kvick) otherwise.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-target=${KVICK_PLUGINS_TARGET:-${XDG_CACHE_HOME:-$HOME/.cache}/kvick/target-rocksdb}
+target=${KVICK_PLUGINS_TARGET:-${KVICK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kvick}/target-rocksdb}
 plugins=$target/plugins
 
 # RocksDB's bindings are made by libclang.

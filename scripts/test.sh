@@ -68,7 +68,7 @@ plugins() {
 start_cluster() {
     export KVICK_CLUSTER_DIR=${KVICK_TEST_CLUSTER_DIR:-$CARGO_TARGET_DIR/kvick-test-cluster}
     trap '"$root/integration/cluster.sh" stop > /dev/null' EXIT
-    "$root/integration/cluster.sh" start --nodemanagers 2
+    "$root/integration/cluster.sh" start --nodemanagers 2 --preemption
     eval "$("$root/integration/cluster.sh" env)"
 }
 

@@ -99,10 +99,15 @@ fn abandoned() -> End {
 fn apply(cluster: &mut Cluster, input: Input) {
     let at = now();
     match input {
-        Input::Connected { info, holdings, serial, frames } => {
+        Input::Connected { info, connection, .. } if cluster.master.is_overtaken(&info.id, connection) => {
+            // Its connection ends with the frames for it. The task executor has a newer one.
+            info!(executor = %info.id, "passed over registration {connection}, which a later one has overtaken");
+        }
+        Input::Connected { info, holdings, connection, serial, frames } => {
             let executor = info.id.clone();
-            let register = FromExecutor::Register { info: info.clone(), holdings };
+            let register = FromExecutor::Register { info: info.clone(), holdings, connection };
             connected(cluster, *info, serial, frames);
+            durable::executor_registers(cluster, &executor);
             cluster.with_master(|m, fx| m.from_executor(now(), &executor, register, fx));
         }
         Input::Executor(executor, serial, message) => {
@@ -198,6 +203,9 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
         }
         Effect::Send { executor, message } => send(cluster, &executor, &message),
         Effect::JobStateChanged { job, state } => info!(%job, "job is now {state:?}"),
+        Effect::JobRestarted { job, restarts } => {
+            info!(%job, "regions start again, for the {restarts}. time")
+        }
         Effect::JobGraphChanged { job } => info!(%job, "the job goes on with another parallelism"),
         Effect::JobEnded { result } => job_ended(cluster, *result),
         Effect::Checkpoint { job, effect } => checkpoint_effect(cluster, job, effect),

@@ -2,21 +2,28 @@
 //!
 //! A submission is answered, a checkpoint is told to the master, and the end of a job is told to anybody only when the store
 //! has it. Effects that follow from the end of a job wait for that, and with them all later ones, for they are in order.
+//!
+//! If the store does not take it for too long, the submission is refused and the checkpoint has failed; the end of a job is told
+//! all the same, with a warning: the job has ended, whoever knows it.
 
 use crate::clock::now;
 use crate::cluster::Cluster;
-use crate::ha::{HaError, HaServices};
 use crate::handle::ClusterHandle;
 use crate::input::Input;
 use futures::future::BoxFuture;
 use kvick_core::checkpoint::{CheckpointEffect, RestoreSource, SnapshotKind};
 use kvick_core::ha::{Change, Contents, Record, RecordKey, StoredCheckpoint, StoredJob, StoredSource};
-use kvick_core::ids::JobId;
+use kvick_core::ids::{ExecutorId, JobId};
 use kvick_core::job::JobSubmission;
-use kvick_core::master::{Effect, Master, SubmitError};
+use kvick_core::master::{Effect, HeldEffects, Master, SubmitError};
 use kvick_core::time::Millis;
+use kvick_ha::{HaError, HaServices};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use tracing::{info, warn};
+
+/// For how long a submission waits for its record. A store that can be reached and rejects it answers sooner.
+const SUBMISSION_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A checkpoint of a job.
 type Key = (JobId, u64);
@@ -37,9 +44,7 @@ pub struct Durable {
     /// Checkpoints of ended jobs that are being removed, and noted as such.
     going: BTreeMap<JobId, BTreeSet<u64>>,
     /// Effects that wait: those of the end of a job first.
-    held: Option<Vec<Effect>>,
-    /// How many of them are released once that end is durable.
-    releasing: usize,
+    held: HeldEffects,
 }
 
 impl Durable {
@@ -56,8 +61,7 @@ impl Durable {
             writing: BTreeSet::new(),
             pointers,
             going: BTreeMap::new(),
-            held: None,
-            releasing: 0,
+            held: HeldEffects::default(),
         }
     }
 
@@ -73,8 +77,12 @@ impl Durable {
                     waits = true;
                 }
                 Effect::JobGraphChanged { job } => {
-                    changes.extend(self.job_again(master, *job));
+                    changes.extend(self.record_of(master, *job));
                     waits = true;
+                }
+                Effect::JobRestarted { job, restarts } => {
+                    let record = Record::Restarts { job_id: *job, restarts: *restarts };
+                    changes.push(Change::Put(record));
                 }
                 Effect::Checkpoint { job, effect } => waits |= self.note(*job, effect, &mut changes),
                 _ => {}
@@ -84,7 +92,8 @@ impl Durable {
             return Some(changes);
         }
         if !changes.is_empty() {
-            // A pointer to a checkpoint that is gone does no harm: there is a later one.
+            // A pointer to a checkpoint that is gone does no harm: there is a later one. Nothing follows from the number of
+            // restarts.
             drop(self.services.write(changes));
         }
         None
@@ -122,8 +131,8 @@ impl Durable {
         });
     }
 
-    /// The record of a job whose graph is another than when it was submitted.
-    fn job_again(&self, master: &Master, id: JobId) -> Option<Change> {
+    /// The record of a job, with its graph as it is now.
+    fn record_of(&self, master: &Master, id: JobId) -> Option<Change> {
         let (submitted, source) = self.jobs.get(&id)?.clone();
         let submission = master.job(id)?.submission().clone();
         Some(Change::Put(Record::Job(Box::new(StoredJob { submission, submitted, source }))))
@@ -166,31 +175,41 @@ pub fn admit(cluster: &mut Cluster, effects: Vec<Effect>) -> Vec<Effect> {
     if effects.is_empty() {
         return effects;
     }
-    if let Some(held) = &mut durable.held {
-        held.extend(effects);
+    if durable.held.is_closed() {
+        durable.held.add(effects);
         return Vec::new();
     }
     let Some(changes) = durable.changes_before(&cluster.master, &effects) else { return effects };
-    durable.releasing = effects.len();
-    durable.held = Some(effects);
+    durable.held.close(effects);
     let (written, handle) = (durable.services.write(changes), durable.handle.clone());
     tokio::spawn(async move {
         match written.await {
-            Ok(()) => handle.send(Input::Durable),
             // This attempt may not go on, and is told so by the store itself.
-            Err(error) => warn!("the end of a job was not recorded: {error}"),
+            Err(error) if error.is_fenced() => return,
+            Err(error) => warn!(
+                "the end of a job, or its change of parallelism, is not recorded: a later application master would not know \
+                 of it: {error}"
+            ),
+            Ok(()) => {}
         }
+        handle.send(Input::Durable);
     });
     Vec::new()
 }
 
-/// The end of a job has become durable: what waited for it, and whatever else may go on.
+/// The end of a job has become durable, or cannot be made so: what waited for it, and whatever else may go on.
 pub fn release(cluster: &mut Cluster) -> Vec<Effect> {
     let Some(durable) = &mut cluster.durable else { return Vec::new() };
-    let mut first = durable.held.take().unwrap_or_default();
-    let later = first.split_off(durable.releasing.min(first.len()));
+    let (mut first, later) = durable.held.release();
     first.extend(admit(cluster, later));
     first
+}
+
+/// A task executor registers, and is about to be compared with what was decided.
+pub fn executor_registers(cluster: &mut Cluster, executor: &ExecutorId) {
+    if let Some(durable) = &mut cluster.durable {
+        durable.held.drop_orders(executor);
+    }
 }
 
 /// The end of a job is being told, and the removal of its checkpoints has been ordered.
@@ -230,14 +249,17 @@ pub fn record_checkpoint(cluster: &mut Cluster, job: JobId, checkpoint: u64, pat
     let written = durable.services.write(vec![Change::Put(Record::Checkpoint(Box::new(pointer)))]);
     let (handle, path) = (durable.handle.clone(), path.cloned());
     tokio::spawn(async move {
-        if let Err(error) = written.await {
-            return warn!(%job, "checkpoint {checkpoint} was not recorded: {error}");
-        }
+        let outcome = match written.await {
+            Ok(()) => Ok(path),
+            Err(error) if error.is_fenced() => return,
+            // Its files are removed now, and its pointer, should it be there, as soon as the store takes that.
+            Err(error) => Err(format!("checkpoint {checkpoint} could not be recorded: {error}")),
+        };
         handle.send(Input::Request(Box::new(move |cluster, now| {
             if let Some(durable) = &mut cluster.durable {
                 durable.writing.remove(&key);
             }
-            cluster.with_master(|m, fx| m.checkpoint_stored(now, job, checkpoint, Ok(path), fx));
+            cluster.with_master(|m, fx| m.checkpoint_stored(now, job, checkpoint, outcome, fx));
         })));
     });
     true
@@ -252,7 +274,7 @@ pub fn forget_checkpoint(cluster: &mut Cluster, job: JobId, checkpoint: u64) {
 
 impl Cluster {
     /// Submits a job. What is returned waits until the job would survive this application master: before that nobody may
-    /// be told that it was accepted.
+    /// be told that it was accepted. If that takes too long the job is cancelled, and the submission refused.
     ///
     /// # Errors
     /// If it is not accepted; nothing has changed then.
@@ -262,20 +284,42 @@ impl Cluster {
         source: Option<RestoreSource>,
     ) -> Result<BoxFuture<'static, Result<(), HaError>>, SubmitError> {
         let kept = (now(), source.as_ref().map(stored_source));
-        let stored = self.durable.as_ref().map(|_| {
-            let (submitted, source) = kept.clone();
-            StoredJob { submission: submission.clone(), submitted, source }
-        });
         let id = submission.job_id;
         self.with_master(|m, fx| m.submit_restored(now(), submission, source.as_ref(), fx))?;
-        Ok(match (&mut self.durable, stored) {
-            (Some(durable), Some(job)) => {
-                durable.jobs.insert(id, kept);
-                Box::pin(durable.services.write(vec![Change::Put(Record::Job(Box::new(job)))]))
+        if let Some(durable) = &mut self.durable {
+            durable.jobs.insert(id, kept);
+            // As the master has it: what it took over from a checkpoint must not depend on that being there later.
+            if let Some(change) = durable.record_of(&self.master, id) {
+                let written = durable.services.write(vec![change]);
+                // A caller that goes away does not decide what becomes of the job.
+                let outcome = tokio::spawn(accepted(id, written, durable.handle.clone()));
+                return Ok(Box::pin(async {
+                    outcome.await.unwrap_or_else(|error| Err(HaError::Lost(error.to_string())))
+                }));
             }
-            _ => Box::pin(std::future::ready(Ok(()))),
-        })
+        }
+        Ok(Box::pin(std::future::ready(Ok(()))))
     }
+}
+
+/// Waits until the record of a job is written.
+async fn accepted(
+    job: JobId,
+    written: impl Future<Output = Result<(), HaError>> + Send,
+    handle: ClusterHandle,
+) -> Result<(), HaError> {
+    let late = || HaError::Lost(format!("the store has not answered within {SUBMISSION_PATIENCE:?}"));
+    let outcome = tokio::time::timeout(SUBMISSION_PATIENCE, written).await.unwrap_or_else(|_| Err(late()));
+    if let Err(error) = &outcome
+        && !error.is_fenced()
+    {
+        warn!(%job, "the job is withdrawn, for it is not recorded: {error}");
+        let withdraw = move |cluster: &mut Cluster, now| {
+            cluster.with_master(|master, fx| master.cancel(now, job, fx));
+        };
+        handle.send(Input::Request(Box::new(withdraw)));
+    }
+    outcome
 }
 
 fn stored_source(source: &RestoreSource) -> StoredSource {

@@ -39,14 +39,14 @@ impl MasterGateway for Gateway {
         authenticate(request.metadata(), &self.cluster.settings.secret)?;
         let mut incoming = request.into_inner();
         let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("nothing was said"))?;
-        let (info, holdings) = match self.understand(&first)? {
-            FromExecutor::Register { info, holdings } => (info, holdings),
+        let (info, holdings, connection) = match self.understand(&first)? {
+            FromExecutor::Register { info, holdings, connection } => (info, holdings, connection),
             _ => return Err(Status::invalid_argument("a task executor has to register first")),
         };
         let executor = info.id.clone();
         let serial = self.connections.fetch_add(1, Ordering::Relaxed);
         let (frames, receiver) = mpsc::unbounded_channel();
-        self.cluster.send(Input::Connected { info, holdings, serial, frames });
+        self.cluster.send(Input::Connected { info, holdings, connection, serial, frames });
         tokio::spawn(listen(self.cluster.clone(), executor, serial, incoming));
         Ok(Response::new(UnboundedReceiverStream::new(receiver).map(Ok)))
     }

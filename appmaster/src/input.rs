@@ -20,6 +20,8 @@ pub enum Input {
         info: Box<ExecutorInfo>,
         /// What it runs.
         holdings: Holdings,
+        /// The number that it gives this connection.
+        connection: u64,
         /// Tells this connection from others of the same executor.
         serial: u64,
         /// Frames for it.
@@ -39,7 +41,7 @@ pub enum Input {
     ShutdownRequested(String),
     /// What became of something that was to be done about checkpoints.
     Checkpoint(Outcome),
-    /// The end of a job has become durable.
+    /// The end of a job has become durable, or is told though it cannot be.
     Durable,
     /// This attempt is over; what it left is for a later one.
     AttemptOver(String),

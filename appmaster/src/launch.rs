@@ -1,9 +1,9 @@
 //! The launch context of a task executor's container: its files, environment, command and credentials.
 
-use crate::ha::HaSettings;
 use crate::settings::Settings;
 use kvick_core::application_spec::{APPLICATION_SECRET, LocalFile, Visibility};
 use kvick_core::launch::{EPOCH_ENV, EXECUTOR_PROGRAM, HA_DIR_ENV, MASTER_ENV, SLOTS_ENV};
+use kvick_ha::HaSettings;
 use kvick_yarn::credentials::{AM_RM_TOKEN, Credentials};
 use kvick_yarn::records;
 use kvick_yarn::records::{LaunchContext, LocalResource, LocalResourceType};

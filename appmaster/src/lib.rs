@@ -15,7 +15,6 @@ pub mod durable;
 pub mod end;
 pub mod filesystems;
 pub mod gateway;
-pub mod ha;
 pub mod handle;
 pub mod input;
 pub mod launch;

@@ -6,12 +6,12 @@
 
 use anyhow::{Context, Result};
 use kvick_appmaster::cluster::Cluster;
-use kvick_appmaster::ha::HaServices;
 use kvick_appmaster::handle::ClusterHandle;
 use kvick_appmaster::input::Input;
 use kvick_appmaster::settings::Settings;
 use kvick_appmaster::{checkpoints, clock, driver, end, server, start, takeover, yarn_driver};
 use kvick_core::master::Master;
+use kvick_ha::HaServices;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -67,12 +67,15 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode> {
     start::begin(&mut cluster, &handle).await?;
     // What was decided so far is performed with the first input.
     handle.send(Input::Request(Box::new(|_, _| ())));
+    if let Some(services) = services.clone() {
+        tokio::spawn(end_if_unusable(services, handle.clone()));
+    }
     let driving = driver::run(cluster, inputs, yarn.driver());
     let (cluster, end) = tokio::select! {
         ended = driving => ended,
         ended = server => return Err(ended?.err().unwrap_or_else(|| anyhow::anyhow!("the server ended"))),
-        why = lost(services.as_ref()) => {
-            error!("ending, and leaving everything to a later attempt: {why}");
+        why = fenced(services.as_ref()) => {
+            error!("ending, and leaving everything to the later attempt: {why}");
             return Ok(ExitCode::FAILURE);
         }
         signal = kvick_process::stop::requested() => {
@@ -83,10 +86,16 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode> {
     end::finish(cluster, end, yarn).await
 }
 
-/// Waits until this attempt may not go on.
-async fn lost(services: Option<&HaServices>) -> String {
+/// An application that was to survive its application master, and cannot, fails with the reason.
+async fn end_if_unusable(services: HaServices, handle: ClusterHandle) {
+    let why = services.unusable().await;
+    handle.send(Input::ShutdownRequested(format!("what must survive cannot be kept: {why}")));
+}
+
+/// Waits until a later attempt has taken over.
+async fn fenced(services: Option<&HaServices>) -> String {
     match services {
-        Some(services) => services.lost().await,
+        Some(services) => services.fenced().await,
         None => std::future::pending().await,
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use kvick_core::application_spec::ApplicationMode;
 use kvick_core::job::{JobSubmission, ProgramSpec};
 use kvick_core::master::FinalStatus;
+use kvick_ha::HaError;
 use std::path::PathBuf;
 use tracing::error;
 
@@ -31,7 +32,7 @@ pub async fn begin(cluster: &mut Cluster, handle: &ClusterHandle) -> Result<()> 
             let id = submission.job_id;
             // An earlier attempt may have begun it, or even ended it.
             if cluster.master.job(id).is_none() && !cluster.results.contains_key(&id) {
-                submit(cluster, submission).await;
+                submit(cluster, handle, submission).await;
             }
         }
         ApplicationMode::Application { program } => run_main(cluster, handle.clone(), program.clone()),
@@ -39,15 +40,31 @@ pub async fn begin(cluster: &mut Cluster, handle: &ClusterHandle) -> Result<()> 
     Ok(())
 }
 
-async fn submit(cluster: &mut Cluster, submission: JobSubmission) {
+async fn submit(cluster: &mut Cluster, handle: &ClusterHandle, submission: JobSubmission) {
     let source = checkpoints::restore_source(&cluster.settings, &submission).await;
     let now = clock::now();
     let accepted = source
         .map_err(|error| error.to_string())
-        .and_then(|source| cluster.submit(submission, source).map(drop).map_err(|error| error.to_string()));
-    if let Err(refused) = accepted {
-        error!("the job was not accepted: {refused}");
-        cluster.with_master(|master, fx| master.stop(now, FinalStatus::Failed, &refused, fx));
+        .and_then(|source| cluster.submit(submission, source).map_err(|error| error.to_string()));
+    match accepted {
+        Ok(recorded) => drop(tokio::spawn(end_if_not_recorded(handle.clone(), recorded))),
+        Err(refused) => {
+            error!("the job was not accepted: {refused}");
+            cluster.with_master(|master, fx| master.stop(now, FinalStatus::Failed, &refused, fx));
+        }
+    }
+}
+
+/// The application is there for this job alone.
+async fn end_if_not_recorded(
+    handle: ClusterHandle,
+    recorded: impl Future<Output = Result<(), HaError>> + Send,
+) {
+    if let Err(error) = recorded.await
+        && !error.is_fenced()
+    {
+        let why = format!("the job would not survive its application master: {error}");
+        handle.send(Input::ShutdownRequested(why));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::cluster::Cluster;
 use crate::durable::{self, Durable};
-use crate::ha::{self, HaServices};
 use crate::handle::ClusterHandle;
 use crate::{clock, filesystems};
 use anyhow::{Context, Result};
@@ -13,6 +12,7 @@ use kvick_core::ha::{Change, Contents, HaKind, Leader, StoredCheckpoint, StoredJ
 use kvick_core::ids::{ExecutorId, JobId};
 use kvick_core::job::{JobResult, JobState};
 use kvick_core::master::{Legacy, RecoveredJob};
+use kvick_ha::HaServices;
 use kvick_storage::CheckpointStorage;
 use std::collections::BTreeMap;
 use tracing::{error, info, warn};
@@ -26,7 +26,8 @@ pub async fn lead(handle: &ClusterHandle, port: u16) -> Result<Option<(HaService
     if HaKind::from_config(&settings.config)? == HaKind::None {
         return Ok(None);
     }
-    let store = ha::open(settings)?;
+    let staging = settings.spec.staging_dir.as_deref();
+    let store = kvick_ha::open(&settings.config, staging, &filesystems::connect(settings))?;
     let leader = Leader { epoch: settings.epoch, address: format!("{}:{port}", settings.host) };
     // A cluster id of one's own may have been another application's before.
     if settings.epoch <= 1 && !settings.config.is_set(&options::HA_CLUSTER_ID) {
@@ -71,7 +72,7 @@ async fn legacy(
     containers: Vec<ExecutorId>,
 ) -> Legacy {
     let storage = CheckpointStorage::new(filesystems::connect(&cluster.settings));
-    let Contents { jobs, mut checkpoints, results } = contents;
+    let Contents { jobs, mut checkpoints, results, restarts } = contents;
     let mut legacy = Legacy {
         epoch: cluster.settings.epoch,
         jobs: Vec::new(),
@@ -81,7 +82,9 @@ async fn legacy(
     for (id, job) in jobs {
         let submitted = job.submitted;
         match recovered(&storage, job, checkpoints.remove(&id).unwrap_or_default()).await {
-            Ok(job) => legacy.jobs.push(job),
+            Ok(job) => {
+                legacy.jobs.push(RecoveredJob { restarts: restarts.get(&id).copied().unwrap_or(0), ..job });
+            }
             Err(why) => {
                 error!(job = %id, "the job cannot be recovered: {why}");
                 let result = lost(id, clock::now().since(submitted).0, why);
@@ -131,7 +134,7 @@ async fn recovered(
     };
     match unread {
         Some(why) if completed.is_empty() && source.is_none() => Err(why),
-        _ => Ok(RecoveredJob { submission, submitted, source, completed }),
+        _ => Ok(RecoveredJob { submission, submitted, source, completed, restarts: 0 }),
     }
 }
 

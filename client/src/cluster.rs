@@ -4,10 +4,12 @@ use crate::console;
 use crate::deploy::{Hadoop, wait};
 use crate::rest::RestClient;
 use crate::settings::{Settings, Target};
+use crate::survivors;
 use anyhow::{Context, Result, bail};
+use kvick_core::config::Configuration;
 use kvick_yarn::client::YarnClient;
 use kvick_yarn::ids::ApplicationId;
-use kvick_yarn::records::ApplicationReport;
+use kvick_yarn::records::{ApplicationReport, FinalStatus};
 
 /// A running application on YARN.
 pub struct Running {
@@ -17,6 +19,8 @@ pub struct Running {
     pub id: ApplicationId,
     /// `host:port` of its REST API.
     pub address: String,
+    /// The configuration with which it was found.
+    pub config: Configuration,
 }
 
 /// A cluster that can be spoken to.
@@ -51,8 +55,12 @@ pub async fn connect(settings: &Settings) -> Result<Cluster> {
 /// It does not run, or nobody knows it.
 pub async fn running(settings: &Settings, id: &str) -> Result<Running> {
     let (yarn, report) = report(settings, id).await?;
+    if report.state.is_terminal() && report.final_status != FinalStatus::Succeeded {
+        let left = survivors::look(&settings.config, report.id).await;
+        return Err(with_properties_file(settings, wait::does_not_run(&report, &left.text)));
+    }
     match wait::rest_address(&report) {
-        Ok(address) => Ok(Running { yarn, id: report.id, address }),
+        Ok(address) => Ok(Running { yarn, id: report.id, address, config: settings.config.clone() }),
         Err(error) => Err(with_properties_file(settings, error)),
     }
 }

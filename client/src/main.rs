@@ -15,6 +15,7 @@ mod jar;
 mod outcome;
 mod rest;
 mod settings;
+mod survivors;
 mod user;
 
 use std::path::Path;

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 const BATCH: &str = env!("CARGO_BIN_EXE_batch-wordcount");
 
-/// A job master, and workers as it wants them: one for each slot.
+/// A job master, and workers as it wants them: one for each slot that it uses.
 struct Cluster<'a> {
     master: JobMaster,
     arguments: &'a [&'a str],
@@ -29,7 +29,12 @@ struct Cluster<'a> {
     workers: BTreeMap<ExecutorId, Program>,
     effects: VecDeque<JobEffect>,
     begun: Instant,
-    granted: u32,
+    /// Slots that the job does not hold, the next one last; how many it holds, and how many it wants.
+    free: Vec<SlotId>,
+    held: usize,
+    wanted: usize,
+    /// How many workers were started.
+    started: usize,
     /// Which worker is killed when the first tasks that read kept results are about to begin.
     victim: Option<ExecutorId>,
     result: Option<JobResult>,
@@ -89,16 +94,20 @@ impl Cluster<'_> {
     fn perform(&mut self, effect: JobEffect) {
         match effect {
             JobEffect::RequireSlots(wanted) => {
-                let slots: Vec<SlotId> =
-                    (self.granted..wanted).map(|i| SlotId { executor: executor(i), index: 0 }).collect();
-                self.granted = self.granted.max(wanted);
-                self.decide(|m, now, fx| m.slots_granted(now, slots, fx));
+                self.wanted = wanted as usize;
+                self.grant();
+            }
+            JobEffect::LeaveSlots(slots) => {
+                self.held -= slots.len();
+                self.free.extend(slots);
+                self.grant();
             }
             JobEffect::StartWorker(id) => {
                 let mut spec = worker_spec(&self.master.submission().graph);
                 spec.tmp_dirs = vec![self.directory.join(&id.0).display().to_string()];
                 let (worker, address) = ready_worker(BATCH, self.arguments, &spec, &self.directory);
                 self.workers.insert(id.clone(), worker);
+                self.started += 1;
                 self.decide(|m, now, fx| m.worker_ready(now, &id, address, fx));
             }
             JobEffect::Deploy(id, tasks) => {
@@ -116,6 +125,15 @@ impl Cluster<'_> {
             }
             JobEffect::Ended(result) => self.result = Some(*result),
             _ => {}
+        }
+    }
+
+    fn grant(&mut self) {
+        let missing = self.wanted.saturating_sub(self.held).min(self.free.len());
+        let slots = self.free.split_off(self.free.len() - missing);
+        self.held += missing;
+        if !slots.is_empty() {
+            self.decide(|m, now, fx| m.slots_granted(now, slots, fx));
         }
     }
 
@@ -163,14 +181,14 @@ fn files_below(directory: &Path) -> usize {
     entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
 }
 
-/// Runs the job on two workers; returns the attempts of each task in the end, by vertex.
-fn run(victim: Option<ExecutorId>) -> Vec<Vec<u32>> {
+/// Runs the job on so many workers; returns the attempts of each task in the end, by vertex.
+fn run(parallelism: u32, slots: u32, victim: Option<ExecutorId>) -> Vec<Vec<u32>> {
     let directory = tempfile::tempdir().unwrap();
     let (input, output) = (directory.path().join("in.txt"), directory.path().join("out"));
     let (text, expected) = words();
     fs::write(&input, text).unwrap();
     let arguments = ["--input", input.to_str().unwrap(), "--output", output.to_str().unwrap()];
-    let graph = graph_of(BATCH, &arguments, 2, directory.path());
+    let graph = graph_of(BATCH, &arguments, parallelism, directory.path());
     assert!(graph.edges.iter().all(JobEdge::is_blocking), "the default on a cluster is Flink's");
     let vertices = graph.vertices.len();
     let mut settings = Configuration::default();
@@ -185,8 +203,11 @@ fn run(victim: Option<ExecutorId>) -> Vec<Vec<u32>> {
         workers: BTreeMap::new(),
         effects: VecDeque::new(),
         begun: Instant::now(),
-        granted: 0,
-        victim,
+        free: (0..slots).rev().map(|index| SlotId { executor: executor(index), index: 0 }).collect(),
+        held: 0,
+        wanted: 0,
+        started: 0,
+        victim: victim.clone(),
         result: None,
     };
     let result = cluster.run();
@@ -196,20 +217,33 @@ fn run(victim: Option<ExecutorId>) -> Vec<Vec<u32>> {
         cluster.perform(effect);
     }
     assert!(cluster.workers.is_empty());
-    // A process that was killed leaves its files to whoever owns the directory: YARN removes it with the container.
-    assert_eq!(files_below(&directory.path().join("executor-1")), 0);
+    assert_eq!(
+        cluster.started,
+        slots as usize + usize::from(victim.is_some()),
+        "a slot that is used again has its worker"
+    );
+    // A process that was killed leaves its files to its task executor.
+    for index in (0..slots).filter(|index| victim != Some(executor(*index))) {
+        assert_eq!(files_below(&directory.path().join(executor(index).0)), 0);
+    }
     let attempts = |vertex| cluster.master.executions(vertex).iter().map(|e| e.attempt).collect();
     (0..vertices).map(attempts).collect()
 }
 
 #[test]
 fn workers_read_what_others_have_kept_and_remove_it() {
-    assert!(run(None).iter().flatten().all(|attempt| *attempt == 0));
+    assert!(run(2, 2, None).iter().flatten().all(|attempt| *attempt == 0));
+}
+
+#[test]
+fn a_job_runs_part_by_part_where_there_are_fewer_slots_than_subtasks() {
+    assert!(run(4, 1, None).iter().flatten().all(|attempt| *attempt == 0));
+    assert!(run(3, 2, None).iter().flatten().all(|attempt| *attempt == 0));
 }
 
 #[test]
 fn what_a_killed_worker_had_kept_is_made_again_and_nothing_else() {
-    let attempts = run(Some(executor(0)));
+    let attempts = run(2, 2, Some(executor(0)));
     assert_eq!(
         attempts[0],
         [1, 0],

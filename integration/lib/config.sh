@@ -4,6 +4,8 @@
 
 CONF_DIR=$KVICK_CLUSTER_DIR/conf
 STATE_FILE=$KVICK_CLUSTER_DIR/cluster.state
+# Nodes that are to be taken out of the cluster, one a line.
+EXCLUDE_FILE=$CONF_DIR/nodes.exclude
 CLUSTER_USER=$(id -un)
 
 # --- cluster.state ---
@@ -140,6 +142,15 @@ resourcemanager_ha_props() {
   fi
 }
 
+# By default a queue gets back a tenth of the cluster a round, which may be less than one container, and a fifth of that.
+preemption_props() {
+  local policy=yarn.resourcemanager.monitor.capacity.preemption
+  prop yarn.resourcemanager.scheduler.monitor.enable true
+  prop $policy.monitoring_interval 500
+  prop $policy.total_preemption_per_round 1.0
+  prop $policy.natural_termination_factor 1.0
+}
+
 yarn_resourcemanager_props() {
   if [ "$RESOURCEMANAGERS" = 1 ]; then
     resourcemanager_addresses 127.0.0.1 ''
@@ -153,6 +164,8 @@ yarn_resourcemanager_props() {
   prop yarn.resourcemanager.recovery.enabled true
   prop yarn.resourcemanager.store.class org.apache.hadoop.yarn.server.resourcemanager.recovery.FileSystemRMStateStore
   prop yarn.resourcemanager.fs.state-store.uri "file://$KVICK_CLUSTER_DIR/resourcemanager"
+  prop yarn.resourcemanager.nodes.exclude-path "$EXCLUDE_FILE"
+  [ "$PREEMPTION" = no ] || preemption_props
   # The smallest container and the step by which requests are rounded up: 800 MB become 1024.
   prop yarn.scheduler.minimum-allocation-mb 256
   prop yarn.scheduler.maximum-allocation-mb "$NM_MEMORY"
@@ -269,6 +282,7 @@ write_hosts() {
 write_config() {
   local number
   mkdir -p "$CONF_DIR"
+  : >"$EXCLUDE_FILE"
   write_core_site
   write_hdfs_site
   write_yarn_site

@@ -47,13 +47,16 @@ pub fn applications(states: &str) -> Vec<String> {
     apps.iter().filter_map(|app| app["id"].as_str().map(str::to_string)).collect()
 }
 
-/// The containers of a running application's current attempt, the master's among them.
-fn containers(id: &str) -> Vec<Value> {
+/// YARN's record of an application's current attempt; null where there is none yet.
+fn attempt(id: &str) -> Value {
     let attempts = json(&rm(&format!("apps/{id}/appattempts")));
     let attempts = attempts["appAttempts"]["appAttempt"].as_array().cloned().unwrap_or_default();
-    let Some(attempt) = attempts.last().and_then(|attempt| attempt["appAttemptId"].as_str()) else {
-        return Vec::new();
-    };
+    attempts.last().cloned().unwrap_or_default()
+}
+
+/// The containers of an attempt of a running application, the master's among them.
+fn containers(id: &str, attempt: &Value) -> Vec<Value> {
+    let Some(attempt) = attempt["appAttemptId"].as_str() else { return Vec::new() };
     let url = rm(&format!("apps/{id}/appattempts/{attempt}/containers"));
     // An attempt that has just ended has no containers to tell of: an error to the ResourceManager.
     let Ok((200, body)) = request("GET", &url, None) else { return Vec::new() };
@@ -64,19 +67,18 @@ fn containers(id: &str) -> Vec<Value> {
 /// The sizes in MB of the containers of a running application's current attempt, largest first.
 pub fn container_sizes(id: &str) -> Vec<u64> {
     let size = |c: &Value| c["allocatedMB"].as_u64().or_else(|| c["allocatedMB"].as_str()?.parse().ok());
-    let mut sizes: Vec<u64> = containers(id).iter().filter_map(size).collect();
+    let mut sizes: Vec<u64> = containers(id, &attempt(id)).iter().filter_map(size).collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     sizes
 }
 
 /// The nodes that run an application's containers, that of its master excepted.
 pub fn container_nodes(id: &str) -> Vec<String> {
-    let workers = containers(id).into_iter().filter(|c| !c["containerId"].as_str().is_some_and(is_master));
+    let attempt = attempt(id);
+    // Its number tells nothing: a ResourceManager that was restarted begins to count anew.
+    let is_master = |container: &Value| container["containerId"] == attempt["containerId"];
+    let workers = containers(id, &attempt).into_iter().filter(|container| !is_master(container));
     workers.filter_map(|c| c["nodeId"].as_str().map(str::to_string)).collect()
-}
-
-fn is_master(container: &str) -> bool {
-    container.ends_with("_000001")
 }
 
 /// Waits until YARN says that an application has ended; returns its record.

@@ -10,3 +10,4 @@ pub mod http;
 pub mod process;
 pub mod text;
 pub mod wait;
+pub mod words;

@@ -2,7 +2,9 @@
 //! and start time, signalled.
 
 use crate::cluster::processes;
-use std::fs::{read, read_link, read_to_string};
+use std::collections::BTreeSet;
+use std::fs::{read, read_dir, read_link, read_to_string};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// What a process of an application is.
@@ -52,6 +54,20 @@ pub fn of(application: &str) -> Vec<Process> {
     found
 }
 
+/// The directories on this machine that YARN gave an application for what it need not keep.
+pub fn local_dirs(application: &str) -> BTreeSet<PathBuf> {
+    let pids = processes(application).into_iter();
+    let listed = pids.filter_map(|pid| variable(pid, "LOCAL_DIRS"));
+    listed.flat_map(|dirs| dirs.split(',').map(PathBuf::from).collect::<Vec<_>>()).collect()
+}
+
+/// The names of what workers of an application have in those directories.
+pub fn local_files(application: &str) -> BTreeSet<String> {
+    let entries = local_dirs(application).into_iter().filter_map(|dir| read_dir(dir).ok()).flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("kvick-")).collect()
+}
+
 /// Those of one role.
 pub fn in_role(application: &str, role: Role) -> Vec<Process> {
     let mut found = of(application);
@@ -66,10 +82,8 @@ fn describe(pid: u32) -> Option<Process> {
         "bash" | "dash" | "sh" | "java" => return None,
         _ => Role::Worker,
     };
-    let environment = read(format!("/proc/{pid}/environ")).ok()?;
-    let environment = String::from_utf8_lossy(&environment).into_owned();
-    let variable = |name: &str| environment.split('\0').find_map(|v| v.strip_prefix(name)?.strip_prefix('='));
-    let node = variable("LOCAL_DIRS").and_then(|dirs| dirs.split("/nodemanager").nth(1)?.split('/').next());
+    let dirs = variable(pid, "LOCAL_DIRS").unwrap_or_default();
+    let node = dirs.split("/nodemanager").nth(1).and_then(|rest| rest.split('/').next());
     // In application mode the job's program is also a child of the master: as the one that describes the job.
     if role == Role::Worker && program_of(parent(pid)?).as_deref() == Some("kvick-appmaster") {
         return None;
@@ -78,9 +92,17 @@ fn describe(pid: u32) -> Option<Process> {
         role,
         pid,
         started: stat(pid)?.1,
-        container: variable("CONTAINER_ID")?.to_string(),
+        container: variable(pid, "CONTAINER_ID")?,
         node: node.and_then(|number| number.parse().ok()).unwrap_or_default(),
     })
+}
+
+/// A variable of a process's environment.
+fn variable(pid: u32, name: &str) -> Option<String> {
+    let environment = read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = String::from_utf8_lossy(&environment);
+    let value = environment.split('\0').find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='));
+    value.map(str::to_string)
 }
 
 /// The name of a process's program; that of one which was replaced meanwhile has ` (deleted)` behind it.

@@ -1,10 +1,11 @@
 //! Checkpoints and savepoints on the real cluster: what a job counted is neither lost nor counted twice, whatever happens to
 //! it and however it goes on.
 
-use kvick_integration::cluster::{KilledAtEnd, application, processes, rest};
+use kvick_integration::cluster::{KilledAtEnd, application, rest};
 use kvick_integration::command::{Ran, flink, fs, required, yarn_session};
 use kvick_integration::hdfs::HdfsDir;
-use kvick_integration::http::json;
+use kvick_integration::http::{json, request};
+use kvick_integration::process::{Process, Role, in_role};
 use kvick_integration::wait::until;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -72,10 +73,12 @@ fn in_state(session: &str, job: &str, state: &str) {
     until(&format!("the job {state}"), LIMIT, || (json(&url)["state"] == state).then_some(()));
 }
 
-/// Worker processes of an application: the children of its task executors that are neither master nor executor.
-fn workers(session: &str) -> Vec<u32> {
-    let name = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    processes(session).into_iter().filter(|pid| name(pid).trim() == "counts").collect()
+/// Kills a worker of a session's only job with -9; says which.
+#[track_caller]
+fn kill_worker(session: &str) -> Process {
+    let worker = until("a worker", LIMIT, || in_role(session, Role::Worker).first().cloned());
+    assert!(worker.signal("KILL"), "{worker:?} was not there to be killed");
+    worker
 }
 
 #[test]
@@ -87,9 +90,7 @@ fn a_killed_worker_costs_no_count_and_doubles_none() {
     let job = submit(&session, &dir, 40_000, &["-p", "2"]).job();
     for round in 1..=3 {
         completed(&session, &job, 3 * round);
-        let worker = until("a worker", LIMIT, || workers(&session).first().copied());
-        let killed = std::process::Command::new("kill").args(["-9", &worker.to_string()]).status();
-        assert!(killed.expect("kill runs").success());
+        kill_worker(&session);
         let restored =
             || (checkpoints(&session, &job)["counts"]["restored"].as_u64() >= Some(round)).then_some(());
         until("the restore", LIMIT, restored);
@@ -99,6 +100,32 @@ fn a_killed_worker_costs_no_count_and_doubles_none() {
     // A finished job leaves no checkpoint behind.
     let left = fs(&["ls", &dir.path(&format!("checkpoints/{job}"))]);
     assert!(!left.out.contains("chk-"), "{}", left.out);
+}
+
+#[test]
+fn the_worker_after_a_killed_one_has_its_state_from_the_disk_of_its_node() {
+    let session = yarn_session(["-d", "-s", "1", "-jm", "1024", "-tm", "1024"]).ok().application();
+    let _end = KilledAtEnd(session.clone());
+    let dir = HdfsDir::new("local-recovery");
+    // State as small as this one's is otherwise part of the checkpoint's metadata, of which there is no copy.
+    let local = [
+        "-Dexecution.state-recovery.from-local=true",
+        "-Dexecution.checkpointing.data-inline-threshold=0 kb",
+    ];
+    let job = submit(&session, &dir, 20_000, &["-p", "2", local[0], local[1]]).job();
+    completed(&session, &job, 3);
+    let container = kill_worker(&session).container;
+    let log = format!("{}/taskmanagers/{container}/logs/taskmanager.err", rest(&session));
+    let said = |line: &str| {
+        line.contains("local recovery: state of ")
+            && line.contains("/chk-")
+            && line.contains("is read from its local copies")
+    };
+    // Nobody has said so before: no worker of this task executor began with state.
+    let found = || request("GET", &log, None).ok()?.1.lines().any(said).then_some(());
+    until("a word that state was read from local copies", LIMIT, found);
+    in_state(&session, &job, "FINISHED");
+    exact(&dir.path("out"), 20_000);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The application master is killed while a job runs: the job does not notice, its client follows, nothing is lost or doubled.
 
-use kvick_integration::cluster::{KilledAtEnd, application, ended, nothing_left, processes, rest};
-use kvick_integration::command::{command, example, fs};
+use kvick_integration::cluster::{KilledAtEnd, application, applications, ended, nothing_left, processes, rest};
+use kvick_integration::command::{command, example, flink, fs};
 use kvick_integration::expect::application_has;
 use kvick_integration::hdfs::HdfsDir;
 use kvick_integration::http::json;
@@ -15,17 +15,23 @@ use std::time::Duration;
 const COUNT: &str = "45000";
 const RATE: &str = "1500";
 
-/// The state machine job with its alerts in `name` of a directory, attached; returns its client and its application.
-fn begin(dir: &HdfsDir, name: &str) -> (Child, String) {
-    let jar = example("streaming/StateMachineExample.jar");
+/// The command that runs the state machine job with its alerts in `name` of a directory.
+fn state_machine(dir: &HdfsDir, name: &str, more: &[&str]) -> Command {
     let options = "run -m yarn-cluster -ys 2 -p 2 -Dexecution.checkpointing.interval=1s";
     let (checkpoints, output) = (dir.path("checkpoints"), dir.path(name));
-    let parameters = ["--rps", RATE, "--count", COUNT, "--error-rate", "0.1"];
-    let mut client = command("flink")
+    let mut client = command("flink");
+    client
         .args(options.split(' '))
-        .arg(&jar)
-        .args(parameters)
-        .args(["--checkpoint-dir", &checkpoints, "--output", &output])
+        .args(more)
+        .arg(example("streaming/StateMachineExample.jar"))
+        .args(["--rps", RATE, "--count", COUNT, "--error-rate", "0.1"])
+        .args(["--checkpoint-dir", &checkpoints, "--output", &output]);
+    client
+}
+
+/// The state machine job with its alerts in `name` of a directory, attached; returns its client and its application.
+fn begin(dir: &HdfsDir, name: &str) -> (Child, String) {
+    let mut client = state_machine(dir, name, &[])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -43,6 +49,13 @@ fn begin(dir: &HdfsDir, name: &str) -> (Child, String) {
     // The rest is read to its end, so that the client is never held up by it.
     std::thread::spawn(move || lines.for_each(drop));
     (client, application.expect("the client names the application"))
+}
+
+/// The words of a client and its application, once it has ended.
+fn ended_badly(client: Child) -> String {
+    let output = client.wait_with_output().expect("the client ends");
+    assert!(!output.status.success());
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// The processes of an application whose program is called so.
@@ -96,5 +109,49 @@ fn a_killed_application_master_costs_a_running_job_nothing() {
     assert!(client.wait().expect("the client ends").success(), "the attached client sees its job through");
     application_has(&ended(&id), &[("finalStatus", "SUCCEEDED")]);
     assert_eq!(alerts(&dir, "alerts"), alerts(&dir, "expected"), "every alert once");
+    nothing_left(&id);
+}
+
+/// What follows `marker` in a text, up to the end of the word.
+fn word_after<'a>(text: &'a str, marker: &str) -> &'a str {
+    let (_, rest) = text.split_once(marker).unwrap_or_else(|| panic!("\"{marker}\" is not in\n{text}"));
+    rest.split_whitespace().next().unwrap_or_default()
+}
+
+#[test]
+fn what_the_last_application_master_leaves_is_named_and_the_job_goes_on_from_there() {
+    let dir = HdfsDir::new("last");
+    let (mut undisturbed, _) = begin(&dir, "expected");
+    assert!(undisturbed.wait().expect("the client ends").success());
+
+    let client = state_machine(&dir, "alerts", &["-Dyarn.application-attempts=1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the client starts");
+    let patience = Duration::from_secs(60);
+    let running = || applications("RUNNING").into_iter().find(|id| !called(id, "StateMachineExample").is_empty());
+    let id = until("the application", patience, running);
+    let _end = KilledAtEnd(id.clone());
+    until("a checkpoint", patience, || completed(&id).filter(|count| *count > 1));
+    let master = called(&id, "kvick-appmaster")[0].to_string();
+    assert!(Command::new("kill").args(["-9", &master]).status().expect("kill").success());
+
+    let told = ended_badly(client);
+    application_has(&ended(&id), &[("finalStatus", "FAILED")]);
+    assert!(told.contains("Diagnostics from YARN:"), "{told}");
+    let job = word_after(&told, "Job has been submitted with JobID ");
+    assert!(told.contains(&format!("The job {job} (")), "{told}");
+    let checkpoint = word_after(&told, "flink run -s ");
+    assert!(checkpoint.contains("/chk-"), "{told}");
+    let asked = flink(["list", "-yid", &id]).fails(1).says(&format!("flink run -s {checkpoint} "));
+    let records = word_after(&format!("{}{}", asked.out, asked.err), "hdfs dfs -rm -r ").to_string();
+
+    let again = state_machine(&dir, "alerts", &["-s", checkpoint]).status();
+    assert!(again.expect("the client starts").success());
+    assert_eq!(alerts(&dir, "alerts"), alerts(&dir, "expected"), "every alert once");
+    fs(&["rm", &records]).ok();
+    fs(&["rm", &format!(".flink/{id}")]).ok();
+    flink(["list", "-yid", &id]).fails(1).says("doesn't run anymore");
     nothing_left(&id);
 }

@@ -67,3 +67,9 @@ fn an_application_master_may_die_at_any_moment_and_in_any_mode() {
     ];
     assert_eq!(survives(&faults, 0).injections.len(), faults.len());
 }
+
+#[test]
+fn what_yarn_takes_back_is_left_after_a_checkpoint_and_is_no_failure() {
+    let faults = [Fault::Preempted, Fault::Decommissioned];
+    assert_eq!(survives(&faults, 0).injections.len(), faults.len());
+}

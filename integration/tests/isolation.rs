@@ -1,9 +1,11 @@
-//! One session, three jobs at once: one panics, one aborts its process, and the third does not notice.
+//! Jobs that share a session and a task executor: one panics, one aborts its process, one needs more memory than there is, and the
+//! other does not notice.
 
 use kvick_integration::cluster::{KilledAtEnd, rest};
 use kvick_integration::command::{command, required, run, yarn_session};
 use kvick_integration::hdfs::HdfsDir;
 use kvick_integration::http::json;
+use kvick_integration::process::{Role, in_role};
 use kvick_integration::wait::until;
 use serde_json::Value;
 use std::process::{Command, Stdio};
@@ -32,6 +34,14 @@ fn states(expected: [(&str, &str); 3]) -> Vec<(String, String)> {
     expected.iter().map(|(name, state)| (name.to_string(), state.to_string())).collect()
 }
 
+/// 0 + 1 + … + 999, summed by a job beside which others died in the same task executor. Every update is written, once.
+#[track_caller]
+fn sum_is_right(dir: &HdfsDir) {
+    let sums = dir.read("sum");
+    assert_eq!(sums.lines().filter_map(|line| line.parse::<u64>().ok()).max(), Some(499_500));
+    assert_eq!(sums.lines().count(), 1000);
+}
+
 #[test]
 fn a_panic_and_an_abort_are_reported_and_a_third_job_finishes_with_the_right_result() {
     let jar = required("KVICK_TEST_JOBS");
@@ -51,12 +61,36 @@ fn a_panic_and_an_abort_are_reported_and_a_third_job_finishes_with_the_right_res
     panics.fails(1).says("the user's function gives up at record 7").says("panics.rs");
     aborts.fails(1).says("SIGABRT");
     slow_sum.ok().says("Job Runtime: ");
-    // 0 + 1 + … + 999, summed by a job beside which two others died in the same task executor. Every update is written.
-    let sums = dir.read("sum");
-    assert_eq!(sums.lines().filter_map(|line| line.parse::<u64>().ok()).max(), Some(499_500));
-    assert_eq!(sums.lines().count(), 1000);
+    sum_is_right(&dir);
     assert_eq!(
         jobs(&session),
         states([("aborts", "FAILED"), ("panics", "FAILED"), ("slow sum", "FINISHED")])
     );
+}
+
+#[test]
+fn a_job_that_outgrows_its_container_is_ended_with_a_word_about_it_and_the_other_lives_on() {
+    let jar = required("KVICK_TEST_JOBS");
+    let dir = HdfsDir::new("memory");
+    let session = yarn_session(["-d", "-s", "2", "-tm", "1024", "-nm", "memory"]).ok().application();
+    let _end = KilledAtEnd(session.clone());
+    // Most of what is there at once, and the rest within seconds.
+    let mut hoards = job(&session, "hoards", &jar, &["--at-once", "800"]);
+    let mut slow_sum = job(&session, "slow-sum", &jar, &["--output", &dir.path("sum")]);
+    let (hoards, slow_sum, executors) = std::thread::scope(|scope| {
+        let slow_sum = scope.spawn(|| run(&mut slow_sum));
+        let first = || (!in_role(&session, Role::Worker).is_empty()).then_some(());
+        until("the job that is to live on", LIMIT, first);
+        let executors = in_role(&session, Role::Executor);
+        let hoards = run(&mut hoards);
+        (hoards, slow_sum.join().expect("the command cannot be run"), executors)
+    });
+    // What there is, what to change, and another way.
+    let hoards = hoards.fails(1).says("was ended because memory ran out: it has ");
+    let hoards = hoards.says(" MB of 1024 MB (taskmanager.memory.process.size)");
+    hoards.says("Give task executors more memory").says("state.backend.type: rocksdb");
+    slow_sum.ok();
+    sum_is_right(&dir);
+    assert_eq!(executors.len(), 1, "both jobs share a task executor");
+    assert_eq!(in_role(&session, Role::Executor), executors, "YARN ended no container");
 }

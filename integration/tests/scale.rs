@@ -7,36 +7,10 @@ use kvick_integration::command::{command, example, fs, run};
 use kvick_integration::expect::job_finished;
 use kvick_integration::hdfs::HdfsDir;
 use kvick_integration::text::sorted_lines;
+use kvick_integration::words::{counted_by_awk, megabytes, write_text};
 use std::collections::BTreeSet;
-use std::io::{BufWriter, Write};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-fn megabytes() -> usize {
-    std::env::var("KVICK_TEST_MEGABYTES").map_or(20, |text| text.parse().expect("a number of megabytes"))
-}
-
-/// Lines of words of which some are frequent and most are rare.
-fn write_text(path: &Path) {
-    let mut out = BufWriter::new(std::fs::File::create(path).expect("no file"));
-    let (mut written, mut state) = (0, 1_u64);
-    while written < megabytes() * 1_000_000 {
-        // The multiplier and increment of Knuth's MMIX; the high bits are the good ones.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let (rare, frequent) = ((state >> 33) % 10_000, (state >> 48) % 97);
-        let line = format!("the word{rare} of the w{frequent} and x{}\n", rare * frequent % 1009);
-        out.write_all(line.as_bytes()).expect("the file cannot be written");
-        written += line.len();
-    }
-    out.flush().expect("the file cannot be written");
-}
-
-/// What a tool that knows nothing of Kvick counts.
-fn counted_by_awk(path: &Path) -> Vec<String> {
-    let program = "{ for (i = 1; i <= NF; i++) n[$i]++ } END { for (w in n) print w, n[w] }";
-    sorted_lines(&run(Command::new("awk").env("LC_ALL", "C").arg(program).arg(path)).ok().out)
-}
 
 /// Runs a command; also answers the nodes on which its application had containers for task executors.
 fn run_watched(command: &mut Command) -> (kvick_integration::command::Ran, BTreeSet<String>) {

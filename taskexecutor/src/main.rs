@@ -9,6 +9,7 @@ mod lease;
 mod link;
 mod logs;
 mod memory_guard;
+mod remains;
 mod settings;
 mod supervisor;
 mod worker;

@@ -7,6 +7,7 @@ use crate::artifact::ProgramStore;
 use crate::link::{Link, LinkEvent, Outgoing};
 use crate::logs;
 use crate::memory_guard::{self, MemoryGuard, Verdict};
+use crate::remains::Remains;
 use crate::settings::Settings;
 use crate::worker::{Worker, WorkerEvent, WorkerId};
 use anyhow::Result;
@@ -48,6 +49,8 @@ struct Supervisor {
     settings: Settings,
     store: ProgramStore,
     workers: BTreeMap<JobId, Place>,
+    /// What workers of a job may have left here, since the first one began.
+    remains: BTreeMap<JobId, Remains>,
     /// What the application master is told of the workers when it is met anew.
     holdings: Holdings,
     to_master: mpsc::UnboundedSender<Outgoing>,
@@ -56,6 +59,8 @@ struct Supervisor {
     heartbeat: Duration,
     /// How many workers were started so far.
     started: u64,
+    /// How many connections there were to an application master.
+    connections: u64,
     guard: Option<MemoryGuard>,
 }
 
@@ -77,12 +82,14 @@ pub async fn run(settings: Settings) -> Result<()> {
         settings,
         store,
         workers: BTreeMap::new(),
+        remains: BTreeMap::new(),
         holdings: Holdings::default(),
         to_master,
         worker_events,
         prepared,
         heartbeat,
         started: 0,
+        connections: 0,
         guard,
     };
     let mut next_heartbeat = Instant::now() + heartbeat;
@@ -155,7 +162,11 @@ impl Supervisor {
                 }
                 self.tell(job_id, ToProgram::Checkpoint { executions, command });
             }
-            ToExecutor::StopWorker { job_id } => self.stop_worker(job_id),
+            ToExecutor::Alignment { job_id, groups } => self.tell(job_id, ToProgram::Alignment { groups }),
+            ToExecutor::StopWorker { job_id } => {
+                self.stop_worker(job_id);
+                self.clear_up(job_id);
+            }
             ToExecutor::ListLogs { request } => {
                 let files = logs::list(&self.settings.log_dir);
                 self.say(FromExecutor::Logs { request, files });
@@ -179,9 +190,13 @@ impl Supervisor {
     }
 
     /// Tells who this is and all that it runs.
-    fn register(&self) {
-        let info = Box::new(info_of(&self.settings));
-        let registration = FromExecutor::Register { info, holdings: self.holdings.clone() };
+    fn register(&mut self) {
+        self.connections += 1;
+        let registration = FromExecutor::Register {
+            info: Box::new(info_of(&self.settings)),
+            holdings: self.holdings.clone(),
+            connection: self.connections,
+        };
         let _ = self.to_master.send(Outgoing::Registration(registration));
     }
 
@@ -233,6 +248,7 @@ impl Supervisor {
         };
         self.workers.remove(&job);
         self.settings.complete(&mut spec);
+        self.remains.insert(job, Remains::of(&spec));
         let started = program.and_then(|path| {
             info!(%job, program = %path.display(), "starting the worker");
             Ok(Worker::start(id, &path, &args, *spec, self.worker_events.clone())?)
@@ -285,6 +301,17 @@ impl Supervisor {
         }
     }
 
+    /// Removes what workers of a job have left for others, once there will be none.
+    fn clear_up(&mut self, job: JobId) {
+        let awaits_another = self.holdings.lost.iter().any(|(lost, _)| *lost == job);
+        if !awaits_another
+            && !self.workers.contains_key(&job)
+            && let Some(remains) = self.remains.remove(&job)
+        {
+            remains.remove_copies();
+        }
+    }
+
     fn handle_worker(&mut self, event: WorkerEvent) {
         match event {
             WorkerEvent::Said(id, message) if self.is_running(id) => self.worker_said(id.job, message),
@@ -299,6 +326,7 @@ impl Supervisor {
             WorkerEvent::Ended(id, _) => {
                 if matches!(self.workers.get(&id.job), Some(Place::Stopping(worker)) if worker.id == id) {
                     self.workers.remove(&id.job);
+                    self.clear_up(id.job);
                 }
             }
         }
@@ -384,6 +412,7 @@ impl Supervisor {
             FromProgram::Checkpoint { report } => {
                 self.say(FromExecutor::Checkpoint { job_id: job, report });
             }
+            FromProgram::Alignment { groups } => self.say(FromExecutor::Alignment { job_id: job, groups }),
             FromProgram::Metrics { tasks, accumulators } => {
                 self.say(FromExecutor::TaskMetrics { job_id: job, tasks, accumulators });
             }

@@ -1,5 +1,6 @@
 //! One worker process: the job's own program in the role of a worker.
 
+use crate::remains::Remains;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, Role, ToProgram, WorkerSpec};
 use kvick_core::ids::JobId;
@@ -71,6 +72,7 @@ impl Worker {
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let reading = stderr.map(|stderr| tokio::spawn(copy_lines(stderr, lines.clone())));
         let peak = Arc::new(AtomicU64::new(0));
+        let remains = Remains::of(&spec);
         let worker = Worker {
             id,
             outbox: outbox.clone(),
@@ -87,6 +89,7 @@ impl Worker {
             }
             let _ = events
                 .send(WorkerEvent::Ended(id, end_of(&process, exit, peak.load(Ordering::Relaxed), &lines)));
+            process.pid().inspect(|pid| remains.remove_files_of(*pid));
         });
         Ok(worker)
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each of our crates may depend on. What is missing here may depend on none.
-const MAY_DEPEND: [(&str, &[&str]); 15] = [
+const MAY_DEPEND: [(&str, &[&str]); 16] = [
     ("crates/core", &[]),
     ("crates/yarn", &[]),
     ("crates/jar", &[]),
@@ -15,14 +15,16 @@ const MAY_DEPEND: [(&str, &[&str]); 15] = [
     ("crates/filesystem", &["kvick-yarn"]),
     ("crates/rpc", &["kvick-core"]),
     ("crates/storage", &["kvick-core", "kvick-filesystem"]),
+    ("crates/ha", &["kvick-core", "kvick-filesystem"]),
     ("crates/runtime", &["kvick-core", "kvick-filesystem", "kvick-storage", "kvick-state-rocksdb"]),
     ("crates/datastream", &["kvick-core", "kvick-runtime"]),
-    ("client", &["kvick-core", "kvick-filesystem", "kvick-jar", "kvick-rpc", "kvick-yarn"]),
+    ("client", &["kvick-core", "kvick-filesystem", "kvick-ha", "kvick-jar", "kvick-rpc", "kvick-yarn"]),
     (
         "appmaster",
         &[
             "kvick-core",
             "kvick-filesystem",
+            "kvick-ha",
             "kvick-jar",
             "kvick-process",
             "kvick-rpc",

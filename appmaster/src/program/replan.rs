@@ -49,7 +49,7 @@ pub async fn replan(
     Ok(graph)
 }
 
-/// The configuration that makes the program build its graph so; the number of key groups stays.
+/// The configuration that makes the program build its graph so. What no vertex can be is refused at once.
 fn config_at(submission: &JobSubmission, parallelism: u32) -> Result<Configuration, Failure> {
     let most = submission.graph.vertices.iter().map(|v| v.max_parallelism).max().unwrap_or(parallelism);
     if parallelism > most {
@@ -60,9 +60,6 @@ fn config_at(submission: &JobSubmission, parallelism: u32) -> Result<Configurati
     }
     let mut config = submission.config.clone();
     config.set_option(&options::PARALLELISM, parallelism.to_string());
-    if !config.is_set(&options::MAX_PARALLELISM) {
-        config.set_option(&options::MAX_PARALLELISM, most.to_string());
-    }
     Ok(config)
 }
 

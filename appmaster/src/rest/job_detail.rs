@@ -231,9 +231,11 @@ mod tests {
             operators: vec![operator("Source: <x>"), operator("b"), operator("c")],
             parallelism: 1,
             max_parallelism: 128,
+            max_parallelism_derived: false,
             slot_sharing_group: "default".to_string(),
             source: true,
             bounded: false,
+            alignment_groups: Vec::new(),
         };
         assert_eq!(description(&vertex), "Source: &lt;x&gt;<br/>+- b<br/>   +- c<br/>");
     }

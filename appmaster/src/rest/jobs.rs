@@ -16,6 +16,7 @@ use kvick_core::failure::Failure;
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobState, JobSubmission};
 use kvick_core::time::Millis;
+use kvick_ha::HaError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -36,8 +37,17 @@ pub async fn submit(
     let id = submission.job_id;
     let source = checkpoints::restore_source(&rest.cluster.settings, &submission).await?;
     let accepted = rest.ask(move |cluster: &mut Cluster, _| cluster.submit(submission, source)).await??;
-    accepted.await.map_err(|error| RestError::unavailable(error.to_string()))?;
+    accepted.await.map_err(not_recorded)?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "jobUrl": format!("/jobs/{id}") }))).into_response())
+}
+
+/// A later application master may take the job; a store that does not is no reason to try again at once.
+fn not_recorded(error: HaError) -> RestError {
+    let text = format!("the job was not accepted, for it would not survive this application master: {error}");
+    match error.is_fenced() {
+        true => RestError::unavailable(text),
+        false => RestError::internal(text),
+    }
 }
 
 /// Flink's own client sends a Java-serialised job graph in a multipart body.

@@ -204,7 +204,7 @@ fn percentile(sorted: &[i64], p: f64) -> i64 {
 
 impl<'a> VertexView<'a> {
     /// The executor on which an attempt runs, ran or will run.
-    pub fn executor(&self, execution: &Execution) -> Option<&'a ExecutorId> {
+    pub fn executor(&self, execution: &'a Execution) -> Option<&'a ExecutorId> {
         self.job.job.executor_of(execution)
     }
 

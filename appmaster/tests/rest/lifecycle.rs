@@ -1,12 +1,40 @@
 //! Jobs and the application from submission to end, through the API alone.
 
-use crate::support::{JOB, TestCluster, config, executions, job};
+use crate::support::{JOB, SOURCE, TestCluster, TestExecutor, config, executions, job};
 use axum::http::{Method, StatusCode};
-use kvick_core::executor::ToExecutor;
+use kvick_core::alignment::{GroupReport, NOT_AWAITED};
+use kvick_core::executor::{FromExecutor, ToExecutor};
+use kvick_core::ids::ExecutionId;
 use kvick_core::job::JobResult;
 use kvick_core::master::{FinalStatus, MasterMode};
 use kvick_core::task::TaskState;
 use serde_json::json;
+
+#[tokio::test]
+async fn a_worker_hears_how_far_the_aligned_streams_of_others_are() {
+    let cluster = TestCluster::start();
+    let mut job = job();
+    job.graph.vertices[0].alignment_groups = vec!["readings".to_string()];
+    let mut executor = cluster.with_running_job(&job).await;
+    let tell = |executor: &TestExecutor, subtask: u32, watermark: i64| {
+        let stream = ExecutionId { vertex: SOURCE, subtask, attempt: 0 };
+        let report = GroupReport { group: "readings".to_string(), streams: vec![(stream, watermark)] };
+        executor.say(FromExecutor::Alignment { job_id: JOB, groups: vec![report] });
+    };
+    tell(&executor, 0, 700);
+    tell(&executor, 1, 400);
+    tell(&executor, 0, 800);
+    let elsewhere = |message| match message {
+        ToExecutor::Alignment { groups, .. } => Some(groups[0].elsewhere),
+        _ => None,
+    };
+    // The first report has no answer: the other stream had told nothing.
+    assert_eq!([executor.hear(elsewhere).await, executor.hear(elsewhere).await], [700, 400]);
+    let finished = ExecutionId { vertex: SOURCE, subtask: 1, attempt: 0 };
+    executor.report(&job, finished, TaskState::Finished);
+    tell(&executor, 0, 900);
+    assert_eq!(executor.hear(elsewhere).await, NOT_AWAITED);
+}
 
 #[tokio::test]
 async fn a_job_is_submitted_listed_and_cancelled() {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use kvick_appmaster::{
-    checkpoints, clock, cluster, driver, handle, input, operations, program, rest, server, settings,
+    checkpoints, clock, cluster, driver, durable, handle, input, operations, program, rest, server, settings,
 };
 
 mod errors;
@@ -14,6 +14,7 @@ mod logs;
 mod metrics;
 mod port;
 mod programs;
+mod records;
 mod shapes;
 mod snapshots;
 mod support;

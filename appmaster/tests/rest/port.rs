@@ -34,8 +34,15 @@ async fn a_task_executor_connects_where_rest_is_served() {
     let (frames, outgoing) = mpsc::unbounded_channel();
     frames
         .send(
-            encode(1, &FromExecutor::Register { info: Box::new(info()), holdings: Default::default() })
-                .unwrap(),
+            encode(
+                1,
+                &FromExecutor::Register {
+                    info: Box::new(info()),
+                    holdings: Default::default(),
+                    connection: 1,
+                },
+            )
+            .unwrap(),
         )
         .unwrap();
     let secret = cluster.handle.settings.secret.clone();

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A job whose checkpoints go below this directory.
-fn job_in(dir: &Path) -> JobSubmission {
+pub fn job_in(dir: &Path) -> JobSubmission {
     let mut job = job();
     job.config.set("execution.checkpointing.dir", format!("file://{}/checkpoints", dir.display()));
     job.config.set("execution.checkpointing.savepoint-dir", format!("{}/savepoints", dir.display()));
@@ -24,7 +24,8 @@ fn job_in(dir: &Path) -> JobSubmission {
     job
 }
 
-async fn begin(cluster: &TestCluster, path: &str, body: Value) -> String {
+/// Begins an operation; its id.
+pub async fn begin(cluster: &TestCluster, path: &str, body: Value) -> String {
     let answer = cluster.request(Method::POST, path, Some(&body)).await;
     assert!(answer.status.is_success(), "{path}: {}", answer.text());
     answer.json()["request-id"].as_str().unwrap().to_string()
@@ -45,7 +46,7 @@ async fn rescale(cluster: &TestCluster, parallelism: u32) -> String {
 }
 
 /// Asks until the operation has ended.
-async fn end(cluster: &TestCluster, path: &str) -> Value {
+pub async fn end(cluster: &TestCluster, path: &str) -> Value {
     let asking = async {
         loop {
             let status = cluster.json(path).await;
@@ -151,6 +152,29 @@ async fn a_savepoint_is_made_where_it_was_asked_for_and_another_job_starts_from_
         assert_eq!(shown["latest"]["restored"]["is_savepoint"], true);
         assert_eq!(shown["latest"]["restored"]["external_path"], json!(location));
     }
+}
+
+#[tokio::test]
+async fn a_maximum_parallelism_that_nobody_has_set_is_that_of_the_savepoint() {
+    let cluster = TestCluster::start();
+    let job = job_in(cluster.dir.path());
+    let mut executor = cluster.with_running_job(&job).await;
+    let location = savepoint(&cluster, &mut executor, &job).await;
+    let mut next = job.clone();
+    next.job_id = JobId(9);
+    next.config.set("execution.savepoint.path", &location);
+    for vertex in &mut next.graph.vertices {
+        (vertex.max_parallelism, vertex.max_parallelism_derived) = (256, true);
+    }
+    let mut other = cluster.executor("container_9", 2);
+    cluster.submit(&next).await;
+    let graph = other
+        .hear(|m| if let ToExecutor::StartWorker { spec, .. } = m { Some(spec.graph) } else { None })
+        .await;
+    assert_eq!(graph.vertices.iter().map(|v| v.max_parallelism).collect::<Vec<_>>(), [128; 3]);
+    let shown = cluster.json("/jobs/00000000000000000000000000000009").await;
+    let shown: Vec<_> = shown["vertices"].as_array().unwrap().iter().map(|v| &v["maxParallelism"]).collect();
+    assert_eq!(shown, [128, 128, 128]);
 }
 
 async fn refused(cluster: &TestCluster, job: &JobSubmission) -> String {

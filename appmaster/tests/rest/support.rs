@@ -4,6 +4,7 @@
 use crate::clock::now;
 use crate::cluster::Cluster;
 use crate::driver::ResourceDriver;
+use crate::durable::Durable;
 use crate::handle::ClusterHandle;
 use crate::input::Input;
 use crate::settings::Settings;
@@ -19,12 +20,15 @@ use kvick_core::checkpoint::{
 use kvick_core::config::Configuration;
 use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
 use kvick_core::graph::{Exchange, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
+use kvick_core::ha::Leader;
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId, VertexId};
 use kvick_core::job::{Artifact, JobSubmission, ProgramSpec};
 use kvick_core::master::{Master, MasterMode, MasterSettings};
 use kvick_core::resources::ResourceSettings;
 use kvick_core::task::{TaskMetrics, TaskReport, TaskState};
 use kvick_core::time::Millis;
+use kvick_filesystem::FileSystems;
+use kvick_ha::{FileStore, HaServices};
 use kvick_rpc::gateway::decode;
 use kvick_rpc::generated::v1::Frame;
 use kvick_yarn::credentials::Credentials;
@@ -134,6 +138,17 @@ impl TestCluster {
         TestCluster { handle, dir, router, driver }
     }
 
+    /// From now on keeps records below this directory.
+    pub async fn keep_records(&self, directory: &Path) {
+        let uri = format!("file://{}", directory.display());
+        let (fs, root) = FileSystems::new(kvick_filesystem::Context::default()).locate(&uri).unwrap();
+        let leader = Leader { epoch: 1, address: "am:8081".to_string() };
+        let store = Arc::new(FileStore::new(fs, root));
+        let (services, contents) = HaServices::take_over(store, &leader).await.unwrap();
+        let durable = Durable::new(services, self.handle.clone(), &contents);
+        self.handle.ask(move |cluster, _| cluster.durable = Some(durable)).await.unwrap();
+    }
+
     /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request)).await;
@@ -184,6 +199,7 @@ impl TestCluster {
         self.handle.send(Input::Connected {
             info: Box::new(info),
             holdings: Default::default(),
+            connection: 1,
             serial: 1,
             frames,
         });
@@ -413,9 +429,11 @@ fn vertex(id: VertexId, name: &str, source: bool) -> JobVertex {
         operators: vec![OperatorInfo { id, name: name.to_string(), uid: None }],
         parallelism: 2,
         max_parallelism: 128,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".to_string(),
         source,
         bounded: false,
+        alignment_groups: Vec::new(),
     }
 }
 

@@ -11,9 +11,10 @@ use crate::execution;
 use crate::outcome::AlreadyTold;
 use crate::rest::RestClient;
 use crate::settings::{SessionProperties, Settings, properties};
+use crate::survivors;
 use anyhow::{Context, Result};
 use kvick_core::application_spec::ApplicationMode;
-use kvick_yarn::records::NodeState;
+use kvick_yarn::records::{FinalStatus, NodeState};
 use repl::End;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -64,7 +65,7 @@ async fn start(settings: &Settings, args: &SessionArgs) -> Result<()> {
         console::info(console::SESSION_CLI, super::detached_text(&session.application_id));
         return Ok(());
     }
-    let running = Running { yarn: deployment.yarn, id, address };
+    let running = Running { yarn: deployment.yarn, id, address, config: settings.config.clone() };
     match repl::run(&running).await? {
         End::Stop => stop(settings, &running, &session.path).await,
         End::Interrupted(code) => {
@@ -121,7 +122,14 @@ async fn gone(running: &Running, path: &Path) -> Result<()> {
             report.id, report.state, report.final_status, report.finish_time
         ),
     );
-    if report.final_status == kvick_yarn::records::FinalStatus::Failed {
+    let ended_badly = report.state.is_terminal() && report.final_status != FinalStatus::Succeeded;
+    if ended_badly {
+        let left = survivors::look(&running.config, report.id).await;
+        if !left.text.is_empty() {
+            console::warn(console::SESSION_CLI, left.text);
+        }
+    }
+    if report.final_status == FinalStatus::Failed {
         console::warn(console::SESSION_CLI, format!("Application diagnostics: {}", report.diagnostics));
         console::warn(console::SESSION_CLI, wait::logs_hint(report.id));
         return Err(AlreadyTold(1).into());

@@ -116,6 +116,11 @@ impl Deployment {
         plugins::check(config, self.resources.executor.contains_key(ROCKSDB_PLUGIN))
     }
 
+    /// The effective configuration.
+    pub fn config(&self) -> &Configuration {
+        &self.config
+    }
+
     /// The uploaded jar.
     pub fn jar(&self) -> Option<&Artifact> {
         self.resources.jar.as_ref().map(|(_, artifact)| artifact)

@@ -76,18 +76,42 @@ pub fn not_failed(report: &ApplicationReport) -> Result<()> {
     if !report.state.is_terminal() || report.final_status == FinalStatus::Succeeded {
         return Ok(());
     }
-    Err(ended(report))
+    Err(ended(report, ""))
 }
 
-/// How an application ended, and how to find out more.
-pub fn ended(report: &ApplicationReport) -> anyhow::Error {
+/// How an application ended, what its jobs have left, and how to find out more.
+pub fn ended(report: &ApplicationReport, left: &str) -> anyhow::Error {
     anyhow!(
-        "The application {} has ended with final status {}.\nDiagnostics from YARN: {}\n{}",
+        "The application {} has ended with final status {}.\n{}",
         report.id,
         report.final_status,
-        report.diagnostics.trim(),
-        logs_hint(report.id)
+        details(report, left)
     )
+}
+
+fn details(report: &ApplicationReport, left: &str) -> String {
+    let diagnostics = match report.diagnostics.trim() {
+        "" => String::new(),
+        told => format!("Diagnostics from YARN: {told}\n"),
+    };
+    let left = if left.is_empty() { String::new() } else { format!("{left}\n") };
+    format!("{diagnostics}{left}{}", logs_hint(report.id))
+}
+
+/// An application that was to be used has ended; with what its jobs have left.
+pub fn does_not_run(report: &ApplicationReport, left: &str) -> anyhow::Error {
+    let (id, status) = (report.id, report.final_status);
+    console::error(
+        console::DESCRIPTOR,
+        format!(
+            "The application {id} doesn't run anymore. It has previously completed with final status: {status}"
+        ),
+    );
+    let mut text = format!("The Yarn application {id} doesn't run anymore.");
+    if status != FinalStatus::Succeeded {
+        text = format!("{text}\n{}", details(report, left));
+    }
+    anyhow!(text).context("Couldn't retrieve Yarn cluster")
 }
 
 /// The address of the application master's REST API.
@@ -97,15 +121,7 @@ pub fn ended(report: &ApplicationReport) -> anyhow::Error {
 pub fn rest_address(report: &ApplicationReport) -> Result<String> {
     let id = report.id;
     if report.final_status != FinalStatus::Undefined || report.state.is_terminal() {
-        console::error(
-            console::DESCRIPTOR,
-            format!(
-                "The application {id} doesn't run anymore. It has previously completed with final status: {}",
-                report.final_status
-            ),
-        );
-        return Err(anyhow!("The Yarn application {id} doesn't run anymore.")
-            .context("Couldn't retrieve Yarn cluster"));
+        return Err(does_not_run(report, ""));
     }
     let port = u16::try_from(report.rpc_port).ok().filter(|port| *port > 0);
     match port {

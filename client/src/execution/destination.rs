@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, Running};
 use crate::console;
 use crate::deploy::{Deployment, Hadoop, Kind, Screen, resources, wait};
 use crate::rest::RestClient;
+use crate::survivors;
 use anyhow::{Context, Result, anyhow};
 use kvick_core::application_spec::ApplicationMode;
 use kvick_core::config::Configuration;
@@ -94,6 +95,13 @@ impl Watch {
         }
     }
 
+    fn config(&self) -> &Configuration {
+        match self {
+            Watch::Own(deployment, _) => deployment.config(),
+            Watch::Found(running) => &running.config,
+        }
+    }
+
     /// Where the application's next master is, once YARN knows: `None` if the application has ended, or goes on where it
     /// was, or none comes in time.
     pub async fn next_address(&self, old: &str) -> Option<String> {
@@ -128,11 +136,14 @@ impl Watch {
         };
         match report {
             Ok(report) if report.state.is_terminal() => {
-                if let Watch::Own(deployment, id) = self {
+                let left = survivors::look(self.config(), report.id).await;
+                if let Watch::Own(deployment, id) = self
+                    && !left.needs_staging
+                {
                     // Its master ended without tidying up.
                     deployment.unstage(*id).await;
                 }
-                wait::ended(&report).context(format!("Job failed (JobID: {job})"))
+                wait::ended(&report, &left.text).context(format!("Job failed (JobID: {job})"))
             }
             _ => error,
         }

@@ -4,6 +4,7 @@
 //! carries the epoch of the application master (its YARN attempt number); the receiver drops what is stale.
 
 use crate::accumulator::Accumulators;
+use crate::alignment::{GroupBound, GroupReport};
 use crate::checkpoint::{CheckpointCommand, CheckpointReport};
 use crate::config::Configuration;
 use crate::failure::Failure;
@@ -213,6 +214,10 @@ pub enum FromExecutor {
         /// What it runs already: the whole truth, whatever was said or lost before.
         #[serde(default)]
         holdings: Holdings,
+        /// Which connection of this process it is, counted from 1: of two registrations that cross on their way, the one with
+        /// the lesser number tells what was true before.
+        #[serde(default)]
+        connection: u64,
     },
     /// Every `heartbeat.interval`, or sooner.
     Heartbeat {
@@ -250,6 +255,13 @@ pub enum FromExecutor {
         tasks: Vec<(ExecutionId, TaskMetrics)>,
         /// Accumulators of running tasks.
         accumulators: Vec<(ExecutionId, Accumulators)>,
+    },
+    /// How far the streams of a job's worker are that are aligned with others.
+    Alignment {
+        /// The job.
+        job_id: JobId,
+        /// By group.
+        groups: Vec<GroupReport>,
     },
     /// A task has something to say about a checkpoint.
     Checkpoint {
@@ -326,6 +338,13 @@ pub enum ToExecutor {
         executions: Vec<ExecutionId>,
         /// What.
         command: CheckpointCommand,
+    },
+    /// The answer to [`FromExecutor::Alignment`], for the worker of a job.
+    Alignment {
+        /// The job.
+        job_id: JobId,
+        /// By group; those of which too little is known are left out.
+        groups: Vec<GroupBound>,
     },
     /// List the log files.
     ListLogs {

@@ -5,6 +5,7 @@
 //! The program speaks first, with [`FromProgram::Hello`]. Unknown fields are ignored, so that either side may be newer.
 
 use crate::accumulator::Accumulators;
+use crate::alignment::{GroupBound, GroupReport};
 use crate::checkpoint::{CheckpointCommand, CheckpointReport};
 use crate::config::Configuration;
 use crate::graph::JobGraph;
@@ -103,6 +104,11 @@ pub enum FromProgram {
         /// Accumulators of running tasks.
         accumulators: Vec<(ExecutionId, Accumulators)>,
     },
+    /// How far the streams of this worker are that are aligned with others: every update interval.
+    Alignment {
+        /// By group.
+        groups: Vec<GroupReport>,
+    },
     /// A task has something to say about a checkpoint.
     Checkpoint {
         /// What.
@@ -172,6 +178,11 @@ pub enum ToProgram {
         executions: Vec<ExecutionId>,
         /// What.
         command: CheckpointCommand,
+    },
+    /// The answer to [`FromProgram::Alignment`].
+    Alignment {
+        /// By group; those of which too little is known are left out.
+        groups: Vec<GroupBound>,
     },
     /// The worker shall end: its job has.
     Shutdown,

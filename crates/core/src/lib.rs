@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod accumulator;
+pub mod alignment;
 pub mod application_spec;
 pub mod checkpoint;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod ids;
 pub mod job;
 pub mod jobmaster;
 pub mod launch;
+pub mod local_files;
 pub mod master;
 pub mod resources;
 pub mod task;

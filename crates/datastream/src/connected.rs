@@ -68,6 +68,7 @@ fn two_input_node<A: Data, B: Data, U: Data>(
         max_parallelism: None,
         buffer_timeout: None,
         slot_sharing_group: None,
+        alignment_group: None,
         // With two inputs it always starts a chain.
         chaining: Chaining::Always,
         bounded: true,

@@ -269,6 +269,7 @@ fn embedded_job(program: &Program, config: &Configuration) -> Result<JobInfo, Jo
         config: Arc::new(effective),
         tmp_dirs,
         stdout: StandardOutput::current()?,
+        alignment: Arc::default(),
     })
 }
 

@@ -211,6 +211,56 @@ fn a_job_stopped_with_a_savepoint_goes_on_at_any_parallelism() {
     assert_eq!(sorted(totals), expected(200_000));
 }
 
+/// For so many subtasks that what they cost counts.
+fn wide_environment(parallelism: u32, directory: &std::path::Path) -> StreamExecutionEnvironment {
+    let env = environment(parallelism, directory);
+    env.set_buffer_timeout(20).set_option("execution.checkpointing.interval", "1 h");
+    env
+}
+
+/// Counts on from a savepoint up to 20,000, where the maximum parallelism is given or not.
+fn counted_from(
+    savepoint: &str,
+    parallelism: u32,
+    max: Option<u32>,
+    directory: &std::path::Path,
+) -> Result<Vec<(i64, i64)>, JobError> {
+    let env = wide_environment(parallelism, directory);
+    env.set_option("execution.state-recovery.path", savepoint);
+    max.iter().for_each(|max| _ = env.set_max_parallelism(*max));
+    let end = Arc::new(AtomicI64::new(20_000));
+    counts(&env, &end, |_| ()).execute_and_collect("counted on").map(sorted)
+}
+
+/// A savepoint of the counts, taken at a parallelism from nothing or from another one.
+fn savepoint_at(parallelism: u32, from: Option<&str>, directory: &std::path::Path) -> String {
+    let env = wide_environment(parallelism, directory);
+    from.iter().for_each(|path| _ = env.set_option("execution.state-recovery.path", path));
+    let (end, seen) = (Arc::new(AtomicI64::new(i64::MAX)), Arc::new(AtomicI64::new(0)));
+    let counter = Arc::clone(&seen);
+    counts(&env, &end, move |_| _ = counter.fetch_add(1, Ordering::SeqCst)).print_to_nowhere();
+    let client = env.execute_async("stopped").unwrap();
+    wait_for("records", || seen.load(Ordering::SeqCst) > 1_000);
+    let savepoint = stop(&client, false);
+    client.wait().unwrap();
+    savepoint
+}
+
+#[test]
+fn the_maximum_parallelism_is_that_of_the_savepoint_unless_it_is_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    // 2 subtasks have 128 key groups where nobody says otherwise, 100 have 256.
+    let narrow = savepoint_at(2, None, directory);
+    let wide = savepoint_at(100, Some(&narrow), directory);
+    assert_eq!(counted_from(&wide, 2, None, directory).unwrap(), expected(20_000));
+    assert_eq!(counted_from(&wide, 3, Some(128), directory).unwrap(), expected(20_000));
+    let said = counted_from(&narrow, 2, Some(256), directory).unwrap_err().to_string();
+    assert!(said.contains("(128)") && said.contains("(256)") && said.contains("Keyed Aggregation"), "{said}");
+    let said = counted_from(&narrow, 129, None, directory).unwrap_err().to_string();
+    assert!(said.contains("(128)") && said.contains("(129)") && said.contains("Keyed Aggregation"), "{said}");
+}
+
 /// Records that reached the end of a job, and the checkpoints that were committed there.
 #[derive(Clone, Default)]
 struct Seen {

@@ -114,11 +114,3 @@ pub fn local_backup(config: &Configuration) -> bool {
     let set = first_flag(config, &["execution.checkpointing.local-backup.enabled"]);
     set.unwrap_or_else(|| local_recovery(config))
 }
-
-/// `execution.checkpointing.local-backup.dirs` (or the older `taskmanager.state.local.root-dirs`): where local copies are; the
-/// directories for temporary files where not set.
-pub fn local_state_dirs(config: &Configuration, tmp_dirs: &[String]) -> Vec<String> {
-    let keys = ["execution.checkpointing.local-backup.dirs", "taskmanager.state.local.root-dirs"];
-    let Some(listed) = keys.iter().find_map(|key| config.raw(key)) else { return tmp_dirs.to_vec() };
-    listed.split([',', ':']).map(str::trim).filter(|dir| !dir.is_empty()).map(str::to_string).collect()
-}

@@ -18,7 +18,7 @@ use crate::task::{
     self, AccumulatorRegistry, JobInfo, OperatorIdentity, Reporter, TaskContext, TaskControl, TaskCounters,
     TaskThread,
 };
-use crate::time::Clock;
+use crate::time::{AlignmentGroups, Clock};
 use kvick_core::accumulator::Accumulators;
 use kvick_core::checkpoint::CheckpointCommand;
 use kvick_core::failure::{Failure, FailureKind};
@@ -238,6 +238,11 @@ impl TaskHost {
         if let Some(local) = &self.job.local {
             local.remove();
         }
+    }
+
+    /// The streams of the job that wait for each other in event time.
+    pub fn alignment(&self) -> &AlignmentGroups {
+        &self.job.alignment
     }
 
     /// Whether no task is running.

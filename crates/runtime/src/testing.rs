@@ -347,6 +347,7 @@ pub fn context(subtask: u32, parallelism: u32, clock: Clock) -> TaskContext {
         tmp_dirs: Vec::new(),
         local: None,
         stdout: StandardOutput::to(std::io::sink()),
+        alignment: Arc::default(),
     };
     TaskContext {
         operator: OperatorIdentity { id: VERTEX, name: "harness".to_string(), uid: None },

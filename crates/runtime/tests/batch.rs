@@ -80,7 +80,7 @@ fn text(number: u64) -> String {
 const MEMORY: [u64; 2] = [0, u64::MAX];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(kvick_runtime::testing::cases(12)))]
 
     #[test]
     fn each_key_is_given_whole_and_in_order(records in records()) {

@@ -299,9 +299,11 @@ fn graph(parallelism: u32) -> JobGraph {
         operators: Vec::new(),
         parallelism,
         max_parallelism: GROUPS,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".to_string(),
         source: false,
         bounded: true,
+        alignment_groups: Vec::new(),
     };
     JobGraph {
         name: "test".to_string(),
@@ -353,7 +355,7 @@ fn backends() -> impl Strategy<Value = BackendKind> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: kvick_runtime::testing::cases(24), max_shrink_iters: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn state_survives_any_way_between_backends_and_parallelisms(

@@ -125,9 +125,11 @@ fn vertex(parallelism: u32) -> JobVertex {
         operators: Vec::new(),
         parallelism,
         max_parallelism: GROUPS,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".to_string(),
         source: false,
         bounded: true,
+        alignment_groups: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! fails, and people who ask for savepoints.
 
 use crate::executor::ModelTask;
+use crate::outage::PATIENCE;
 use crate::world::{Happening, World};
 use kvick_core::checkpoint::message::SnapshotMetrics;
 use kvick_core::checkpoint::{
@@ -137,6 +138,12 @@ impl World {
                 self.store.storing.insert((job, checkpoint), completed);
                 self.check_acknowledged(job, checkpoint);
                 self.storage.job(job).storing.insert(checkpoint, restore_point);
+                if restore_point && self.store_gives_up() {
+                    self.outcome.unrecorded += 1;
+                    let outcome = Err("it could not be recorded".to_string());
+                    let event = Event::Stored(job, checkpoint, outcome);
+                    return self.at(self.now() + PATIENCE, Happening::Checkpoint(event));
+                }
                 let fails = self.fault(10);
                 let outcome = if fails { Err("disk full".to_string()) } else { Ok(None) };
                 self.slowly(Event::Stored(job, checkpoint, outcome));

@@ -21,6 +21,8 @@ pub struct ModelStore {
     pub completed: BTreeMap<(JobId, u64), CompletedCheckpoint>,
     /// Every attempt that has ever kept a result.
     pub kept: BTreeSet<(JobId, ExecutionId)>,
+    /// How often jobs were started again.
+    pub restarts: BTreeMap<JobId, u32>,
     /// Checkpoints that are being stored.
     pub storing: BTreeMap<(JobId, u64), CompletedCheckpoint>,
 }
@@ -32,6 +34,7 @@ impl Happening {
             self,
             Happening::Grant
                 | Happening::Durable
+                | Happening::NotRecorded
                 | Happening::Checkpoint(Event::Prepared(..) | Event::Stored(..))
         )
     }
@@ -40,7 +43,7 @@ impl Happening {
 impl World {
     /// The application master's process dies, whatever it was doing.
     pub(crate) fn master_dies(&mut self) {
-        if !self.alive {
+        if !self.alive || self.gate.has_backlog() {
             return;
         }
         self.outcome.takeovers += 1;
@@ -55,7 +58,7 @@ impl World {
         }
         self.outcome.moves += self.master.jobs().map(|(_, job)| job.moves()).sum::<u32>();
         self.settle_storing();
-        let pause = self.random.between(500, 15_000);
+        let pause = self.random.between(500, 15_000).max(self.outage.lasts(self.now()));
         self.at(self.now() + pause, Happening::MasterStarts);
     }
 
@@ -63,7 +66,7 @@ impl World {
     fn settle_storing(&mut self) {
         for ((job, id), completed) in std::mem::take(&mut self.store.storing) {
             let restore_point = self.storage.job(job).storing.remove(&id).unwrap_or(false);
-            if restore_point && self.random.chance(50) {
+            if restore_point && self.random.chance(50) && self.outage.lasts(self.now()) == 0 {
                 self.storage.complete(job, id);
                 self.store.completed.insert((job, id), completed);
             }
@@ -109,6 +112,7 @@ impl World {
             submitted: Millis(submitted),
             source: None,
             completed: self.store.completed.range(own).map(|(_, completed)| completed.clone()).collect(),
+            restarts: self.store.restarts.get(&job.job_id).copied().unwrap_or(0),
         }
     }
 }

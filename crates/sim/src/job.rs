@@ -59,9 +59,11 @@ pub fn wide_job(id: JobId, width: u32, depth: u32) -> JobSubmission {
         operators: Vec::new(),
         parallelism: width,
         max_parallelism: 128.max(width),
+        max_parallelism_derived: false,
         slot_sharing_group: "default".into(),
         source: index == 0,
         bounded: false,
+        alignment_groups: Vec::new(),
     };
     let vertices: Vec<JobVertex> = (0..depth).map(vertex).collect();
     let edge = |pair: &[JobVertex]| JobEdge {
@@ -114,9 +116,11 @@ fn random_vertex(index: u64, width: u32, random: &mut Random) -> JobVertex {
         operators: Vec::new(),
         parallelism: if random.chance(70) { width } else { random.between(1, 5) as u32 },
         max_parallelism: 128,
+        max_parallelism_derived: false,
         slot_sharing_group: if random.chance(85) { "default".into() } else { format!("group {index}") },
         source: index == 0,
         bounded: true,
+        alignment_groups: Vec::new(),
     }
 }
 

@@ -6,8 +6,8 @@
 //! permit happens across connections, and is modelled:
 //! - a connection stalls, its task executor gives it up and opens another: what was said on the old one arrives after the
 //!   registration on the new one. Such messages are dropped, for the registration tells the same and more;
-//! - a registration arrives late, after that on a newer connection, and tells what was true before. It replaces the newer
-//!   connection, whose task executor sees it end and registers again;
+//! - a registration arrives late, after that on a newer connection, and tells what was true before. It is passed over, for its
+//!   number is the lesser one;
 //! - the same is told twice: on the old connection and with the registration on the new one; and what tasks say of
 //!   checkpoints while there is no connection is kept and said after the registration, though part of it is in there too.
 
@@ -105,7 +105,7 @@ impl World {
             let span = self.random.between(1, 6_000);
             self.stalls(id.clone(), span);
         }
-        let word = self.first_word(&id);
+        let word = self.first_word(&id, serial);
         self.say(&id, word);
         self.outcome.kept += kept.len() as u32;
         kept.into_iter().for_each(|message| self.say(&id, message));
@@ -140,6 +140,10 @@ impl World {
             return;
         }
         match &message {
+            FromExecutor::Register { connection, .. } if self.master.is_overtaken(&id, *connection) => {
+                self.outcome.overtaken += 1;
+                return;
+            }
             FromExecutor::Register { .. } => self.takes_the_place(&id, serial),
             _ if self.links.get(&id) != Some(&serial) => {
                 self.outcome.stale += 1;
@@ -155,8 +159,8 @@ impl World {
 
     /// A connection counts from now on; the one before it is closed, which its task executor sees if it still uses it.
     fn takes_the_place(&mut self, id: &ExecutorId, serial: u64) {
+        self.gate.held.drop_orders(id);
         let Some(before) = self.links.insert(id.clone(), serial) else { return };
-        self.outcome.overtaken += u32::from(before > serial);
         self.network_soon(100, NetworkEvent::GivesUp(id.clone(), before));
     }
 

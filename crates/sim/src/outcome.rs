@@ -16,6 +16,8 @@ pub struct Violation {
 pub struct Outcome {
     /// Jobs that finished.
     pub finished: u32,
+    /// Those of them for all of whose subtasks there was never room side by side.
+    pub in_little_room: u32,
     /// Jobs that failed or were cancelled.
     pub ended_otherwise: u32,
     /// Faults that happened.
@@ -60,6 +62,10 @@ pub struct Outcome {
     pub kept: u32,
     /// How often the store rejected writes for a while.
     pub rejections: u32,
+    /// Records that were given up, for the store rejected them for too long.
+    pub unrecorded: u32,
+    /// Submissions that were refused for that reason.
+    pub refused: u32,
     /// Ends of containers that were told twice.
     pub told_twice: u32,
     /// Nodes on which no more containers were taken.
@@ -71,6 +77,7 @@ pub struct Outcome {
 impl std::ops::AddAssign for Outcome {
     fn add_assign(&mut self, more: Outcome) {
         self.finished += more.finished;
+        self.in_little_room += more.in_little_room;
         self.ended_otherwise += more.ended_otherwise;
         self.faults += more.faults;
         self.checkpoints += more.checkpoints;
@@ -93,6 +100,8 @@ impl std::ops::AddAssign for Outcome {
         self.overtaken += more.overtaken;
         self.kept += more.kept;
         self.rejections += more.rejections;
+        self.unrecorded += more.unrecorded;
+        self.refused += more.refused;
         self.told_twice += more.told_twice;
         self.excluded += more.excluded;
         self.steps += more.steps;

@@ -185,7 +185,8 @@ impl Bench {
             log_dir: String::new(),
             config: Default::default(),
         };
-        let register = FromExecutor::Register { info: Box::new(info), holdings: Holdings::default() };
+        let register =
+            FromExecutor::Register { info: Box::new(info), holdings: Holdings::default(), connection: 1 };
         self.answers.push_back((id, register));
     }
 

@@ -6,7 +6,9 @@ use crate::failover::ModelStore;
 use crate::gate::Gate;
 use crate::invariant;
 use crate::job::random_job;
+use crate::narrow;
 use crate::network::NetworkEvent;
+use crate::outage::Outage;
 use crate::outcome::{Outcome, Violation};
 use crate::random::Random;
 use crate::storage::ModelStorage;
@@ -38,6 +40,8 @@ pub(crate) enum Happening {
     ContainerEnds(ExecutorId),
     Cluster(ClusterEvent),
     Durable,
+    NotRecorded,
+    StoreIsBack,
     Network(NetworkEvent),
     WorkerReady(ExecutorId, JobId, u64),
     WorkerDies(ExecutorId, JobId, u64),
@@ -71,6 +75,7 @@ pub(crate) struct World {
     granting: u32,
     pub(crate) yarn: ModelYarn,
     pub(crate) gate: Gate,
+    pub(crate) outage: Outage,
     pub(crate) outcome: Outcome,
     trace: bool,
 }
@@ -133,11 +138,13 @@ impl World {
             job_expiration: Millis(u64::MAX),
             result_wait: Millis(1_000),
         };
+        let narrow = narrow::is_narrow(seed);
         let nodes = random.between(1, 6);
         let bad = random.chance(25).then(|| random.between(0, nodes - 1));
         let mut world = World {
             yarn: ModelYarn::new(nodes, bad),
             gate: Gate::default(),
+            outage: Outage::of(seed),
             master: Master::new(Millis(0), settings),
             alive: true,
             epoch: 1,
@@ -164,6 +171,7 @@ impl World {
                 world.at(at, Happening::Cancel(JobId(u128::from(job))));
             }
         }
+        world.yarn.room = narrow.then_some(1);
         world.at(1_000, Happening::Chaos);
         world.tell_of_nodes();
         world
@@ -237,11 +245,17 @@ impl World {
             }
             Effect::Send { executor, message } => self.send(executor, *message),
             Effect::JobEnded { result } => {
-                let durable = self.store.results.contains_key(&result.job_id);
+                let durable = self.store.results.contains_key(&result.job_id)
+                    || self.gate.tells_unrecorded(result.job_id);
                 let text = || format!("the end of job {} is told before it is durable", result.job_id);
                 self.storage.expect(durable, text);
             }
             Effect::Checkpoint { job, effect } => self.perform_checkpoint(job, effect),
+            Effect::JobRestarted { job, restarts } if self.outage.lasts(self.now) == 0 => {
+                let before = self.store.restarts.insert(job, restarts).unwrap_or(0);
+                let text = || format!("job {job}: restart {restarts} is counted after restart {before}");
+                self.storage.expect(restarts > before, text);
+            }
             _ => {}
         }
     }
@@ -345,8 +359,12 @@ impl World {
         }
         match happening {
             Happening::Submit(id) if self.alive => {
-                let job = random_job(id, &mut self.random);
-                self.store.jobs.insert(id, (job.clone(), self.now));
+                let mut job = random_job(id, &mut self.random);
+                self.fit_in(&mut job);
+                match self.store_gives_up() {
+                    true => self.refuse_later(id),
+                    false => drop(self.store.jobs.insert(id, (job.clone(), self.now))),
+                }
                 self.decide(|m, now, fx| m.submit(now, job, fx).unwrap_or_else(|error| panic!("{error}")));
             }
             // Whoever asks an application master that is not there asks again; so does YARN.
@@ -365,6 +383,8 @@ impl World {
             }
             Happening::Cluster(event) => self.cluster_event(event),
             Happening::Durable => self.durable(),
+            Happening::NotRecorded => self.not_recorded(),
+            Happening::StoreIsBack => self.store_is_back(),
             Happening::Network(event) => self.network_event(event),
             Happening::WorkerReady(id, job, serial) => self.worker_ready(id, job, serial),
             Happening::WorkerDies(id, job, serial) => self.worker_dies(id, job, serial),
@@ -547,6 +567,7 @@ impl World {
         let all = self.store.results.len() as u32;
         let finished = ended.filter(|result| result.state == JobState::Finished).count() as u32;
         let moves = self.outcome.moves + self.master.jobs().map(|(_, job)| job.moves()).sum::<u32>();
-        Outcome { finished, ended_otherwise: all - finished, moves, ..self.outcome }
+        let in_little_room = self.finished_in_little_room();
+        Outcome { finished, ended_otherwise: all - finished, moves, in_little_room, ..self.outcome }
     }
 }

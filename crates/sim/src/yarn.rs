@@ -8,7 +8,7 @@
 use crate::world::{Happening, World};
 use kvick_core::executor::FromExecutor;
 use kvick_core::failure::{Failure, FailureKind};
-use kvick_core::ids::ExecutorId;
+use kvick_core::ids::{ExecutorId, JobId};
 use kvick_core::resources::WantedBack;
 use kvick_core::time::Millis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +42,10 @@ pub struct ModelYarn {
     pub leaving: BTreeSet<String>,
     /// Nodes on which the application master wants no containers.
     pub excluded: BTreeSet<String>,
+    /// How many containers can be lent at once, where there is no room for all that jobs ask for.
+    pub room: Option<u64>,
+    /// How many containers each job would take there, for all of its subtasks side by side.
+    pub wished: BTreeMap<JobId, u64>,
     /// Containers that are wanted back and have not come: whether others would do.
     pub wanted_back: BTreeMap<ExecutorId, bool>,
 }
@@ -83,6 +87,9 @@ pub(crate) fn withdrawn(text: &str) -> Failure {
 impl World {
     /// A node that takes containers, chosen at random.
     pub(crate) fn place(&mut self) -> Option<String> {
+        if self.yarn.room.is_some_and(|room| self.yarn.lent.len() as u64 >= room) {
+            return None;
+        }
         let open = |host: &String| !self.yarn.leaving.contains(host) && !self.yarn.excluded.contains(host);
         let hosts: Vec<String> = (0..self.yarn.nodes).map(name).filter(open).collect();
         (!hosts.is_empty()).then(|| hosts[self.random.between(0, hosts.len() as u64 - 1) as usize].clone())
@@ -208,7 +215,7 @@ impl World {
     }
 
     /// A sign of life of every executor, as the first thing said.
-    pub(crate) fn first_word(&self, id: &ExecutorId) -> FromExecutor {
+    pub(crate) fn first_word(&self, id: &ExecutorId, connection: u64) -> FromExecutor {
         let holdings = self.executors.get(id).map(|model| model.holdings.clone()).unwrap_or_default();
         let info = kvick_core::executor::ExecutorInfo {
             id: id.clone(),
@@ -220,6 +227,6 @@ impl World {
             log_dir: String::new(),
             config: Default::default(),
         };
-        FromExecutor::Register { info: Box::new(info), holdings }
+        FromExecutor::Register { info: Box::new(info), holdings, connection }
     }
 }

@@ -14,6 +14,7 @@ fn jobs_end_and_containers_come_back_and_no_checkpoint_is_lost_whatever_breaks()
             ),
         }
     }
+    assert!(sum.in_little_room > 100, "hardly any job ran part by part: {sum:?}");
     let enough = sum.finished > 500 && sum.faults > 5_000;
     let checkpoints = sum.checkpoints > 5_000 && sum.restored > 2_000 && sum.removed > 2_000;
     let checkpoints = checkpoints && sum.fallbacks > 100 && sum.rescaled > 150;
@@ -25,6 +26,8 @@ fn jobs_end_and_containers_come_back_and_no_checkpoint_is_lost_whatever_breaks()
     assert!(cluster && network, "hardly anything was wanted back, or cut off: {sum:?}");
     let again = sum.stale > 1_000 && sum.overtaken > 300 && sum.kept > 1_000 && sum.told_twice > 1_000;
     assert!(again && sum.rejections > 30, "hardly anything came late, twice, or was rejected: {sum:?}");
+    let given_up = sum.unrecorded > 100 && sum.refused > 10;
+    assert!(given_up, "hardly anything was given up for the store's sake: {sum:?}");
     let people = sum.granted > 300 && sum.stopped > 30;
     assert!(enough && checkpoints && people, "the schedules test nothing: {sum:?}");
 }

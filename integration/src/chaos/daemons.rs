@@ -39,6 +39,30 @@ pub fn active_resource_manager() -> Option<&'static str> {
     cluster::active_resource_manager().map(|(role, _)| role)
 }
 
+/// How much memory in MB the smallest node offers to containers.
+///
+/// # Errors
+/// If no ResourceManager answers, or there is no node.
+pub fn node_memory() -> Result<u64> {
+    let answer = yarn("nodes?states=RUNNING").context("no ResourceManager tells of its nodes")?;
+    let nodes = answer["nodes"]["node"].as_array().cloned().unwrap_or_default();
+    let sum = |node: &Value| Some(node["usedMemoryMB"].as_u64()? + node["availMemoryMB"].as_u64()?);
+    nodes.iter().filter_map(sum).min().context("there is no node that runs")
+}
+
+/// Whether a queue gets containers back that others have beyond their share.
+pub fn preempts() -> bool {
+    let setting = "yarn.resourcemanager.scheduler.monitor.enable";
+    let Some((_, address)) = cluster::active_resource_manager() else { return false };
+    match request_within("GET", &format!("{address}/conf?name={setting}"), None, PATIENCE) {
+        Ok((200, body)) => {
+            let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+            answer["property"]["value"] == "true"
+        }
+        _ => false,
+    }
+}
+
 /// What YARN says at a path of its REST; nothing while no ResourceManager is active.
 pub fn yarn(path: &str) -> Option<Value> {
     let (_, address) = cluster::active_resource_manager()?;

@@ -1,7 +1,7 @@
 //! The same kill for Apache Flink, where `FLINK_HOME` names a distribution and there are ZooKeeper servers, which its high
 //! availability needs: how long until a job runs again whose master was killed.
 
-use super::faults::within;
+use super::injection::within;
 use super::monitor::{Monitor, now};
 use super::target::Target;
 use crate::cluster::{KilledAtEnd, processes};

@@ -5,8 +5,9 @@
 //! Nothing here knows the inside of Kvick.
 
 mod daemons;
-mod faults;
+mod fault;
 mod flink;
+mod injection;
 mod monitor;
 mod options;
 mod output;
@@ -15,8 +16,9 @@ mod report;
 mod run;
 mod sequences;
 mod target;
+mod withdrawal;
 
-pub use faults::Fault;
+pub use fault::Fault;
 pub use options::{Options, USAGE};
 pub use report::Report;
 pub use run::run;

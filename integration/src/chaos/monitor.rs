@@ -79,6 +79,18 @@ impl Monitor {
     /// # Errors
     /// If the job ends, or does neither within `limit`.
     pub fn await_health(&self, since: u64, limit: Duration) -> Result<()> {
+        self.await_that(limit, |view, at| at > since && view.all_run && view.checkpointed > since)
+    }
+
+    /// Waits until all subtasks of the job are seen to run at a moment after `since`.
+    ///
+    /// # Errors
+    /// If the job ends, or they do not within `limit`.
+    pub fn await_running(&self, since: u64, limit: Duration) -> Result<()> {
+        self.await_that(limit, |view, at| at > since && view.all_run)
+    }
+
+    fn await_that(&self, limit: Duration, holds: impl Fn(&View, u64) -> bool) -> Result<()> {
         let until = now() + limit.as_millis() as u64;
         loop {
             let (view, at) = {
@@ -88,7 +100,7 @@ impl Monitor {
             if view.is_over() {
                 bail!("the job is {}", view.state);
             }
-            if at > since && view.all_run && view.checkpointed > since {
+            if holds(&view, at) {
                 return Ok(());
             }
             if now() > until {

@@ -25,6 +25,10 @@ pub struct Options {
     pub rate: u64,
     /// `checkpoint` or `time`: when part files end.
     pub roll: String,
+    /// A daemon of the cluster that is dead throughout.
+    pub dead: Option<String>,
+    /// More of the job's configuration: `key=value`.
+    pub more: Vec<String>,
 }
 
 impl Default for Options {
@@ -39,6 +43,8 @@ impl Default for Options {
             spares: 0,
             rate: 2000,
             roll: "checkpoint".to_string(),
+            dead: None,
+            more: Vec::new(),
         }
     }
 }
@@ -56,6 +62,8 @@ chaos.sh: random faults on a real cluster while a job runs, and what became of i
   --spares N           slotmanager.redundant-taskmanager-num (default 0)
   --rate N             records a second (default 2000)
   --roll WHEN          part files end with each `checkpoint` (default), or by `time` and are taken up again
+  --dead ROLE          a daemon that is killed before the job begins and stays dead, as zookeeper3
+  -D KEY=VALUE         more of the job's configuration; may be repeated
   --list               names the faults";
 
 impl Options {
@@ -86,6 +94,9 @@ impl Options {
             "--rate" => self.rate = value.parse()?,
             "--faults" => self.faults = value.split(',').map(Fault::named).collect::<Result<_>>()?,
             "--ha" => self.ha = one_of(value, &["filesystem", "zookeeper"])?,
+            "--dead" => self.dead = Some(value.to_string()),
+            "-D" if value.contains('=') => self.more.push(value.to_string()),
+            "-D" => bail!("it is KEY=VALUE"),
             "--roll" => self.roll = one_of(value, &["checkpoint", "time"])?,
             _ => bail!("there is no such option:\n{USAGE}"),
         }
@@ -115,14 +126,23 @@ mod tests {
 
     #[test]
     fn a_command_line_is_read_and_a_wrong_word_named() {
-        let options = parsed("--minutes 0.5 --faults am-kill,worker-kill --ha zookeeper --pause 60").unwrap();
+        let options =
+            parsed("--minutes 0.5 --faults am-kill,worker-kill --dead zookeeper3 -D a=b=c --pause 60")
+                .unwrap();
         assert_eq!(options.time, Duration::from_secs(30));
         assert_eq!(options.faults, [Fault::MasterKilled, Fault::WorkerKilled]);
+        assert_eq!(
+            (options.dead.as_deref(), options.more.as_slice()),
+            (Some("zookeeper3"), &["a=b=c".to_string()][..])
+        );
         assert_eq!(options.time_out(), Duration::from_secs(50));
         assert_eq!(parsed("").unwrap().faults, Fault::ALL);
-        for (line, word) in
-            [("--faults am-kil", "am-kil"), ("--ha etcd", "--ha etcd"), ("--minutes", "--minutes")]
-        {
+        for (line, word) in [
+            ("--faults am-kil", "am-kil"),
+            ("--ha etcd", "--ha etcd"),
+            ("--minutes", "--minutes"),
+            ("-D x", "KEY=VALUE"),
+        ] {
             let error = format!("{:#}", parsed(line).unwrap_err());
             assert!(error.contains(word), "{error}");
         }

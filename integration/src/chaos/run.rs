@@ -1,23 +1,23 @@
 //! One run: the job is submitted, faults come one after the other, the input ends, and the output is looked through.
 
-use super::Options;
 use super::daemons;
-use super::faults::{Blow, Fault, Scene, within};
 use super::flink;
+use super::injection::{Blow, Scene, within};
 use super::monitor::{Monitor, now};
 use super::output::{Output, Verdict};
 use super::random::Random;
 use super::report::{Injection, Report};
 use super::sequences;
 use super::target::{PARALLELISM, Target};
+use super::{Fault, Options};
 use crate::cluster::KilledAtEnd;
 use crate::hdfs::HdfsDir;
 use crate::process::{Process, Role, in_role};
 use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 
-/// How long the job may take to be well again.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the job may take to be well again, or anything else to come to its end.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the job is watched before anything happens to it, so that there is something to compare with.
 const CALM: Duration = Duration::from_secs(10);
@@ -37,9 +37,10 @@ struct Felt {
 /// report.
 pub fn run(options: &Options) -> Result<Report> {
     let roles = daemons::roles();
+    let dead = options.dead.as_deref();
     let mut report = Report { seed: options.seed, ..Report::default() };
     let mut faults = options.faults.clone();
-    faults.retain(|fault| match fault.hindrance(&roles) {
+    faults.retain(|fault| match fault.hindrance(&roles, dead) {
         Some(why) => {
             report.skipped.push(format!("{}: {why}", fault.name()));
             false
@@ -50,6 +51,10 @@ pub fn run(options: &Options) -> Result<Report> {
         bail!("nothing is left to inject: {}", report.skipped.join("; "));
     }
     say(&format!("seed {}, faults {}", options.seed, names(&faults)));
+    if let Some(role) = dead {
+        daemons::script(&["kill", role])?;
+        say(&format!("{role} is dead from now on"));
+    }
     let (own, shared): (Vec<Fault>, Vec<Fault>) = faults.into_iter().partition(|fault| fault.has_own_job());
     for fault in own {
         say(fault.name());

@@ -1,22 +1,18 @@
 //! What happens to jobs of their own: their master is killed at a moment, or in a mode, that the job which runs all the time
 //! does not have.
 
-use super::Options;
-use super::faults::{Fault, within};
+use super::injection::within;
 use super::monitor::{Monitor, now};
 use super::output::Output;
 use super::report::{Injection, Report};
-use super::run::{add, finish, say, unharmed};
+use super::run::{PATIENCE, add, finish, say, unharmed};
 use super::target::{PARALLELISM, Target, properties};
+use super::{Fault, Options, withdrawal};
 use crate::cluster::KilledAtEnd;
 use crate::command::yarn_session;
 use crate::hdfs::HdfsDir;
 use crate::process::{Role, in_role};
 use anyhow::{Context, Result, bail};
-use std::time::Duration;
-
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How many jobs the session has.
 const JOBS: usize = 3;
@@ -26,6 +22,9 @@ const JOBS: usize = 3;
 /// # Errors
 /// What went wrong for good.
 pub fn run(options: &Options, fault: Fault) -> Result<Report> {
+    if matches!(fault, Fault::Preempted | Fault::Decommissioned) {
+        return withdrawal::run(options, fault);
+    }
     let directory = HdfsDir::new(fault.name());
     if fault == Fault::MasterOfSession {
         return session(options, &directory);
@@ -172,7 +171,7 @@ fn session(options: &Options, directory: &HdfsDir) -> Result<Report> {
 
 fn begin_session(options: &Options, directory: &str) -> Result<String> {
     let mut line: Vec<String> = "-d -s 2 -jm 1024 -tm 1024".split(' ').map(str::to_string).collect();
-    line.extend(properties(options, directory).into_iter().map(|(key, value)| format!("-D{key}={value}")));
+    line.extend(properties(options, directory));
     let ran = yarn_session(line);
     if ran.code != 0 {
         bail!("the session did not start:\n{}\n{}", ran.out, ran.err);

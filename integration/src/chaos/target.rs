@@ -1,6 +1,6 @@
 //! The job that everything happens to: submitted as a user would, seen through REST wherever its master is by now.
 
-use super::faults::within;
+use super::injection::within;
 use super::{Options, daemons};
 use crate::command::{flink, required};
 use crate::http::request_within;
@@ -43,6 +43,10 @@ pub struct View {
     pub restarts: u64,
     /// Whether a checkpoint is under way.
     pub checkpointing: bool,
+    /// How many checkpoints are complete.
+    pub completed: u64,
+    /// How often tasks began with the state of one.
+    pub restored: u64,
 }
 
 impl View {
@@ -58,7 +62,15 @@ impl Target {
     /// # Errors
     /// What the client says.
     pub fn submit(options: &Options, directory: &str) -> Result<Target> {
-        let line = format!("run -d -m yarn-cluster -yjm 1024 -ytm 1024 -ys 1 -p {PARALLELISM}");
+        Target::submit_sized(options, directory, 1024)
+    }
+
+    /// The same, with task executors of so many MB.
+    ///
+    /// # Errors
+    /// What the client says.
+    pub fn submit_sized(options: &Options, directory: &str, executor: u64) -> Result<Target> {
+        let line = format!("run -d -m yarn-cluster -yjm 1024 -ytm {executor} -ys 1 -p {PARALLELISM}");
         Target::run(options, directory, &line, properties(options, directory))
     }
 
@@ -77,27 +89,22 @@ impl Target {
     /// What the client says, or if no job begins.
     pub fn submit_as_application(options: &Options, directory: &str) -> Result<Target> {
         let mut all = properties(options, directory);
-        all.push(("parallelism.default", PARALLELISM.to_string()));
-        for process in ["jobmanager.memory.process.size", "taskmanager.memory.process.size"] {
-            all.push((process, "1024m".to_string()));
+        all.push(format!("-Dparallelism.default={PARALLELISM}"));
+        for role in ["jobmanager", "taskmanager"] {
+            all.push(format!("-D{role}.memory.process.size=1024m"));
         }
         let mut target = Target::run(options, directory, "run-application -t yarn-application", all)?;
         target.job = target.only_job()?;
         Ok(target)
     }
 
-    fn run(
-        options: &Options,
-        directory: &str,
-        line: &str,
-        properties: Vec<(&'static str, String)>,
-    ) -> Result<Target> {
+    fn run(options: &Options, directory: &str, line: &str, properties: Vec<String>) -> Result<Target> {
         let output = format!("{directory}/out");
         let name = directory.rsplit('/').next().unwrap_or_default();
         let marker = std::env::temp_dir().join(format!("{name}.end"));
         let _ = std::fs::remove_file(&marker);
         let mut line: Vec<String> = line.split(' ').map(str::to_string).collect();
-        line.extend(properties.into_iter().map(|(key, value)| format!("-D{key}={value}")));
+        line.extend(properties);
         line.extend(["-c".into(), "ticks".into(), required("KVICK_TEST_JOBS")]);
         line.extend(["--until".into(), marker.display().to_string()]);
         line.extend(["--rate".into(), options.rate.to_string(), "--output".into(), output.clone()]);
@@ -170,12 +177,15 @@ impl Target {
         let runs = |vertex: &Value| vertex["tasks"]["RUNNING"].as_u64() == vertex["parallelism"].as_u64();
         let checkpoints = self.get("/checkpoints")?;
         let metrics = self.get("/metrics?get=numRestarts")?;
+        let counted = |what: &str| checkpoints["counts"][what].as_u64().unwrap_or_default();
         Some(View {
             state: job["state"].as_str()?.to_string(),
             all_run: job["state"] == "RUNNING" && !vertices.is_empty() && vertices.iter().all(runs),
             checkpointed: newest(&checkpoints),
             restarts: metrics[0]["value"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default(),
-            checkpointing: checkpoints["counts"]["in_progress"].as_u64() > Some(0),
+            checkpointing: counted("in_progress") > 0,
+            completed: counted("completed"),
+            restored: counted("restored"),
         })
     }
 
@@ -205,9 +215,9 @@ fn newest(checkpoints: &Value) -> u64 {
     completed.filter_map(|checkpoint| checkpoint["trigger_timestamp"].as_u64()).max().unwrap_or_default()
 }
 
-/// The job's configuration. Time-outs follow from how long pauses are; nothing else is made easier than it is by default,
+/// The job's configuration, as words of a command line. Time-outs follow from how long pauses are; nothing else is made easier than it is by default,
 /// but that a checkpoint may fail, as a user allows whose HDFS is restarted now and then.
-pub fn properties(options: &Options, directory: &str) -> Vec<(&'static str, String)> {
+pub fn properties(options: &Options, directory: &str) -> Vec<String> {
     let time_out = options.time_out();
     let mut all = vec![
         ("execution.checkpointing.interval", "1s".to_string()),
@@ -229,5 +239,7 @@ pub fn properties(options: &Options, directory: &str) -> Vec<(&'static str, Stri
         all.push(("high-availability.zookeeper.quorum", quorum));
         all.push(("high-availability.storageDir", format!("{directory}/ha")));
     }
-    all
+    let own = all.into_iter().map(|(key, value)| format!("-D{key}={value}"));
+    // Of two the later counts.
+    own.chain(options.more.iter().map(|assignment| format!("-D{assignment}"))).collect()
 }

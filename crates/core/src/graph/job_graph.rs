@@ -77,12 +77,19 @@ pub struct JobVertex {
     pub parallelism: u32,
     /// Number of key groups; the most that `parallelism` may ever be.
     pub max_parallelism: u32,
+    /// Whether `max_parallelism` only follows from the parallelism, because nobody has set it: then the one under which state
+    /// was taken counts.
+    #[serde(default)]
+    pub max_parallelism_derived: bool,
     /// Subtasks of one group may share a slot.
     pub slot_sharing_group: String,
     /// Whether this vertex has no input.
     pub source: bool,
     /// Whether the input is known to end (for a source), or all inputs do.
     pub bounded: bool,
+    /// Groups whose streams wait for each other in event time, and in which each subtask has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alignment_groups: Vec<String>,
 }
 
 /// A connection between two vertices.
@@ -174,6 +181,21 @@ pub enum GraphError {
     },
 }
 
+impl JobVertex {
+    /// The operators that state is found by, head first; the vertex itself stands for them where none are named.
+    pub fn operator_ids(&self) -> impl Iterator<Item = VertexId> + '_ {
+        operator_ids_of(self.id, &self.operators)
+    }
+}
+
+/// [`JobVertex::operator_ids`], of its parts.
+pub(crate) fn operator_ids_of(
+    vertex: VertexId,
+    operators: &[OperatorInfo],
+) -> impl Iterator<Item = VertexId> + '_ {
+    operators.iter().map(|o| o.id).chain(operators.is_empty().then_some(vertex))
+}
+
 impl JobEdge {
     /// Whether the producer's result is kept until its consumers have read it.
     pub fn is_blocking(&self) -> bool {
@@ -185,6 +207,11 @@ impl JobGraph {
     /// Whether any result is kept for consumers that begin when it is whole.
     pub fn has_blocking_edges(&self) -> bool {
         self.edges.iter().any(JobEdge::is_blocking)
+    }
+
+    /// Whether its parts may run one after another, each with slots for itself alone.
+    pub fn runs_by_stage(&self) -> bool {
+        self.mode == RuntimeMode::Batch && self.has_blocking_edges()
     }
 
     /// The vertex of that id.
@@ -202,7 +229,19 @@ impl JobGraph {
         self.edges.iter().filter(move |e| e.source == id)
     }
 
-    /// How many slots the job needs: for each slot sharing group, its widest vertex.
+    /// Gives every vertex whose maximum parallelism nobody has set the one that its operators had `before`, unless its
+    /// parallelism is above that. Keyed operators begin a chain, so the head's counts first. What Flink's
+    /// `ExecutionJobVertex.canRescaleMaxParallelism` allows.
+    pub fn take_over_max_parallelism(&mut self, before: impl Fn(VertexId) -> Option<u32>) {
+        for vertex in self.vertices.iter_mut().filter(|vertex| vertex.max_parallelism_derived) {
+            let max = vertex.operator_ids().find_map(&before);
+            if let Some(max) = max.filter(|max| vertex.parallelism <= *max) {
+                vertex.max_parallelism = max;
+            }
+        }
+    }
+
+    /// How many slots the job needs for all of its subtasks side by side: for each slot sharing group, its widest vertex.
     pub fn required_slots(&self) -> u32 {
         let mut widest: BTreeMap<&str, u32> = BTreeMap::new();
         for vertex in &self.vertices {

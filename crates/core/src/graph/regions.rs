@@ -5,7 +5,7 @@
 use super::pointwise::consumers_of;
 use super::{Exchange, JobGraph};
 use crate::ids::VertexId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A subtask by position: index of its vertex in [`JobGraph::vertices`], and its own index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,19 @@ pub fn pipelined_regions(graph: &JobGraph) -> Vec<Vec<TaskRef>> {
     let mut regions: Vec<_> = regions.into_values().collect();
     regions.sort();
     regions
+}
+
+/// The least number of slots with which a graph can be run: what its widest region needs at once, where blocking exchanges
+/// cut it into regions that run after one another.
+pub fn least_slots(graph: &JobGraph) -> u32 {
+    if !graph.runs_by_stage() {
+        return graph.required_slots();
+    }
+    let slots = |region: &Vec<TaskRef>| {
+        let group = |task: &TaskRef| graph.vertices[task.vertex].slot_sharing_group.as_str();
+        region.iter().map(|task| (group(task), task.subtask)).collect::<BTreeSet<_>>().len() as u32
+    };
+    pipelined_regions(graph).iter().map(slots).max().unwrap_or_default()
 }
 
 /// The pairs of subtasks, by position, that edges of one kind connect.
@@ -145,7 +158,7 @@ impl DisjointSets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{JobEdge, JobVertex, Partitioning};
+    use crate::graph::{JobEdge, JobVertex, Partitioning, RuntimeMode};
 
     fn vertex(id: u128) -> JobVertex {
         JobVertex {
@@ -154,9 +167,11 @@ mod tests {
             operators: Vec::new(),
             parallelism: 2,
             max_parallelism: 128,
+            max_parallelism_derived: false,
             slot_sharing_group: "default".into(),
             source: id == 1,
             bounded: true,
+            alignment_groups: Vec::new(),
         }
     }
 
@@ -170,7 +185,8 @@ mod tests {
             exchange: *exchange,
         };
         let vertices = (1..=3).map(vertex).collect();
-        JobGraph { vertices, edges: edges.iter().enumerate().map(edge).collect(), ..JobGraph::default() }
+        let edges = edges.iter().enumerate().map(edge).collect();
+        JobGraph { mode: RuntimeMode::Batch, vertices, edges, ..JobGraph::default() }
     }
 
     #[test]
@@ -180,8 +196,10 @@ mod tests {
         let cut = graph(&[(1, 2, Hash, Blocking), (2, 3, Forward, PipelinedBounded)]);
         let sizes = |graph: &JobGraph| pipelined_regions(graph).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(sizes(&cut), [1, 1, 2, 2]);
+        assert_eq!((cut.required_slots(), least_slots(&cut)), (2, 1));
         // Each producer's own consumer runs with it, and waits for what the other producer keeps.
         let cycle = graph(&[(1, 2, Forward, PipelinedBounded), (1, 2, Hash, Blocking)]);
         assert_eq!(sizes(&cycle), [4, 1, 1]);
+        assert_eq!(least_slots(&cycle), 2);
     }
 }

@@ -147,6 +147,8 @@ pub enum RecordKey {
     Checkpoint(JobId, u64),
     /// How a job ended.
     Result(JobId),
+    /// How often a job was started again.
+    Restarts(JobId),
 }
 
 impl fmt::Display for RecordKey {
@@ -157,6 +159,7 @@ impl fmt::Display for RecordKey {
             // 19 digits, as `ZooKeeperCheckpointStoreUtil` names them: they sort as text.
             RecordKey::Checkpoint(job, id) => write!(f, "checkpoints/{job}/{id:019}"),
             RecordKey::Result(job) => write!(f, "results/{job}"),
+            RecordKey::Restarts(job) => write!(f, "restarts/{job}"),
         }
     }
 }
@@ -176,6 +179,7 @@ impl FromStr for RecordKey {
         match (parts[0], parts.get(2), parts.len()) {
             ("jobgraphs", None, _) => Ok(RecordKey::Job(job)),
             ("results", None, _) => Ok(RecordKey::Result(job)),
+            ("restarts", None, _) => Ok(RecordKey::Restarts(job)),
             ("checkpoints", Some(id), 3) => {
                 id.parse().map(|id| RecordKey::Checkpoint(job, id)).map_err(|_| wrong())
             }
@@ -208,6 +212,13 @@ pub enum Record {
     Checkpoint(Box<StoredCheckpoint>),
     /// How a job ended.
     Result(Box<JobResult>),
+    /// How often regions of a job were started again, failed or lost: what people see as `numRestarts` goes on where it was.
+    Restarts {
+        /// The job.
+        job_id: JobId,
+        /// How often.
+        restarts: u32,
+    },
 }
 
 impl Record {
@@ -217,6 +228,7 @@ impl Record {
             Record::Job(job) => RecordKey::Job(job.submission.job_id),
             Record::Checkpoint(pointer) => RecordKey::Checkpoint(pointer.job_id, pointer.checkpoint),
             Record::Result(result) => RecordKey::Result(result.job_id),
+            Record::Restarts { job_id, .. } => RecordKey::Restarts(*job_id),
         }
     }
 }
@@ -232,12 +244,21 @@ pub enum Change {
 }
 
 impl Change {
+    /// What it changes.
+    pub fn key(&self) -> RecordKey {
+        match self {
+            Change::Put(record) => record.key(),
+            Change::Remove(key) => *key,
+        }
+    }
+
     /// The changes that the end of a job makes: its result is kept, and it will not be run again. Pointers to its
     /// checkpoints go with the checkpoints themselves, or stay no longer than the application.
     pub fn job_ended(result: &JobResult) -> Vec<Change> {
         vec![
             Change::Put(Record::Result(Box::new(result.clone()))),
             Change::Remove(RecordKey::Job(result.job_id)),
+            Change::Remove(RecordKey::Restarts(result.job_id)),
         ]
     }
 }
@@ -251,6 +272,8 @@ pub struct Contents {
     pub checkpoints: BTreeMap<JobId, BTreeMap<u64, StoredCheckpoint>>,
     /// How jobs have ended.
     pub results: BTreeMap<JobId, JobResult>,
+    /// How often jobs that are to be run were started again; none for those that never were.
+    pub restarts: BTreeMap<JobId, u32>,
 }
 
 impl Contents {
@@ -266,6 +289,9 @@ impl Contents {
             Change::Put(Record::Result(result)) => {
                 self.results.insert(result.job_id, *result);
             }
+            Change::Put(Record::Restarts { job_id, restarts }) => {
+                self.restarts.insert(job_id, restarts);
+            }
             Change::Remove(key) => self.remove(key),
         }
     }
@@ -274,6 +300,7 @@ impl Contents {
         match key {
             RecordKey::Job(job) => drop(self.jobs.remove(&job)),
             RecordKey::Result(job) => drop(self.results.remove(&job)),
+            RecordKey::Restarts(job) => drop(self.restarts.remove(&job)),
             RecordKey::Checkpoint(job, id) => {
                 if let Some(pointers) = self.checkpoints.get_mut(&job) {
                     pointers.remove(&id);
@@ -291,7 +318,9 @@ impl Contents {
         let pointers = self.checkpoints.values().flat_map(BTreeMap::values);
         let pointers = pointers.map(|pointer| Record::Checkpoint(Box::new(pointer.clone())));
         let results = self.results.values().map(|result| Record::Result(Box::new(result.clone())));
-        jobs.chain(pointers).chain(results).map(Change::Put).collect()
+        let restarts = self.restarts.iter();
+        let restarts = restarts.map(|(job, restarts)| Record::Restarts { job_id: *job, restarts: *restarts });
+        jobs.chain(pointers).chain(results).chain(restarts).map(Change::Put).collect()
     }
 }
 
@@ -315,9 +344,12 @@ mod tests {
 
     #[test]
     fn a_key_is_read_as_it_is_written_and_nothing_else_is_one() {
-        for key in
-            [RecordKey::Job(JobId(7)), RecordKey::Checkpoint(JobId(7), 12), RecordKey::Result(JobId(1))]
-        {
+        for key in [
+            RecordKey::Job(JobId(7)),
+            RecordKey::Checkpoint(JobId(7), 12),
+            RecordKey::Result(JobId(1)),
+            RecordKey::Restarts(JobId(2)),
+        ] {
             assert_eq!(key.to_string().parse(), Ok(key));
         }
         for text in
@@ -330,7 +362,8 @@ mod tests {
     #[test]
     fn the_newest_of_a_key_counts_and_what_is_removed_is_gone() {
         let mut contents = Contents::default();
-        for record in [pointer(1, 3), pointer(1, 4), pointer(2, 9), pointer(1, 4)] {
+        let restarts = |restarts| Record::Restarts { job_id: JobId(1), restarts };
+        for record in [pointer(1, 3), pointer(1, 4), restarts(1), pointer(2, 9), pointer(1, 4), restarts(2)] {
             contents.apply(Change::Put(record));
         }
         contents.apply(Change::Remove(RecordKey::Checkpoint(JobId(1), 3)));
@@ -338,6 +371,7 @@ mod tests {
         contents.apply(Change::Remove(RecordKey::Checkpoint(JobId(5), 1)));
         assert_eq!(contents.checkpoints.keys().copied().collect::<Vec<_>>(), [JobId(1)]);
         assert_eq!(contents.checkpoints[&JobId(1)].keys().copied().collect::<Vec<_>>(), [4]);
+        assert_eq!(contents.restarts, BTreeMap::from([(JobId(1), 2)]));
         let mut again = Contents::default();
         contents.as_changes().into_iter().for_each(|change| again.apply(change));
         assert_eq!(again, contents);

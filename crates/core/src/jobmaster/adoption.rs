@@ -32,7 +32,7 @@ impl JobMaster {
             }
         }
         adoption.workers = workers;
-        adoption.find_places(&self.submission.graph, &self.pool);
+        adoption.find_places(&self.submission.graph, &self.pool, self.stages.is_some());
         adoption
     }
 
@@ -44,6 +44,11 @@ impl JobMaster {
 }
 
 impl Adoption {
+    /// The executors that have a worker of the job.
+    pub fn executors(&self) -> impl Iterator<Item = &ExecutorId> {
+        self.workers.keys()
+    }
+
     /// How many slots each executor has in use for the job: those shared slots, in order.
     pub fn claims(&self) -> BTreeMap<ExecutorId, Vec<usize>> {
         let mut claims: BTreeMap<ExecutorId, Vec<usize>> = BTreeMap::new();
@@ -77,10 +82,11 @@ impl Adoption {
         }
     }
 
-    /// Tasks that run decide where a shared slot is; those that have finished only where nothing runs.
-    fn find_places(&mut self, graph: &JobGraph, pool: &SlotPool) {
+    /// Tasks that run decide where a shared slot is; those that have finished only where nothing runs, and not in a job whose
+    /// regions give their slots back.
+    fn find_places(&mut self, graph: &JobGraph, pool: &SlotPool, by_stage: bool) {
         let mut misplaced = Vec::new();
-        for running in [true, false] {
+        for running in [true, false].into_iter().filter(|running| *running || !by_stage) {
             for (task, (executor, status)) in &self.latest {
                 let state = status.report.state;
                 let counts =

@@ -10,15 +10,17 @@ use crate::time::Millis;
 use std::collections::BTreeMap;
 
 impl JobMaster {
-    /// Set-up: the job starts from a checkpoint or savepoint.
+    /// Set-up: the job starts from a checkpoint or savepoint, and takes over the maximum parallelism of what is in it.
     ///
     /// # Errors
     /// It does not fit the job.
     pub fn start_from(&mut self, source: &RestoreSource) -> Result<(), RestoreError> {
         let directory = Some(source.directory.clone());
-        let graph = &self.submission.graph;
+        let graph = &mut self.submission.graph;
+        source.set_max_parallelism(graph);
         RestorePlan::new(graph, source.metadata.clone(), directory, source.allow_non_restored)?;
         if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.graph_changed(graph);
             checkpoints.start_from(source);
         }
         Ok(())
@@ -119,7 +121,7 @@ impl JobMaster {
         for id in executions {
             let execution = self.current(id).map(|task| self.execution(task));
             let running = execution.filter(|e| e.deployed && !e.state.is_terminal());
-            if let Some(executor) = running.and_then(|e| self.pool.executor(e.slot)) {
+            if let Some(executor) = running.and_then(|e| self.executor_of(e)) {
                 by_executor.entry(executor.clone()).or_default().push(id);
             }
         }

@@ -31,6 +31,7 @@ impl JobMaster {
         }
         // Only now: what a region had kept is gone when it starts again.
         let whole = self.whole_results();
+        self.give_slots_to_stages(now, &whole);
         for region in self.pending_regions.clone() {
             if self.regions[region].phase == Phase::Waiting && self.can_read(region, &whole) {
                 self.try_deploy(now, region, fx);
@@ -40,6 +41,7 @@ impl JobMaster {
         if !restarting && self.state == JobState::Restarting {
             self.enter(now, JobState::Running, fx);
         }
+        self.settle_stages(now, fx);
     }
 
     /// A worker is ready: says whether it may have been the last one that a region waits for.
@@ -98,6 +100,7 @@ impl JobMaster {
                 execution.inherited = left.unwrap_or_default();
                 execution.result = result;
                 execution.deployed = true;
+                execution.executor = Some(executor);
                 execution.restored_from = restore.as_ref().map(RestorePlan::checkpoint);
             }
         }

@@ -28,6 +28,8 @@ pub struct Execution {
     pub failure: Option<Failure>,
     /// Whether the task executor knows of this attempt.
     pub deployed: bool,
+    /// Where it was deployed.
+    pub executor: Option<ExecutorId>,
     /// The checkpoint with whose state it was deployed.
     pub restored_from: Option<u64>,
     /// Where its result is kept, or will be once it has finished; none where it keeps none, or none any more.
@@ -47,6 +49,7 @@ impl Execution {
             inherited: Results::new(),
             failure: None,
             deployed: false,
+            executor: None,
             restored_from: None,
             result: None,
         }

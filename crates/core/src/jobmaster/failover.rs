@@ -127,8 +127,7 @@ impl JobMaster {
         failure: &Failure,
         fx: &mut Vec<JobEffect>,
     ) {
-        self.restarts += 1;
-        self.enter(now, JobState::Restarting, fx);
+        self.count_restart(now, fx);
         let mut tasks = Vec::new();
         for &region in regions {
             self.regions[region].phase = Phase::Restarting(at);
@@ -138,6 +137,12 @@ impl JobMaster {
         self.with_checkpoints(now, fx, |c, e| c.tasks_lost(now, &tasks, failure, e));
         self.stop(now, &tasks, fx);
         self.advance(now, fx);
+    }
+
+    pub(super) fn count_restart(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
+        self.restarts += 1;
+        fx.push(JobEffect::Restarted(self.restarts));
+        self.enter(now, JobState::Restarting, fx);
     }
 
     /// Restarts everything that runs, or ends the job, as the restart strategy says.
@@ -174,19 +179,21 @@ impl JobMaster {
 
     /// Slots did not come within `slot.request.timeout`.
     pub(super) fn slots_timed_out(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
-        let (have, need) = (self.pool.filled(), self.pool.len());
+        let stuck = self.stuck_stages();
+        let need = stuck.iter().map(|(_, slots)| *slots).min().unwrap_or(self.pool.len());
+        let have = self.pool.held();
         let text = format!(
             "could not acquire the slots that the job needs: {have} of {need} within {} ms (slot.request.timeout); \
              the queue or the cluster may have no room, or the task executors do not start",
             self.settings.slot_request_timeout.0
         );
         let failure = Failure::new(FailureKind::NoResources, text);
-        let waiting: BTreeSet<usize> = self
-            .pending_regions
-            .iter()
-            .copied()
-            .filter(|r| self.regions[*r].phase == Phase::Waiting)
-            .collect();
+        let waiting: BTreeSet<usize> = if self.stages.is_some() {
+            stuck.into_iter().map(|(region, _)| region).collect()
+        } else {
+            let waits = |region: &usize| self.regions[*region].phase == Phase::Waiting;
+            self.pending_regions.iter().copied().filter(waits).collect()
+        };
         self.fail_regions(now, waiting, None, None, failure, fx);
         self.await_slots(now);
     }
@@ -195,7 +202,7 @@ impl JobMaster {
     pub(super) fn force_stop(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
         let stuck: BTreeSet<ExecutorId> = all_tasks(&self.submission.graph)
             .filter(|t| self.execution(*t).state == TaskState::Canceling)
-            .filter_map(|t| self.pool.executor(self.execution(t).slot).cloned())
+            .filter_map(|t| self.place_of(t).cloned())
             .collect();
         for executor in stuck {
             self.workers.remove(&executor);
@@ -212,7 +219,7 @@ impl JobMaster {
     pub(super) fn stop_all(&mut self, now: Millis, fx: &mut Vec<JobEffect>) {
         self.slots_deadline = None;
         // Slots that were asked for and have not come are not needed any more.
-        fx.push(JobEffect::RequireSlots(self.pool.filled() as u32));
+        fx.push(JobEffect::RequireSlots(self.pool.held() as u32));
         let tasks: Vec<TaskRef> = all_tasks(&self.submission.graph).collect();
         self.stop(now, &tasks, fx);
     }
@@ -221,7 +228,7 @@ impl JobMaster {
         let mut running: BTreeMap<ExecutorId, Vec<ExecutionId>> = BTreeMap::new();
         for &task in tasks {
             let id = self.execution_id(task);
-            let executor = self.pool.executor(self.execution(task).slot).cloned();
+            let executor = self.place_of(task).cloned();
             let execution = self.execution_mut(task);
             match (execution.deployed, executor) {
                 (true, Some(executor)) => {

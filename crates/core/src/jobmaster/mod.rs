@@ -9,6 +9,7 @@
 //! - nothing else changes it.
 
 mod adoption;
+mod alignment;
 mod checkpoints;
 mod deploy;
 mod execution;
@@ -21,6 +22,7 @@ mod restart;
 mod results;
 mod settings;
 mod slots;
+mod stages;
 mod vacate;
 pub mod view;
 
@@ -31,6 +33,7 @@ pub use settings::JobSettings;
 pub use slots::{SharedSlot, SlotPool};
 
 use crate::accumulator::{Accumulators, merge_into, merge_results};
+use crate::alignment::{Alignment, GroupBound};
 use crate::checkpoint::{
     CheckpointCommand, CheckpointCoordinator, CheckpointEffect, CheckpointFailureReason,
 };
@@ -42,6 +45,7 @@ use crate::task::{TaskDeployment, TaskMetrics, TaskReport, TaskState};
 use crate::time::Millis;
 use layout::{Layout, Phase, Region, layout};
 use rescale::Rescale;
+use stages::Stages;
 use std::collections::{BTreeMap, BTreeSet};
 use vacate::Vacate;
 
@@ -54,6 +58,8 @@ pub enum JobEffect {
     ReturnSlots(Vec<SlotId>),
     /// Slots that the job leaves, or has no use for; it needs as many as before.
     LeaveSlots(Vec<SlotId>),
+    /// These executors, and no others, have something that the job needs, with or without slots of it: none of them is idle.
+    Occupy(BTreeSet<ExecutorId>),
     /// Have a worker of this job on that executor.
     StartWorker(ExecutorId),
     /// The job needs no worker there any more.
@@ -64,6 +70,10 @@ pub enum JobEffect {
     Cancel(ExecutorId, Vec<ExecutionId>),
     /// Tell these tasks about a checkpoint.
     TellTasks(ExecutorId, Vec<ExecutionId>, CheckpointCommand),
+    /// Regions of the job start again; so often in all.
+    Restarted(u32),
+    /// Tell the worker there what its streams may count on of those elsewhere.
+    Align(ExecutorId, Vec<GroupBound>),
     /// The job goes on with another graph: whoever keeps its submission takes it anew.
     GraphChanged,
     /// Something about checkpoints that is not for tasks.
@@ -116,12 +126,16 @@ pub struct JobMaster {
     pending_regions: BTreeSet<usize>,
     unfinished: usize,
     pool: SlotPool,
+    /// None for a job that has all its slots from the beginning to the end.
+    stages: Option<Stages>,
     /// A change of parallelism that is under way.
     rescale: Option<Rescale>,
     /// A move away from executors that have to go.
     vacate: Option<Vacate>,
     /// None for a job in batch mode.
     checkpoints: Option<CheckpointCoordinator>,
+    /// How far the streams are that wait for each other.
+    alignment: Alignment,
     workers: BTreeMap<ExecutorId, Worker>,
     /// Regions that have all they need but these workers.
     awaiting: BTreeMap<usize, BTreeSet<ExecutorId>>,
@@ -146,6 +160,7 @@ impl JobMaster {
             vacate: None,
             unfinished: all_tasks(graph).count(),
             pending_regions: (0..regions.len()).collect(),
+            stages: (graph.runs_by_stage() && settings.by_stage).then(Stages::default),
             blocking: graph.has_blocking_edges(),
             restart: settings.restart.clone(),
             submitted: now,
@@ -153,6 +168,7 @@ impl JobMaster {
             state: JobState::Created,
             entered: BTreeMap::from([(JobState::Initializing, now), (JobState::Created, now)]),
             checkpoints,
+            alignment: Alignment::default(),
             workers: BTreeMap::new(),
             awaiting: BTreeMap::new(),
             slots_deadline: None,
@@ -176,12 +192,18 @@ impl JobMaster {
         for task in all_tasks(&self.submission.graph).collect::<Vec<_>>() {
             self.execution_mut(task).enter(now, TaskState::Scheduled);
         }
+        if self.stages.is_some() {
+            return self.advance(now, fx);
+        }
         fx.push(JobEffect::RequireSlots(self.pool.len() as u32));
         self.await_slots(now);
     }
 
     /// Input: slots were granted to this job.
     pub fn slots_granted(&mut self, now: Millis, slots: Vec<SlotId>, fx: &mut Vec<JobEffect>) {
+        if self.stages.is_some() && !self.ending() {
+            return self.stage_slots_granted(now, slots, fx);
+        }
         let surplus = if self.ending() { slots } else { self.pool.fill(slots) };
         let surplus = self.keep_for_rescale(surplus);
         let surplus = self.keep_for_vacate(surplus);
@@ -242,8 +264,9 @@ impl JobMaster {
         let results = self.lose_results(executor);
         let none_lost = self.pool.lose_executor(executor).is_empty() && results.is_empty();
         self.vacate_lost(executor, fx);
+        self.stage_stays(executor);
         if none_lost {
-            return;
+            return self.settle_stages(now, fx);
         }
         self.tasks_lost(now, tasks, results, Some(executor), failure, fx);
         self.await_slots(now);
@@ -272,7 +295,7 @@ impl JobMaster {
             }
             TaskState::Failed => {
                 let failure = report.failure.clone().unwrap_or_else(Failure::unknown);
-                let executor = self.pool.executor(self.execution(task).slot).cloned();
+                let executor = self.place_of(task).cloned();
                 self.task_failed(now, task, executor.as_ref(), failure, fx);
             }
             TaskState::Canceled => self.advance(now, fx),
@@ -372,9 +395,10 @@ impl JobMaster {
         self.enter(now, state, fx);
         self.slots_deadline = None;
         self.cancel_deadline = None;
-        for executor in std::mem::take(&mut self.workers).into_keys() {
-            fx.push(JobEffect::StopWorker(executor));
-        }
+        // Where a worker has just died, its task executor has what that left.
+        let mut executors = self.pool.executors();
+        executors.extend(std::mem::take(&mut self.workers).into_keys());
+        fx.extend(executors.into_iter().map(JobEffect::StopWorker));
         fx.push(JobEffect::RequireSlots(0));
         fx.push(JobEffect::Ended(Box::new(self.result(now))));
     }
@@ -426,13 +450,19 @@ impl JobMaster {
     }
 
     fn tasks_on(&self, executor: &ExecutorId) -> Vec<TaskRef> {
-        all_tasks(&self.submission.graph)
-            .filter(|t| self.pool.executor(self.execution(*t).slot) == Some(executor))
-            .collect()
+        all_tasks(&self.submission.graph).filter(|t| self.place_of(*t) == Some(executor)).collect()
+    }
+
+    /// Where a task was deployed, or will be.
+    fn place_of(&self, task: TaskRef) -> Option<&ExecutorId> {
+        self.executor_of(self.execution(task))
     }
 
     /// The clock for missing slots runs while there are any.
     fn await_slots(&mut self, now: Millis) {
+        if self.stages.is_some() {
+            return;
+        }
         let complete = self.pool.filled() == self.pool.len();
         if complete || self.ending() {
             self.slots_deadline = None;

@@ -38,6 +38,11 @@ impl JobMaster {
         job
     }
 
+    /// Set-up: how often regions of the job were started again before.
+    pub fn recover_restarts(&mut self, restarts: u32) {
+        self.restarts = restarts;
+    }
+
     /// Set-up: the checkpoints that were completed before, oldest first.
     pub fn recover_checkpoints(
         &mut self,
@@ -71,23 +76,26 @@ impl JobMaster {
         }
         lost.extend(self.restart_neighbours(now));
         self.enter(now, JobState::Running, fx);
-        fx.push(JobEffect::RequireSlots(self.pool.len() as u32));
+        if self.stages.is_none() {
+            fx.push(JobEffect::RequireSlots(self.pool.len() as u32));
+        }
         fx.extend(adoption.stale.iter().map(|(e, ids)| JobEffect::Cancel(e.clone(), ids.clone())));
         if !lost.is_empty() {
-            self.restarts += 1;
-            self.enter(now, JobState::Restarting, fx);
+            self.count_restart(now, fx);
         }
         self.adopt_checkpoints(now, adoption, fx);
+        self.release_all_read_results(fx);
         self.stop(now, &lost, fx);
         self.await_slots(now);
         if self.unfinished == 0 { self.end(now, JobState::Finished, fx) } else { self.advance(now, fx) }
     }
 
-    /// Workers under adopted tasks stay; others are of no use.
+    /// Workers under adopted tasks stay, and where regions run after one another those that may keep results; others are of no
+    /// use.
     fn adopt_workers(&mut self, adoption: &Adoption, fx: &mut Vec<JobEffect>) {
         let used = self.pool.executors();
         for (executor, worker) in &adoption.workers {
-            if used.contains(executor) {
+            if used.contains(executor) || self.stages.is_some() {
                 let state = worker.address.clone().map_or(Worker::Starting, Worker::Ready);
                 self.workers.insert(executor.clone(), state);
             } else {

@@ -10,11 +10,12 @@ use crate::checkpoint::{
     SnapshotRequest,
 };
 use crate::failure::{Failure, FailureKind};
-use crate::graph::{JobGraph, TaskRef, all_tasks};
-use crate::ids::{ExecutorId, SlotId};
+use crate::graph::{JobGraph, JobVertex, TaskRef, all_tasks};
+use crate::ids::{ExecutorId, SlotId, VertexId};
 use crate::job::JobState;
 use crate::task::TaskState;
 use crate::time::Millis;
+use std::collections::BTreeMap;
 
 /// How far a change of parallelism has come.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +46,8 @@ pub(super) struct Rescale {
 impl JobMaster {
     /// Input: a person wants the job to run as this graph: the same operators at another parallelism. Exactly one
     /// [`CheckpointEffect::Answer`] follows: once the job runs so, or why it does not.
-    pub fn rescale(&mut self, now: Millis, caller: CallerId, graph: JobGraph, fx: &mut Vec<JobEffect>) {
-        if let Err(why) = self.may_rescale() {
+    pub fn rescale(&mut self, now: Millis, caller: CallerId, mut graph: JobGraph, fx: &mut Vec<JobEffect>) {
+        if let Err(why) = self.may_rescale().and_then(|()| self.keep_max_parallelism(&mut graph)) {
             return fx.push(answer(caller, Err(why)));
         }
         let needed = SlotPool::for_graph(&graph).len();
@@ -74,6 +75,25 @@ impl JobMaster {
         } else {
             Err(not_rescaled("it is not running, or not all of its tasks are"))
         }
+    }
+
+    /// The number of key groups stays what it is, whatever would follow from the next parallelism.
+    fn keep_max_parallelism(&self, next: &mut JobGraph) -> Result<(), CheckpointFailure> {
+        let vertices = self.submission.graph.vertices.iter();
+        let operators = vertices.flat_map(|v| v.operator_ids().map(|id| (id, v.max_parallelism)));
+        let known: BTreeMap<VertexId, u32> = operators.collect();
+        next.take_over_max_parallelism(|id| known.get(&id).copied());
+        let max = |vertex: &JobVertex| vertex.operator_ids().find_map(|id| known.get(&id).copied());
+        for vertex in &next.vertices {
+            if let Some(max) = max(vertex).filter(|max| vertex.parallelism > *max) {
+                return Err(not_rescaled(&format!(
+                    "the parallelism {} of \"{}\" would be above its maximum parallelism {max}, which a job keeps for life \
+                     (pipeline.max-parallelism)",
+                    vertex.parallelism, vertex.name
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Slots that the running graph has no use for: kept where the next one has. Returns those that nobody needs.

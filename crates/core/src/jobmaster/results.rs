@@ -176,6 +176,16 @@ impl JobMaster {
         }
     }
 
+    /// Recovery: lets go of what tasks had kept for regions that have all finished, whether or not it was let go of before.
+    pub(super) fn release_all_read_results(&mut self, fx: &mut Vec<JobEffect>) {
+        let tasks = self.regions.iter().flat_map(|region| &region.tasks);
+        let kept = tasks.filter(|task| self.execution(**task).keeps_result());
+        let read = kept.filter(|task| self.readers(**task).all(|reader| self.region_finished(reader)));
+        for task in read.copied().collect::<Vec<_>>() {
+            self.release_result(task, fx);
+        }
+    }
+
     /// Lets go of the result that a task has kept, where it has.
     pub(super) fn release_result(&mut self, task: TaskRef, fx: &mut Vec<JobEffect>) {
         let id = self.execution_id(task);

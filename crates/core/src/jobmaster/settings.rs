@@ -17,6 +17,8 @@ pub struct JobSettings {
     pub cancellation_timeout: Millis,
     /// `execution.checkpointing.*`.
     pub checkpoints: CheckpointSettings,
+    /// Whether regions that are cut apart by blocking exchanges ask for slots one by one; not where slots cost nothing.
+    pub by_stage: bool,
 }
 
 impl Default for JobSettings {
@@ -26,6 +28,7 @@ impl Default for JobSettings {
             slot_request_timeout: Millis(300_000),
             cancellation_timeout: Millis(180_000),
             checkpoints: CheckpointSettings::default(),
+            by_stage: true,
         }
     }
 }
@@ -43,6 +46,7 @@ impl JobSettings {
             slot_request_timeout: config.get(&options::SLOT_REQUEST_TIMEOUT)?.into(),
             cancellation_timeout: config.get(&options::CANCEL_TIMEOUT)?.into(),
             checkpoints: CheckpointSettings::from_config(program, client)?,
+            by_stage: true,
         })
     }
 }

@@ -1,4 +1,7 @@
 //! The slots of a job: logical shared slots, and the real ones that fill them.
+//!
+//! Where the regions of a job run after one another, a real slot fills one shared slot now and another later; in between it
+//! is loose.
 
 use crate::graph::{JobGraph, TaskRef};
 use crate::ids::{ExecutorId, SlotId};
@@ -20,6 +23,8 @@ pub struct SharedSlot {
 pub struct SlotPool {
     shared: Vec<SharedSlot>,
     first_of_group: BTreeMap<String, usize>,
+    /// Real slots that fill no shared one.
+    loose: Vec<SlotId>,
 }
 
 impl SlotPool {
@@ -65,6 +70,62 @@ impl SlotPool {
         self.shared.iter().filter(|s| s.slot.is_some()).count()
     }
 
+    /// How many real slots there are, loose ones included.
+    pub fn held(&self) -> usize {
+        self.filled() + self.loose.len()
+    }
+
+    /// How many of the real slots are on none of these executors.
+    pub fn held_off(&self, executors: &BTreeSet<ExecutorId>) -> usize {
+        let filling = self.shared.iter().filter_map(|shared| shared.slot.as_ref());
+        filling.chain(&self.loose).filter(|slot| !executors.contains(&slot.executor)).count()
+    }
+
+    /// Adds loose slots.
+    pub fn add_loose(&mut self, slots: Vec<SlotId>) {
+        self.loose.extend(slots);
+    }
+
+    /// Empties every shared slot but these: what was in them is loose.
+    pub fn loosen_all_but(&mut self, in_use: &BTreeSet<usize>) {
+        let unused = self.shared.iter_mut().enumerate().filter(|(index, _)| !in_use.contains(index));
+        for (_, shared) in unused.filter(|(_, shared)| shared.slot.is_some()) {
+            shared.before = shared.slot.as_ref().map(|slot| slot.executor.clone());
+            self.loose.extend(shared.slot.take());
+        }
+    }
+
+    /// Fills all of these shared slots with loose ones where there are enough, else none; best with one of the executor
+    /// that it was on before, else with one of those that are `known`.
+    pub fn fill_all(&mut self, wanted: &BTreeSet<usize>, known: impl Fn(&ExecutorId) -> bool) {
+        let empty = |index: &&usize| self.shared.get(**index).is_some_and(|shared| shared.slot.is_none());
+        let empty: Vec<usize> = wanted.iter().filter(empty).copied().collect();
+        if empty.len() > self.loose.len() {
+            return;
+        }
+        for index in empty {
+            let shared = &mut self.shared[index];
+            let strange =
+                |slot: &SlotId| (shared.before.as_ref() != Some(&slot.executor), !known(&slot.executor));
+            let best = (0..self.loose.len()).min_by_key(|position| strange(&self.loose[*position]));
+            shared.slot = best.map(|position| self.loose.remove(position));
+        }
+    }
+
+    /// Takes away all loose slots on some executors, and as many more as `surplus` says, first those that are not `known`.
+    pub fn take_loose(
+        &mut self,
+        leaving: &BTreeSet<ExecutorId>,
+        surplus: usize,
+        known: impl Fn(&ExecutorId) -> bool,
+    ) -> Vec<SlotId> {
+        let mut taken: Vec<SlotId> =
+            self.loose.extract_if(.., |slot| leaving.contains(&slot.executor)).collect();
+        self.loose.sort_by_key(|slot| !known(&slot.executor));
+        taken.extend(self.loose.split_off(self.loose.len().saturating_sub(surplus)));
+        taken
+    }
+
     /// Fills empty shared slots with granted ones, each with one of the executor that it was on before where there is one;
     /// returns those for which there was no use.
     pub fn fill(&mut self, mut granted: Vec<SlotId>) -> Vec<SlotId> {
@@ -91,8 +152,9 @@ impl SlotPool {
         }
     }
 
-    /// Empties every shared slot on an executor; returns their indices.
+    /// Empties every shared slot on an executor; returns their indices. Loose slots there are gone too.
     pub fn lose_executor(&mut self, executor: &ExecutorId) -> BTreeSet<usize> {
+        self.loose.retain(|slot| slot.executor != *executor);
         let mut lost = BTreeSet::new();
         for (index, shared) in self.shared.iter_mut().enumerate() {
             if shared.slot.as_ref().is_some_and(|s| s.executor == *executor) {
@@ -127,7 +189,8 @@ impl SlotPool {
 
     /// Every executor that holds a slot of this job.
     pub fn executors(&self) -> BTreeSet<ExecutorId> {
-        self.shared.iter().filter_map(|s| Some(s.slot.as_ref()?.executor.clone())).collect()
+        let filling = self.shared.iter().filter_map(|shared| shared.slot.as_ref());
+        filling.chain(&self.loose).map(|slot| slot.executor.clone()).collect()
     }
 }
 
@@ -142,7 +205,7 @@ mod tests {
     #[test]
     fn a_shared_slot_goes_back_to_where_its_state_may_be() {
         let empty = SharedSlot { group: String::new(), slot: None, before: None };
-        let mut pool = SlotPool { shared: vec![empty; 3], first_of_group: BTreeMap::new() };
+        let mut pool = SlotPool { shared: vec![empty; 3], ..SlotPool::default() };
         assert!(pool.fill(vec![slot("a", 0), slot("b", 0), slot("c", 0)]).is_empty());
         pool.lose_executor(&ExecutorId("b".to_string()));
         pool.lose_executor(&ExecutorId("c".to_string()));
@@ -150,5 +213,24 @@ mod tests {
         let executors: Vec<_> = (0..3).map(|i| pool.executor(i).unwrap().0.as_str()).collect();
         assert_eq!(executors, ["a", "d", "c"]);
         assert_eq!(left, [slot("d", 1)]);
+    }
+    #[test]
+    fn a_group_of_shared_slots_is_filled_whole_or_not_at_all() {
+        let empty = SharedSlot { group: String::new(), slot: None, before: None };
+        let mut pool = SlotPool { shared: vec![empty; 4], ..SlotPool::default() };
+        let nobody = |_: &ExecutorId| false;
+        pool.add_loose(vec![slot("a", 0), slot("b", 0), slot("c", 0)]);
+        pool.fill_all(&BTreeSet::from([0, 1, 2, 3]), nobody);
+        assert_eq!((pool.filled(), pool.held()), (0, 3));
+        pool.fill_all(&BTreeSet::from([1, 3]), |executor| executor.0 == "c");
+        assert_eq!(pool.executor(1).unwrap().0, "c", "where a worker is");
+        // The one that is filled already counts.
+        pool.fill_all(&BTreeSet::from([0, 1]), nobody);
+        assert_eq!((pool.filled(), pool.held()), (3, 3));
+        pool.loosen_all_but(&BTreeSet::from([0]));
+        assert_eq!((pool.filled(), pool.held()), (1, 3));
+        pool.fill_all(&BTreeSet::from([1]), nobody);
+        assert_eq!(pool.executor(1).unwrap().0, "c", "where it was before");
+        assert_eq!(pool.take_loose(&BTreeSet::new(), 5, nobody), [slot("a", 0)]);
     }
 }

@@ -46,6 +46,9 @@ impl JobMaster {
         if self.ending() {
             return;
         }
+        if self.stages.is_some() {
+            return self.stage_vacate(now, executor, fx);
+        }
         let spare = self.take_spare_slots(executor);
         if !spare.is_empty() {
             fx.push(JobEffect::LeaveSlots(spare));
@@ -67,6 +70,7 @@ impl JobMaster {
 
     /// Input: an executor need not go after all. What is not begun is left.
     pub fn stay(&mut self, executor: &ExecutorId, fx: &mut Vec<JobEffect>) {
+        self.stage_stays(executor);
         let Some(vacate) = &mut self.vacate else { return };
         if matches!(vacate.step, Step::Slots(_) | Step::Pause(_)) {
             vacate.leaving.remove(executor);

@@ -70,9 +70,9 @@ impl JobMaster {
         self.vertex_index.get(&id).copied()
     }
 
-    /// The executor on which an execution runs or will run.
-    pub fn executor_of(&self, execution: &Execution) -> Option<&ExecutorId> {
-        self.pool.executor(execution.slot)
+    /// The executor on which an execution runs, ran, or will run.
+    pub fn executor_of<'a>(&'a self, execution: &'a Execution) -> Option<&'a ExecutorId> {
+        execution.executor.as_ref().or_else(|| self.pool.executor(execution.slot))
     }
 
     /// `host:port` of the data listener of this job's worker on an executor, once it is ready.
@@ -92,8 +92,9 @@ impl JobMaster {
         counts
     }
 
-    /// Slots held and slots needed. More are held than needed while a change of parallelism or a move is being prepared.
+    /// Slots held and slots needed now. More are held than needed while a change of parallelism or a move is being prepared.
     pub fn slots(&self) -> (usize, usize) {
-        (self.pool.filled() + self.spare_slots() + self.slots_for_vacate(), self.pool.len())
+        let needed = self.stage_demand().unwrap_or(self.pool.len());
+        (self.pool.held() + self.spare_slots() + self.slots_for_vacate(), needed)
     }
 }

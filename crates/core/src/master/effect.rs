@@ -52,6 +52,13 @@ pub enum Effect {
         /// The job.
         job: JobId,
     },
+    /// Regions of a job start again: whoever keeps what a later application master goes on with keeps this number.
+    JobRestarted {
+        /// The job.
+        job: JobId,
+        /// How often that has happened.
+        restarts: u32,
+    },
     /// A job has ended; those who wait for its result are to be told.
     JobEnded {
         /// How.

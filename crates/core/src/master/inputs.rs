@@ -2,9 +2,9 @@
 
 use super::{Effect, FinalStatus, Master, SubmitError};
 use crate::checkpoint::{CheckpointSettings, RestoreSource};
-use crate::executor::{ExecutorInfo, FromExecutor, Holdings};
+use crate::executor::{ExecutorInfo, FromExecutor};
 use crate::failure::Failure;
-use crate::graph::JobGraph;
+use crate::graph::{JobGraph, least_slots};
 use crate::ids::{ExecutorId, JobId};
 use crate::job::JobSubmission;
 use crate::jobmaster::{JobMaster, JobSettings};
@@ -64,7 +64,7 @@ impl Master {
     /// Whether a graph can be run, and there may ever be slots enough for it.
     pub(super) fn check_graph(&self, graph: &JobGraph) -> Result<(), SubmitError> {
         graph.validate()?;
-        let needed = graph.required_slots();
+        let needed = least_slots(graph);
         match self.settings.resources.max_slots {
             Some(max) if needed > max => Err(SubmitError::TooManySlots { needed, max }),
             _ => Ok(()),
@@ -126,8 +126,12 @@ impl Master {
             return;
         }
         match message {
-            FromExecutor::Register { info, holdings } => {
-                self.register(now, executor, &info, holdings, fx);
+            FromExecutor::Register { info, holdings, connection } => {
+                if self.register(now, executor, &info, fx) {
+                    self.resources.connected(executor, connection);
+                    self.came_forward(now, executor, holdings, fx);
+                }
+                self.carry_on(now, fx);
             }
             FromExecutor::WorkerReady { job_id, address, .. } => {
                 self.with_job(now, job_id, fx, |job, e| job.worker_ready(now, executor, address, e));
@@ -144,6 +148,9 @@ impl Master {
             FromExecutor::Checkpoint { job_id, report } => {
                 self.with_job(now, job_id, fx, |job, e| job.checkpoint_report(now, report, e));
             }
+            FromExecutor::Alignment { job_id, groups } => {
+                self.with_job(now, job_id, fx, |job, e| job.alignment_report(executor, &groups, e));
+            }
             FromExecutor::TaskMetrics { job_id, tasks, accumulators } => {
                 if let Some(job) = self.jobs.get_mut(&job_id) {
                     job.task_metrics(&tasks, &accumulators);
@@ -153,24 +160,27 @@ impl Master {
         }
     }
 
+    /// Getter: whether a registration over this connection is older than one that was taken note of. It must not be given to
+    /// [`Master::from_executor`], and its connection must not replace the newer one.
+    pub fn is_overtaken(&self, executor: &ExecutorId, connection: u64) -> bool {
+        self.resources.executors().get(executor).is_some_and(|known| connection < known.connection)
+    }
+
+    /// Answers a registration; says whether the executor is welcome.
     fn register(
         &mut self,
         now: Millis,
         executor: &ExecutorId,
         info: &ExecutorInfo,
-        holdings: Holdings,
         fx: &mut Vec<Effect>,
-    ) {
+    ) -> bool {
         let mut welcome = false;
         self.tell_resources(|r, e| {
             welcome = r.registered(now, executor.clone(), &info.host, info.slots, e);
         });
         let message = Box::new(self.answer_registration(welcome));
         fx.push(Effect::Send { executor: executor.clone(), message });
-        if welcome {
-            self.came_forward(now, executor, holdings, fx);
-        }
-        self.carry_on(now, fx);
+        welcome
     }
 
     /// Input: time has passed.

@@ -7,14 +7,18 @@
 mod agenda;
 mod checkpoints;
 mod effect;
+mod held;
 mod inputs;
 mod lifecycle;
 mod recovery;
+#[cfg(test)]
+mod stage_tests;
 #[cfg(test)]
 mod tests;
 mod yarn;
 
 pub use effect::{Effect, FinalStatus};
+pub use held::HeldEffects;
 pub use lifecycle::{Lifecycle, MasterMode};
 pub use recovery::{Legacy, RecoveredJob};
 
@@ -219,6 +223,9 @@ impl Master {
             JobEffect::LeaveSlots(slots) => {
                 self.with_resources(now, fx, |r, e| r.vacated(now, id, &slots, e))
             }
+            JobEffect::Occupy(executors) => {
+                self.with_resources(now, fx, |r, e| r.occupied(now, id, executors, e))
+            }
             JobEffect::StartWorker(executor) => fx.extend(self.start_worker(id, executor)),
             JobEffect::StopWorker(executor) => {
                 if let Some(jobs) = self.workers.get_mut(&executor) {
@@ -235,7 +242,11 @@ impl Master {
             JobEffect::TellTasks(executor, executions, command) => {
                 fx.push(send(executor, ToExecutor::Checkpoint { job_id: id, executions, command }));
             }
+            JobEffect::Align(executor, groups) => {
+                fx.push(send(executor, ToExecutor::Alignment { job_id: id, groups }));
+            }
             JobEffect::Checkpoint(effect) => fx.push(Effect::Checkpoint { job: id, effect }),
+            JobEffect::Restarted(restarts) => fx.push(Effect::JobRestarted { job: id, restarts }),
             JobEffect::GraphChanged => fx.push(Effect::JobGraphChanged { job: id }),
             JobEffect::StateChanged(state) => fx.push(Effect::JobStateChanged { job: id, state }),
             JobEffect::Ended(result) => {

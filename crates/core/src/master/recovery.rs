@@ -21,6 +21,8 @@ pub struct RecoveredJob {
     pub source: Option<RestoreSource>,
     /// The checkpoints that it has completed and kept, oldest first.
     pub completed: Vec<CompletedCheckpoint>,
+    /// How often regions of it were started again.
+    pub restarts: u32,
 }
 
 /// What an earlier application master left.
@@ -79,13 +81,14 @@ impl Master {
     }
 
     fn recover_job(&mut self, now: Millis, epoch: u64, job: RecoveredJob) -> Result<(), SubmitError> {
-        let RecoveredJob { submission, submitted, source, completed } = job;
+        let RecoveredJob { submission, submitted, source, completed, restarts } = job;
         let id = submission.job_id;
         let mut settings = JobSettings::from_config(&submission.graph.config, &submission.config)?;
         if !self.settings.checkpoints {
             settings.checkpoints = CheckpointSettings::default();
         }
         let mut job = JobMaster::recovered(now, submitted, epoch, submission, settings);
+        job.recover_restarts(restarts);
         if let Some(source) = &source {
             job.start_from(source)?;
         }
@@ -180,10 +183,13 @@ impl Master {
     fn adopt(&mut self, now: Millis, id: JobId, workers: BTreeMap<ExecutorId, WorkerStatus>) {
         let Some(adoption) = self.jobs.get(&id).map(|job| job.adoption(workers)) else { return };
         let mut slots = Vec::new();
+        // The job ends those that it has no use for.
+        for executor in adoption.executors() {
+            self.workers.entry(executor.clone()).or_default().insert(id);
+        }
         for (executor, shared) in adoption.claims() {
             let granted = self.resources.claim(&executor, id, shared.len() as u32);
             slots.extend(shared.into_iter().zip(granted));
-            self.workers.entry(executor).or_default().insert(id);
         }
         self.tell_job(id, |job, e| job.adopt(now, &adoption, slots, e));
     }

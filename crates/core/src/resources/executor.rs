@@ -22,11 +22,15 @@ pub struct Executor {
     /// Whether it has to go: its slots are not given to anybody any more.
     pub leaving: bool,
     slots: Vec<Slot>,
+    /// Jobs that have something here which they need, with or without slots.
+    occupied_by: BTreeSet<JobId>,
     idle_since: Option<Millis>,
     /// The last sign of life.
     pub last_heard: Millis,
     /// Since when its connection is broken.
     pub disconnected: Option<Millis>,
+    /// The number of the connection over which it registered last.
+    pub connection: u64,
 }
 
 impl Executor {
@@ -35,9 +39,11 @@ impl Executor {
             host: host.to_string(),
             leaving: false,
             slots: vec![Slot::Free; slots as usize],
+            occupied_by: BTreeSet::new(),
             idle_since: Some(now),
             last_heard: now,
             disconnected: None,
+            connection: 0,
         }
     }
 
@@ -76,7 +82,13 @@ impl Executor {
         jobs.into_iter().collect()
     }
 
-    /// Whether no slot is held.
+    /// The jobs that hold slots here, and those that need something here without.
+    pub(super) fn all_jobs(&self) -> Vec<JobId> {
+        let holders: BTreeSet<JobId> = self.jobs().into_iter().collect();
+        holders.union(&self.occupied_by).copied().collect()
+    }
+
+    /// Whether no slot is held, and nobody needs anything here.
     pub fn is_idle(&self) -> bool {
         self.idle_since.is_some()
     }
@@ -122,8 +134,18 @@ impl Executor {
         self.note_idle(now);
     }
 
+    pub(super) fn occupy(&mut self, job: JobId) {
+        self.occupied_by.insert(job);
+        self.idle_since = None;
+    }
+
+    pub(super) fn unoccupy(&mut self, now: Millis, job: JobId) {
+        self.occupied_by.remove(&job);
+        self.note_idle(now);
+    }
+
     fn note_idle(&mut self, now: Millis) {
-        if self.slots.iter().all(|s| *s == Slot::Free) {
+        if self.occupied_by.is_empty() && self.slots.iter().all(|s| *s == Slot::Free) {
             self.idle_since.get_or_insert(now);
         }
     }

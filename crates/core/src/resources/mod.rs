@@ -8,6 +8,7 @@ mod index;
 mod leaving;
 mod losses;
 mod nodes;
+mod occupied;
 mod recovery;
 mod settings;
 #[cfg(test)]
@@ -44,7 +45,7 @@ pub enum ResourceEffect {
         /// Its new slots.
         slots: Vec<SlotId>,
     },
-    /// An executor is gone; these jobs had slots there.
+    /// An executor is gone; these jobs had slots or something else there.
     Lost {
         /// The executor.
         executor: ExecutorId,
@@ -90,6 +91,8 @@ pub struct ResourceManager {
     index: Index,
     starting: BTreeMap<ExecutorId, Starting>,
     demand: BTreeMap<JobId, u32>,
+    /// Where jobs have something that they need, with or without slots there.
+    occupied: BTreeMap<JobId, BTreeSet<ExecutorId>>,
     leaving: Leaving,
     nodes: Nodes,
     wanted: u32,
@@ -110,6 +113,7 @@ impl ResourceManager {
             index: Index::default(),
             starting: BTreeMap::new(),
             demand: BTreeMap::new(),
+            occupied: BTreeMap::new(),
             leaving: Leaving::default(),
             nodes: Nodes::default(),
             wanted: 0,
@@ -153,6 +157,7 @@ impl ResourceManager {
         for id in holders.collect::<Vec<_>>() {
             self.change(&id, |executor| executor.free_job(now, job));
         }
+        self.unoccupy_all(now, job);
         self.due(now.plus(self.settings.idle_timeout));
     }
 
@@ -207,6 +212,13 @@ impl ResourceManager {
         self.due(now.plus(self.settings.heartbeat_timeout.min(self.settings.idle_timeout)));
         self.balance(fx);
         true
+    }
+
+    /// Input: the registration of an executor that is welcome came over the connection with this number.
+    pub fn connected(&mut self, executor: &ExecutorId, connection: u64) {
+        if let Some(executor) = self.executors.get_mut(executor) {
+            executor.connection = connection;
+        }
     }
 
     /// Input: a sign of life.
@@ -375,7 +387,7 @@ impl ResourceManager {
     fn lose(&mut self, id: &ExecutorId, failure: Failure, fx: &mut Vec<ResourceEffect>) {
         let failure = self.blame(id, failure);
         if let Some(executor) = self.forget_executor(id) {
-            fx.push(ResourceEffect::Lost { executor: id.clone(), jobs: executor.jobs(), failure });
+            fx.push(ResourceEffect::Lost { executor: id.clone(), jobs: executor.all_jobs(), failure });
         }
     }
 

@@ -44,6 +44,7 @@ impl StreamExecutionEnvironment {
             max_parallelism: None,
             buffer_timeout: None,
             slot_sharing_group: None,
+            alignment_group: None,
             chaining: Chaining::Always,
             bounded,
             scope: scope::<T>,
@@ -83,12 +84,14 @@ impl StreamExecutionEnvironment {
         G: WatermarkGenerator<S::Out>,
         A: TimestampAssigner<S::Out>,
     {
-        self.add_source(name, bounded, move |mode, next| {
+        let group = strategy.alignment_group().map(str::to_string);
+        let stream = self.add_source(name, bounded, move |mode, next| {
             let turn = SplitTurn::default();
             let strategy = strategy.clone().per_split(turn.clone());
             let stamped = Chained::before(AssignTimestamps::new(strategy, mode == RuntimeMode::Batch), next);
             SourceTask::boxed(Splits::of(source.clone()).telling(turn), stamped)
-        })
+        });
+        stream.aligned_in(group)
     }
 
     /// The records of a collection, in order, from one subtask.

@@ -13,7 +13,7 @@ use kvick_runtime::exchange::writer::{BufferTimeout, OutputPort};
 use kvick_runtime::key_group::default_max_parallelism;
 use kvick_runtime::program::{Program, TaskFactory};
 use kvick_runtime::task::{InputTask, OperatorIdentity, Task};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How records cross between tasks in batch mode: Flink's `ExecutionOptions.BATCH_SHUFFLE_MODE`.
 pub(crate) const SHUFFLE_MODE: &str = "execution.batch-shuffle-mode";
@@ -99,6 +99,8 @@ struct Plan {
     exchange: Exchange,
     parallelism: Vec<u32>,
     max_parallelism: Vec<u32>,
+    /// Whether the maximum parallelism of a node only follows from its parallelism.
+    max_derived: Vec<bool>,
     groups: Vec<String>,
     ids: Vec<VertexId>,
     bounded: Vec<bool>,
@@ -129,6 +131,10 @@ impl Plan {
                 RuntimeMode::Batch => defaults.batch_exchange,
             },
             max_parallelism: nodes.iter().zip(&parallelism).map(maximum).collect(),
+            max_derived: nodes
+                .iter()
+                .map(|n| n.max_parallelism.or(defaults.max_parallelism).is_none())
+                .collect(),
             groups: groups(nodes),
             ids,
             head: (0..nodes.len()).collect(),
@@ -201,16 +207,29 @@ impl Plan {
             name: graph.nodes[index].display_name(),
             uid: graph.nodes[index].uid.clone(),
         };
+        let members = self.members(head);
         JobVertex {
             id: self.ids[head],
             name: self.chain_name(graph, head),
-            operators: self.members(head).into_iter().map(info).collect(),
+            alignment_groups: self.alignment_groups(graph, &members),
+            max_parallelism_derived: members.iter().all(|index| self.max_derived[*index]),
+            operators: members.into_iter().map(info).collect(),
             parallelism: self.parallelism[head],
             max_parallelism: self.max_parallelism[head],
             slot_sharing_group: self.groups[head].clone(),
             source: matches!(graph.nodes[head].kind, NodeKind::Source(_)),
             bounded: self.bounded[head],
         }
+    }
+
+    /// The groups in which a chain has a stream. In batch mode nobody waits for anybody.
+    fn alignment_groups(&self, graph: &StreamGraph, members: &[usize]) -> Vec<String> {
+        if self.mode == RuntimeMode::Batch {
+            return Vec::new();
+        }
+        let groups: BTreeSet<&String> =
+            members.iter().filter_map(|index| graph.nodes[*index].alignment_group.as_ref()).collect();
+        groups.into_iter().cloned().collect()
     }
 
     /// `a`, `a -> b`, `a -> (b, c -> d)`.

@@ -108,6 +108,8 @@ pub(crate) struct Node {
     /// How long its records may wait for a buffer to fill, in milliseconds; the job's where it does not say.
     pub buffer_timeout: Option<i64>,
     pub slot_sharing_group: Option<String>,
+    /// The group of streams with which its records are aligned in event time.
+    pub alignment_group: Option<String>,
     pub chaining: Chaining,
     /// For a source: whether it ends by itself.
     pub bounded: bool,

@@ -115,6 +115,7 @@ impl<T: Data> DataStream<T> {
             max_parallelism: None,
             buffer_timeout: None,
             slot_sharing_group: None,
+            alignment_group: None,
             chaining: Chaining::Always,
             bounded: true,
             scope: scope::<T>,

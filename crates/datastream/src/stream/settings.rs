@@ -17,6 +17,10 @@ impl<T: Data> DataStream<T> {
         self
     }
 
+    pub(crate) fn aligned_in(self, group: Option<String>) -> Self {
+        self.configure(|node| node.alignment_group.clone_from(&group))
+    }
+
     /// Names the operator that makes this stream. (A union or a side output has no operator of its own: this and the
     /// following settings do not change it.)
     pub fn name(self, name: &str) -> Self {

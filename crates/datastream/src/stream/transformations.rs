@@ -205,9 +205,11 @@ impl<T: Data> DataStream<T> {
         G: WatermarkGenerator<T>,
         A: TimestampAssigner<T>,
     {
-        self.transform_in_mode("Timestamps/Watermarks", move |mode| {
+        let group = strategy.alignment_group().map(str::to_string);
+        let stream = self.transform_in_mode("Timestamps/Watermarks", move |mode| {
             AssignTimestamps::new(strategy.clone(), mode == RuntimeMode::Batch)
-        })
+        });
+        stream.aligned_in(group)
     }
 
     /// Event time from a function of the record, for records that come in order.

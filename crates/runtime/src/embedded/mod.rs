@@ -58,13 +58,16 @@ fn rejected(job_id: JobId, failure: Failure) -> JobResult {
     JobResult { job_id, state, net_runtime_ms: 0, accumulators: BTreeMap::new(), failure }
 }
 
-fn prepare(job: JobInfo, program: Program, control: &EmbeddedControl) -> Result<Run, Failure> {
+fn prepare(job: JobInfo, mut program: Program, control: &EmbeddedControl) -> Result<Run, Failure> {
     let failed = |error: &(dyn std::error::Error + 'static)| crate::error::failure_of(error);
     let settings = JobSettings::from_config(&program.graph.config, &job.config).map_err(|e| failed(&e))?;
+    // A slot is nothing but a number here.
+    let settings = JobSettings { by_stage: false, ..settings };
     let source = storage::restore_source(&job)?;
     let mut master = JobMaster::new(now(), submission(&job, &program), settings);
     if let Some(source) = &source {
         master.start_from(source).map_err(|error| failed(&error))?;
+        program.graph.clone_from(&master.submission().graph);
     }
     let (sender, events) = channel();
     control.listen(sender.clone());
@@ -203,10 +206,13 @@ impl Run {
             JobEffect::Checkpoint(effect) => self.storage.perform(effect),
             JobEffect::StateChanged(JobState::Restarting) => self.say_why(),
             // One process: its threads cannot be ended from outside, its slots are not returned, nobody asks for another
-            // parallelism.
-            JobEffect::GraphChanged
+            // parallelism, no stream is elsewhere; nothing outlives it that would go on counting restarts.
+            JobEffect::Align(..)
+            | JobEffect::Restarted(_)
+            | JobEffect::GraphChanged
             | JobEffect::StateChanged(_)
             | JobEffect::StopWorker(_)
+            | JobEffect::Occupy(_)
             | JobEffect::ReturnSlots(_)
             | JobEffect::LeaveSlots(_) => {}
             JobEffect::Ended(result) => self.result = Some(*result),

@@ -9,7 +9,10 @@ use crate::operator::{Operator, Output, earlier};
 use crate::options;
 use crate::task::{TaskContext, TaskControl};
 use crate::time::alignment::Member;
-use crate::time::{Clock, TimestampAssigner, WatermarkGenerator, WatermarkOutput, WatermarkStrategy};
+use crate::time::foresight::Foresight;
+use crate::time::{
+    Clock, SplitTurn, TimestampAssigner, WatermarkGenerator, WatermarkOutput, WatermarkStrategy,
+};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,9 +34,12 @@ pub struct AssignTimestamps<T, G, A> {
     interval: Option<Duration>,
     next_emit: Option<Instant>,
     idleness: Option<Idleness>,
-    member: Option<(Member, Arc<TaskControl>)>,
+    member: Option<(Arc<Member>, Arc<TaskControl>)>,
+    /// Whether batches are held here, since the task goes on reading whatever is ahead.
+    holds: bool,
     idle: bool,
     emitted: i64,
+    foresight: Foresight,
     output: WatermarkOutput,
     types: PhantomData<fn(T)>,
 }
@@ -49,8 +55,10 @@ impl<T, G, A> AssignTimestamps<T, G, A> {
             next_emit: None,
             idleness: None,
             member: None,
+            holds: false,
             idle: false,
             emitted: i64::MIN,
+            foresight: Foresight::default(),
             output: WatermarkOutput::default(),
             types: PhantomData,
         }
@@ -104,10 +112,66 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> AssignTimestamp
         let (watermark, idle) = output.take();
         if let Some(watermark) = watermark.filter(|watermark| *watermark > self.emitted) {
             self.emitted = watermark;
+            self.foresight.made(watermark);
             self.member.iter().for_each(|(member, _)| member.tell(Some(watermark)));
             out.event(Event::Watermark(watermark))?;
         }
         idle.map_or(Ok(()), |idle| self.set_idle(idle, out))
+    }
+
+    /// How far the stream, or the split that is being read, is before a watermark says so. Nobody knows when watermarks come
+    /// that are not made at intervals.
+    fn reached(&mut self, stamps: &[i64]) {
+        let Some((member, _)) = self.member.as_ref().filter(|_| self.interval.is_some()) else { return };
+        match &self.strategy.turn {
+            Some(turn) => turn.reached(stamps),
+            None => member.reach(self.foresight.after(stamps)),
+        }
+    }
+
+    /// Makes a watermark, if it is time to.
+    fn emit_periodically(&mut self, now: Instant, out: &mut Output<T>) -> TaskResult {
+        let Some(interval) = self.interval.filter(|_| self.next_emit.is_some_and(|due| due <= now)) else {
+            return Ok(());
+        };
+        self.next_emit = Some(now + interval);
+        let mut output = std::mem::take(&mut self.output);
+        self.strategy.generator.on_periodic_emit(&mut output);
+        // The built-in generators repeat themselves; only a new watermark ends idleness.
+        let (watermark, idle) = output.take();
+        let watermark = watermark.filter(|watermark| *watermark > self.emitted);
+        if !self.foresight.was_due(watermark.is_some()) {
+            self.member.iter().for_each(|(member, _)| member.reach(i64::MIN));
+        }
+        let mut said = WatermarkOutput::default();
+        match watermark {
+            Some(watermark) => said.emit_watermark(watermark),
+            None if idle == Some(true) => said.mark_idle(),
+            None => {}
+        }
+        self.say(&mut said, out)
+    }
+
+    /// Tells that the stream is idle once it is; when that may be, otherwise.
+    fn watch_idleness(&mut self, now: Instant, out: &mut Output<T>) -> TaskResult<Option<Instant>> {
+        let waits = self.waits_for_others();
+        let Some(idleness) = self.idleness.as_mut().filter(|_| !self.idle) else { return Ok(None) };
+        if waits {
+            // A stream that may not go on is not idle: the others would take it for one that need not be waited for.
+            idleness.last_record = now;
+        }
+        let at = idleness.last_record + idleness.span;
+        if at <= now {
+            self.set_idle(true, out)?;
+            return Ok(None);
+        }
+        Ok(Some(at))
+    }
+
+    /// Whether the source is not read, or part of it is not, because that is ahead of others.
+    fn waits_for_others(&self) -> bool {
+        let ahead = self.member.as_ref().is_some_and(|(member, _)| member.is_ahead());
+        ahead || self.strategy.turn.as_ref().is_some_and(SplitTurn::is_any_ahead)
     }
 
     fn set_idle(&mut self, idle: bool, out: &mut Output<T>) -> TaskResult {
@@ -141,7 +205,10 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> Operator for As
         self.interval = options::auto_watermark_interval(&context.job.config);
         self.next_emit = self.interval.map(|interval| now + interval);
         self.member = self.strategy.alignment.as_ref().map(|alignment| {
-            let member = Member::join(context.job.job_id, &alignment.group, alignment.max_drift);
+            let member = Arc::new(context.job.alignment.join(context.execution, alignment));
+            context.control.aligns(&member);
+            self.strategy.turn.iter().for_each(|turn| turn.aligns(&member));
+            self.holds = !context.control.waits_before_reading();
             (member, Arc::clone(&context.control))
         });
         self.idleness = self.strategy.idleness.map(|span| Idleness { span, last_record: now });
@@ -153,10 +220,11 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> Operator for As
             idleness.last_record = Instant::now();
             self.set_idle(false, out)?;
         }
-        if let Some((member, control)) = &self.member {
+        if let Some((member, control)) = self.member.as_ref().filter(|_| self.holds) {
             member.hold(control);
         }
         let (stamps, marks) = self.timestamps(batch)?;
+        self.reached(&stamps);
         if !marks.is_empty() {
             return self.divided(batch, stamps, marks, out);
         }
@@ -168,7 +236,7 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> Operator for As
     fn watermark(&mut self, watermark: i64, out: &mut Output<T>) -> TaskResult {
         if watermark == i64::MAX && self.emitted != i64::MAX {
             self.emitted = watermark;
-            self.member = None;
+            self.member.iter().for_each(|(member, _)| member.tell(None));
             return out.event(Event::Watermark(watermark));
         }
         Ok(())
@@ -179,31 +247,8 @@ impl<T: Data, G: WatermarkGenerator<T>, A: TimestampAssigner<T>> Operator for As
     }
 
     fn timer(&mut self, now: Instant, out: &mut Output<T>) -> TaskResult<Option<Instant>> {
-        if let (Some(interval), Some(due)) = (self.interval, self.next_emit)
-            && due <= now
-        {
-            self.next_emit = Some(now + interval);
-            let mut output = std::mem::take(&mut self.output);
-            self.strategy.generator.on_periodic_emit(&mut output);
-            // The built-in generators repeat themselves; only a new watermark ends idleness.
-            let (watermark, idle) = output.take();
-            let mut said = WatermarkOutput::default();
-            match watermark.filter(|watermark| *watermark > self.emitted) {
-                Some(watermark) => said.emit_watermark(watermark),
-                None if idle == Some(true) => said.mark_idle(),
-                None => {}
-            }
-            self.say(&mut said, out)?;
-        }
-        let mut idle_at = None;
-        if let Some(idleness) = self.idleness.as_ref().filter(|_| !self.idle) {
-            let at = idleness.last_record + idleness.span;
-            if at <= now {
-                self.set_idle(true, out)?;
-            } else {
-                idle_at = Some(at);
-            }
-        }
+        self.emit_periodically(now, out)?;
+        let idle_at = self.watch_idleness(now, out)?;
         Ok(earlier(self.next_emit, idle_at))
     }
 }

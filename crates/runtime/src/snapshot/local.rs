@@ -8,6 +8,7 @@ use crate::options;
 use crate::task::lock;
 use kvick_core::config::Configuration;
 use kvick_core::ids::JobId;
+use kvick_core::local_files::{LOCAL_STATE, local_state_dirs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,8 +16,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use xxhash_rust::xxh3::Xxh3Default;
 
-/// The directory below each local directory, and in it one for each job and in that one for each task executor.
-const DIRECTORY: &str = "kvick-local-state";
 const CHUNK: usize = 256 << 10;
 
 /// The local copies of one job in one process.
@@ -47,11 +46,11 @@ impl LocalState {
         owner: &str,
     ) -> Option<Arc<LocalState>> {
         let (backs_up, recovers) = (options::local_backup(config), options::local_recovery(config));
-        let dirs = options::local_state_dirs(config, tmp_dirs);
+        let dirs = local_state_dirs(config, tmp_dirs);
         if !(backs_up || recovers) || dirs.is_empty() {
             return None;
         }
-        let roots = dirs.iter().map(|dir| Path::new(dir).join(DIRECTORY).join(job.to_string())).collect();
+        let roots = dirs.iter().map(|dir| Path::new(dir).join(LOCAL_STATE).join(job.to_string())).collect();
         Some(Arc::new(LocalState {
             roots,
             owner: owner.to_string(),

@@ -13,6 +13,7 @@ use crate::operator::Output;
 use crate::snapshot::OperatorSnapshot;
 use crate::task::{Poll, Source, TaskContext};
 use crate::time::SplitTurn;
+use crate::time::alignment::LOOK;
 use kvick_core::checkpoint::Redistribution;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -241,10 +242,14 @@ impl<S: SplitSource> Splits<S> {
     /// The next reader in turn that has something, or how long none has.
     fn turn(&mut self) -> Result<Active<S>, Option<Instant>> {
         let now = Instant::now();
-        let rests = |one: &Active<S>| one.rests_until.is_some_and(|until| until > now);
-        match self.active.iter().position(|one| !rests(one)).and_then(|index| self.active.remove(index)) {
-            Some(ready) => Ok(ready),
-            None => Err(self.active.iter().filter_map(|one| one.rests_until).min()),
+        let is_ahead = |one: &Active<S>| self.turn.as_ref().is_some_and(|turn| turn.is_ahead(one.number));
+        let rests_until = |one: &Active<S>| match is_ahead(one) {
+            true => Some(now + LOOK),
+            false => one.rests_until.filter(|until| *until > now),
+        };
+        match self.active.iter().position(|one| rests_until(one).is_none()) {
+            Some(ready) => self.active.remove(ready).ok_or(None),
+            None => Err(self.active.iter().filter_map(rests_until).min()),
         }
     }
 

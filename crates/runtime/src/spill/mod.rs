@@ -16,6 +16,7 @@ pub use sorter::{Sorted, Sorter};
 use crate::state::StateError;
 use crate::state::store::directory::LocalDirectory;
 use crate::task::TaskContext;
+use kvick_core::local_files::owner;
 use std::path::{Path, PathBuf};
 
 /// A temporary file that cannot be written or read.
@@ -94,7 +95,7 @@ impl SpillSettings {
         SpillSettings {
             memory: context.batch_memory.max(LEAST_MEMORY),
             directories: context.job.tmp_dirs.iter().map(PathBuf::from).collect(),
-            name: format!("kvick-{job}-{}-{subtask}-{attempt}", context.operator.id),
+            name: owner("spill", job, &format!("{}-{subtask}-{attempt}", context.operator.id)),
             first: subtask as usize,
         }
     }

@@ -141,7 +141,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(64)))]
         #[test]
         fn any_entries_come_out_in_order_however_little_memory_there_is(
             entries in proptest::collection::vec((0_u64..40, -5_i64..5, "[a-z]{0,40}"), 0..3_000),

@@ -139,7 +139,7 @@ fn run(channels: Vec<Vec<Packet>>, order: &[u16], aborts: &[(usize, u64)], mode:
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(4000)))]
 
     #[test]
     fn no_schedule_breaks_the_promises(

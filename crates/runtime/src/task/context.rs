@@ -10,7 +10,7 @@ use crate::snapshot::{LocalState, SnapshotWriters, StateReader, restore_list};
 use crate::state::store::StoreSettings;
 use crate::state::{BackendKind, KeyedBackend};
 use crate::stdio::StandardOutput;
-use crate::time::Clock;
+use crate::time::{AlignmentGroups, Clock};
 use kvick_core::accumulator::{Accumulator, Accumulators};
 use kvick_core::checkpoint::{SubtaskState, TaskRestore};
 use kvick_core::config::Configuration;
@@ -39,6 +39,8 @@ pub struct JobInfo {
     pub local: Option<Arc<LocalState>>,
     /// Where the `print` sinks write.
     pub stdout: StandardOutput,
+    /// Streams that wait for each other in event time.
+    pub alignment: Arc<AlignmentGroups>,
 }
 
 /// The file systems of a job: with these Hadoop properties, as this user (empty: whoever runs the process), and with

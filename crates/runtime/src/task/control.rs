@@ -1,6 +1,7 @@
 //! How a task is told something: a flag to stop, a mailbox of orders, and the wake-up of whatever it waits for.
 
 use crate::error::{TaskError, TaskResult};
+use crate::time::alignment::Member;
 use kvick_core::checkpoint::CheckpointCommand;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,6 +28,10 @@ pub struct TaskControl {
     parked: Mutex<()>,
     unpark: Condvar,
     waits: Mutex<Vec<Weak<dyn Wake>>>,
+    /// Streams of the task that must not run ahead of others.
+    aligned: Mutex<Vec<Weak<Member>>>,
+    any_aligned: AtomicBool,
+    waits_before_reading: AtomicBool,
     /// Channels with packets that have found no room.
     backed_up: AtomicUsize,
 }
@@ -81,6 +86,29 @@ impl TaskControl {
     #[inline]
     pub fn is_backed_up(&self) -> bool {
         self.backed_up.load(Ordering::Relaxed) > 0
+    }
+
+    /// The task reads nothing while a stream of it is ahead.
+    pub(crate) fn wait_before_reading(&self) {
+        self.waits_before_reading.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the task reads nothing while a stream of it is ahead.
+    pub(crate) fn waits_before_reading(&self) -> bool {
+        self.waits_before_reading.load(Ordering::Relaxed)
+    }
+
+    /// A stream of the task must not run ahead of others, as long as it is there.
+    pub(crate) fn aligns(&self, member: &Arc<Member>) {
+        lock(&self.aligned).push(Arc::downgrade(member));
+        self.any_aligned.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a stream of the task is further ahead of others than it may be.
+    #[inline]
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.any_aligned.load(Ordering::Relaxed)
+            && lock(&self.aligned).iter().filter_map(Weak::upgrade).any(|member| member.is_ahead())
     }
 
     fn wake(&self) {

@@ -279,7 +279,7 @@ fn channel(records: &[usize], mix: impl Fn(u64) -> BarrierAlignment) -> (VecDequ
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6000))]
+    #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(6000)))]
 
     #[test]
     fn a_snapshot_with_what_was_recorded_is_what_lies_before_the_barrier(

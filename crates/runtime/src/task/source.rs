@@ -7,6 +7,7 @@ use crate::error::TaskResult;
 use crate::exchange::gate::Gate;
 use crate::operator::{BoxStage, Output};
 use crate::snapshot::OperatorSnapshot;
+use crate::time::alignment::LOOK;
 use kvick_core::checkpoint::CheckpointCommand;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -145,6 +146,16 @@ impl<S: Source> SourceTask<S> {
 }
 
 impl<S: Source> SourceTask<S> {
+    /// Reads nothing for a moment; the operators behind the source keep time.
+    fn wait_for_others(&mut self, context: &TaskContext) -> TaskResult {
+        let now = Instant::now();
+        let due = self.output.next().tick(now)?;
+        let span = due.map_or(LOOK, |due| due.saturating_duration_since(now).min(LOOK));
+        context.control.sleep(span);
+        context.counters.idle(now.elapsed());
+        Ok(())
+    }
+
     /// Sends what found no room before. While some still finds none, waits for room or an order.
     fn is_held_up(&mut self, context: &TaskContext) -> TaskResult<bool> {
         let now = Instant::now();
@@ -160,6 +171,7 @@ impl<S: Source> SourceTask<S> {
 
 impl<S: Source> Task for SourceTask<S> {
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
+        context.control.wait_before_reading();
         self.output.next().open(context)?;
         self.source.open(context)
     }
@@ -181,6 +193,8 @@ impl<S: Source> Task for SourceTask<S> {
                 let since = Instant::now();
                 context.control.sleep(STILL);
                 context.counters.idle(since.elapsed());
+            } else if context.control.is_ahead() {
+                self.wait_for_others(context)?;
             } else if self.poll(context)? == Poll::End {
                 let chain = &mut SourceChain(&mut self.source, &mut self.output);
                 checkpoints.end(chain, false)?;

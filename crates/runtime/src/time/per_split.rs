@@ -1,9 +1,13 @@
-//! Watermarks for each split of a source: splits are read by turns, and one that is behind must not make its records late.
+//! Watermarks for each split of a source: splits are read by turns, one that is behind must not make its records late, and
+//! where watermarks are aligned, one that is ahead is not read (FLIP-217).
 
+use super::alignment::{Member, NOT_AWAITED};
+use super::foresight::Foresight;
 use super::watermark::{WatermarkGenerator, WatermarkOutput};
 use crate::task::lock;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 /// What a source tells of its splits.
@@ -22,6 +26,31 @@ struct Turn {
     current: AtomicU64,
     changed: AtomicBool,
     changes: Mutex<Vec<Change>>,
+    /// The stream of the source, where that is aligned with others.
+    member: OnceLock<Weak<Member>>,
+    /// How far splits are, where that matters to the source.
+    parts: Mutex<BTreeMap<u64, Part>>,
+}
+
+/// A split, as the others of its source see it.
+#[derive(Debug)]
+struct Part {
+    watermark: i64,
+    /// What its next watermark will be.
+    reached: i64,
+    is_idle: bool,
+    foresight: Foresight,
+}
+
+impl Part {
+    fn new() -> Part {
+        Part { watermark: i64::MIN, reached: i64::MIN, is_idle: false, foresight: Foresight::default() }
+    }
+
+    /// The watermark that the others may count on.
+    fn awaited(&self) -> i64 {
+        if self.is_idle { NOT_AWAITED } else { self.watermark }
+    }
 }
 
 impl SplitTurn {
@@ -32,6 +61,7 @@ impl SplitTurn {
 
     /// A split will be read from now on, by turns with others.
     pub fn begun(&self, split: u64) {
+        lock(&self.0.parts).insert(split, Part::new());
         self.change(Change::Begun(split));
     }
 
@@ -42,8 +72,64 @@ impl SplitTurn {
 
     /// Nothing more comes from a split.
     pub fn ended(&self, split: u64) {
+        lock(&self.0.parts).remove(&split);
         self.change(Change::Ended(split));
     }
+
+    /// Whether a split is further ahead of other streams, or of other splits, than it may be.
+    #[inline]
+    pub fn is_ahead(&self, split: u64) -> bool {
+        self.member().is_some_and(|member| is_ahead(&member, &lock(&self.0.parts), split))
+    }
+
+    /// Whether any split is: the stream is not idle then, whatever the others have.
+    pub(crate) fn is_any_ahead(&self) -> bool {
+        let Some(member) = self.member() else { return false };
+        let parts = lock(&self.0.parts);
+        parts.keys().any(|split| is_ahead(&member, &parts, *split))
+    }
+
+    /// Records came of the split that is being read.
+    pub(crate) fn reached(&self, stamps: &[i64]) {
+        let current = self.0.current.load(Ordering::Relaxed);
+        // One that has just ended is of no more interest.
+        if let Some(part) = lock(&self.0.parts).get_mut(&current) {
+            part.reached = part.foresight.after(stamps);
+        }
+    }
+
+    /// The stream of the source waits for others.
+    pub(crate) fn aligns(&self, member: &Arc<Member>) {
+        // A task is opened once.
+        let _ = self.0.member.set(Arc::downgrade(member));
+    }
+
+    fn member(&self) -> Option<Arc<Member>> {
+        self.0.member.get()?.upgrade()
+    }
+
+    /// It was time to make a watermark: tells how far a split is. Says whether it has to wait.
+    fn tell(&self, split: u64, watermark: i64, is_idle: bool) -> bool {
+        let Some(member) = self.member() else { return false };
+        let mut parts = lock(&self.0.parts);
+        let Some(part) = parts.get_mut(&split) else { return false };
+        let new = watermark > part.watermark;
+        if new {
+            part.foresight.made(watermark);
+        }
+        if !part.foresight.was_due(new) || new {
+            part.reached = i64::MIN;
+        }
+        (part.watermark, part.is_idle) = (watermark, is_idle);
+        is_ahead(&member, &parts, split)
+    }
+}
+
+/// Whether a split is further ahead than it may be of other streams, or of the other splits.
+fn is_ahead(member: &Member, parts: &BTreeMap<u64, Part>, split: u64) -> bool {
+    let others = parts.iter().filter(|(other, _)| **other != split).map(|(_, part)| part.awaited());
+    let others = others.min().unwrap_or(NOT_AWAITED);
+    parts.get(&split).is_some_and(|part| member.is_part_ahead(part.watermark.max(part.reached), others))
 }
 
 #[derive(Debug, Clone)]
@@ -144,7 +230,9 @@ impl<T, G: WatermarkGenerator<T>> WatermarkGenerator<T> for PerSplit<G> {
             let mut own = WatermarkOutput::default();
             split.generator.on_periodic_emit(&mut own);
             split.watermark = split.watermark.max(own.take().0.unwrap_or(i64::MIN));
-            if std::mem::take(&mut split.seen) {
+            let is_idle = self.idleness.is_some_and(|span| now - split.last_seen >= span);
+            // One that is not read because it is ahead is not idle.
+            if self.turn.tell(split.number, split.watermark, is_idle) || std::mem::take(&mut split.seen) {
                 split.last_seen = now;
             }
         }

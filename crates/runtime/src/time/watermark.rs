@@ -1,7 +1,13 @@
 //! Where event time comes from: timestamps of records, and watermarks that say how far the stream has come.
 
+use super::alignment::WatermarkAlignment;
 use super::per_split::{PerSplit, SplitTurn};
 use std::time::Duration;
+
+/// How often workers tell each other how far aligned streams are, where a strategy does not say: Flink's default.
+const DEFAULT_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
+/// More often would only keep the application master busy.
+const SHORTEST_UPDATE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Takes the watermarks of a generator.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -165,13 +171,8 @@ pub struct WatermarkStrategy<G, A = RecordTimestamps> {
     pub(crate) assigner: A,
     pub(crate) idleness: Option<Duration>,
     pub(crate) alignment: Option<WatermarkAlignment>,
-}
-
-/// Streams of one group do not run ahead of each other by more than a span.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WatermarkAlignment {
-    pub group: String,
-    pub max_drift: i64,
+    /// The source, where it has watermarks by split.
+    pub(crate) turn: Option<SplitTurn>,
 }
 
 impl WatermarkStrategy<BoundedOutOfOrderness> {
@@ -191,7 +192,7 @@ impl WatermarkStrategy<BoundedOutOfOrderness, IngestionTime> {
     pub fn for_ingestion_time() -> Self {
         let WatermarkStrategy { generator, idleness, alignment, .. } =
             WatermarkStrategy::for_monotonous_timestamps();
-        WatermarkStrategy { generator, assigner: IngestionTime, idleness, alignment }
+        WatermarkStrategy { generator, assigner: IngestionTime, idleness, alignment, turn: None }
     }
 }
 
@@ -215,7 +216,13 @@ impl<F> WatermarkStrategy<Punctuated<F>> {
 impl<G> WatermarkStrategy<G> {
     /// Watermarks of a generator of one's own.
     pub fn for_generator(generator: G) -> Self {
-        WatermarkStrategy { generator, assigner: RecordTimestamps, idleness: None, alignment: None }
+        WatermarkStrategy {
+            generator,
+            assigner: RecordTimestamps,
+            idleness: None,
+            alignment: None,
+            turn: None,
+        }
     }
 }
 
@@ -225,8 +232,8 @@ impl<G, A> WatermarkStrategy<G, A> {
     where
         F: FnMut(&T) -> i64 + Clone + Send + 'static,
     {
-        let WatermarkStrategy { generator, idleness, alignment, .. } = self;
-        WatermarkStrategy { generator, assigner: Extract(extract), idleness, alignment }
+        let WatermarkStrategy { generator, idleness, alignment, turn, .. } = self;
+        WatermarkStrategy { generator, assigner: Extract(extract), idleness, alignment, turn }
     }
 
     /// The same strategy for each split of a source, which tells of its splits by `turn`.
@@ -234,9 +241,9 @@ impl<G, A> WatermarkStrategy<G, A> {
     where
         G: Clone,
     {
-        let WatermarkStrategy { generator, assigner, idleness, alignment } = self;
-        let generator = PerSplit::new(generator, turn, idleness);
-        WatermarkStrategy { generator, assigner, idleness, alignment }
+        let WatermarkStrategy { generator, assigner, idleness, alignment, .. } = self;
+        let generator = PerSplit::new(generator, turn.clone(), idleness);
+        WatermarkStrategy { generator, assigner, idleness, alignment, turn: Some(turn) }
     }
 
     /// A subtask without records for so long is not waited for.
@@ -246,12 +253,34 @@ impl<G, A> WatermarkStrategy<G, A> {
         self
     }
 
-    /// Streams whose strategies name the same group are slowed down, to a few batches in a second, while they are more than
-    /// `max_drift` ahead of the slowest of them. The subtasks of one worker wait for each other; workers do not.
+    /// Streams of the job whose strategies name the same group wait for each other: a source whose watermark is more than
+    /// `max_drift` ahead of the slowest of them reads nothing. Workers tell each other of their watermarks once in a second.
+    ///
+    /// A stream that is made in the middle of a job, behind an exchange, cannot stop its input and is only slowed down, to a few
+    /// batches in a second. A stream without records holds the others up unless it is idle
+    /// ([`WatermarkStrategy::with_idleness`]) or at its end.
     #[must_use]
-    pub fn with_watermark_alignment(mut self, group: impl Into<String>, max_drift: Duration) -> Self {
+    pub fn with_watermark_alignment(self, group: impl Into<String>, max_drift: Duration) -> Self {
+        self.with_watermark_alignment_every(group, max_drift, DEFAULT_UPDATE_INTERVAL)
+    }
+
+    /// [`WatermarkStrategy::with_watermark_alignment`] with the interval at which workers tell each other. What a source may run
+    /// ahead of sources in other workers in between limits how fast it can be: short intervals make for small drifts.
+    #[must_use]
+    pub fn with_watermark_alignment_every(
+        mut self,
+        group: impl Into<String>,
+        max_drift: Duration,
+        update_interval: Duration,
+    ) -> Self {
         let max_drift = i64::try_from(max_drift.as_millis()).unwrap_or(i64::MAX);
-        self.alignment = Some(WatermarkAlignment { group: group.into(), max_drift });
+        let update_interval = update_interval.max(SHORTEST_UPDATE_INTERVAL);
+        self.alignment = Some(WatermarkAlignment { group: group.into(), max_drift, update_interval });
         self
+    }
+
+    /// The group whose streams this one waits for, where there is one.
+    pub fn alignment_group(&self) -> Option<&str> {
+        self.alignment.as_ref().map(|alignment| alignment.group.as_str())
     }
 }

@@ -22,7 +22,7 @@ fn difference(deployed: &JobGraph, built: &JobGraph) -> Option<String> {
     for (index, theirs) in deployed.vertices.iter().enumerate() {
         match built.vertices.get(index) {
             None => return Some(format!("the vertex \"{}\" is missing here", theirs.name)),
-            Some(ours) if ours != theirs => return Some(vertex_difference(theirs, ours)),
+            Some(ours) if !is_same(theirs, ours) => return Some(vertex_difference(theirs, ours)),
             Some(_) => {}
         }
     }
@@ -43,6 +43,15 @@ fn difference(deployed: &JobGraph, built: &JobGraph) -> Option<String> {
         return Some(format!("it was deployed in mode {:?}, built in {:?}", deployed.mode, built.mode));
     }
     option_difference(deployed, built)
+}
+
+/// Whether two vertices are the same but for a maximum parallelism that nobody has set: a checkpoint may have set it since.
+fn is_same(deployed: &JobVertex, built: &JobVertex) -> bool {
+    let mut built = built.clone();
+    if built.max_parallelism_derived && deployed.max_parallelism_derived {
+        built.max_parallelism = deployed.max_parallelism;
+    }
+    built == *deployed
 }
 
 /// An option that `main()` sets here, and to something else than where the graph was made. One that it only set there is no
@@ -70,6 +79,7 @@ fn vertex_difference(deployed: &JobVertex, built: &JobVertex) -> String {
 mod tests {
     use super::*;
     use kvick_core::graph::RuntimeMode;
+    use kvick_core::ids::VertexId;
 
     fn graph(config: &[(&str, &str)]) -> JobGraph {
         JobGraph {
@@ -86,6 +96,30 @@ mod tests {
         let deployed =
             graph(&[("pipeline.max-parallelism", "8"), ("execution.checkpointing.interval", "2 s")]);
         compare(&deployed, &graph(&[("pipeline.max-parallelism", "8")])).unwrap();
+    }
+
+    #[test]
+    fn a_maximum_parallelism_that_nobody_has_set_may_have_come_from_a_checkpoint() {
+        let with = |max_parallelism, max_parallelism_derived| JobGraph {
+            vertices: vec![JobVertex {
+                id: VertexId(1),
+                name: "counts".to_string(),
+                operators: Vec::new(),
+                parallelism: 100,
+                max_parallelism,
+                max_parallelism_derived,
+                slot_sharing_group: "default".to_string(),
+                source: false,
+                bounded: false,
+                alignment_groups: Vec::new(),
+            }],
+            ..graph(&[])
+        };
+        compare(&with(128, true), &with(256, true)).unwrap();
+        for built in [with(256, false), with(128, false)] {
+            assert!(compare(&with(128, true), &built).unwrap_err().to_string().contains("counts"));
+        }
+        assert!(compare(&with(128, false), &with(256, false)).is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::snapshot::LocalState;
 use crate::stdio::StandardOutput;
 use crate::task::{self, JobInfo, Reporter, TaskEvent};
 use crate::task_host::TaskHost;
+use crate::time::AlignmentGroups;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
 use kvick_core::task::TaskReport;
@@ -59,8 +60,10 @@ pub fn run(
 
 type Prepared = (TaskHost, (Sender<WorkerEvent>, Receiver<WorkerEvent>), u16);
 
-fn prepare(spec: &WorkerSpec, program: Program, stdout: StandardOutput) -> Result<Prepared, Failure> {
+fn prepare(spec: &WorkerSpec, mut program: Program, stdout: StandardOutput) -> Result<Prepared, Failure> {
     graph_check::compare(&spec.graph, &program.graph)?;
+    // What may differ was decided where the job was accepted.
+    program.graph.clone_from(&spec.graph);
     let (listener, port) = ports::listen(&spec.bind_address, &spec.data_ports)?;
     let membership = Membership { job: spec.job_id, secret: spec.secret.clone() };
     let table: Arc<ChannelTable> = Arc::default();
@@ -83,6 +86,7 @@ fn job_info(spec: &WorkerSpec, stdout: StandardOutput) -> JobInfo {
         config: Arc::new(config),
         tmp_dirs: spec.tmp_dirs.clone(),
         stdout,
+        alignment: Arc::new(AlignmentGroups::hosted()),
     }
 }
 
@@ -101,7 +105,9 @@ fn serve(
     }
     log::info(&format!("worker of job {} on {} listens on port {port}", spec.job_id, spec.executor));
     let lost_after = options::host_loss_timeout(&spec.config);
-    let mut worker = Worker { host, link, host_lost: None, lost_after, next_metrics: Instant::now() };
+    let now = Instant::now();
+    let mut worker =
+        Worker { host, link, host_lost: None, lost_after, next_metrics: now, last_alignment: now };
     worker.send(&FromProgram::WorkerReady { data_port: port });
     worker.serve(&receiver)
 }
@@ -122,6 +128,7 @@ struct Worker<'a> {
     host_lost: Option<Instant>,
     lost_after: Duration,
     next_metrics: Instant,
+    last_alignment: Instant,
 }
 
 impl Worker<'_> {
@@ -136,7 +143,8 @@ impl Worker<'_> {
                 self.send_metrics();
                 self.next_metrics = now + METRICS_INTERVAL;
             }
-            match events.recv_timeout(self.next_metrics - now) {
+            let pause = self.send_alignment(now).min(self.next_metrics - now);
+            match events.recv_timeout(pause) {
                 Ok(WorkerEvent::Task(event)) => self.task(event),
                 Ok(WorkerEvent::Host(Ok(ToProgram::Shutdown))) => return self.shut_down(events),
                 Ok(WorkerEvent::Host(Ok(message))) => self.told(message),
@@ -152,6 +160,7 @@ impl Worker<'_> {
             ToProgram::Deploy { tasks } => tasks.into_iter().for_each(|task| self.host.deploy(task)),
             ToProgram::Cancel { executions } => self.host.cancel(&executions),
             ToProgram::Checkpoint { executions, command } => self.host.order(&executions, &command),
+            ToProgram::Alignment { groups } => self.host.alignment().bound(&groups),
             _ => log::warn("the host sent a message that is not for workers; it is ignored"),
         }
     }
@@ -180,6 +189,19 @@ impl Worker<'_> {
             let (tasks, accumulators) = (self.host.metrics(), self.host.accumulators());
             self.send(&FromProgram::Metrics { tasks, accumulators });
         }
+    }
+
+    /// Tells how far aligned streams are, if it is time to; when it will be next.
+    fn send_alignment(&mut self, now: Instant) -> Duration {
+        let Some(interval) = self.host.alignment().report_interval() else { return METRICS_INTERVAL };
+        let due = self.last_alignment + interval;
+        if now < due {
+            return due - now;
+        }
+        self.last_alignment = now;
+        let groups = self.host.alignment().report();
+        self.send(&FromProgram::Alignment { groups });
+        interval
     }
 
     fn send(&mut self, message: &FromProgram) {

@@ -30,9 +30,11 @@ fn graph() -> JobGraph {
         operators: Vec::new(),
         parallelism,
         max_parallelism: 128,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".into(),
         source: id == 1,
         bounded: true,
+        alignment_groups: Vec::new(),
     };
     let edge = JobEdge {
         source: VertexId(1),

@@ -1,6 +1,6 @@
 //! Whether a checkpoint fits a graph.
 
-use super::{RestoreError, RestorePlan, operator_ids};
+use super::{RestoreError, RestorePlan};
 use crate::checkpoint::metadata::OperatorState;
 use crate::graph::{JobGraph, JobVertex};
 use crate::ids::VertexId;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 impl RestorePlan {
     /// State must find its operator. An operator that had none to hand over may be gone.
     pub(super) fn check_unclaimed(&self, graph: &JobGraph) -> Result<(), RestoreError> {
-        let known: BTreeSet<VertexId> = graph.vertices.iter().flat_map(operator_ids).collect();
+        let known: BTreeSet<VertexId> = graph.vertices.iter().flat_map(JobVertex::operator_ids).collect();
         match self.metadata.operators.iter().find(|o| o.has_state() && !known.contains(&o.id)) {
             Some(operator) => {
                 Err(RestoreError::NoOperator { path: self.path(), operator: operator.described() })
@@ -32,7 +32,7 @@ impl RestorePlan {
     pub(super) fn check_finished(&self, vertex: &JobVertex) -> Result<(), RestoreError> {
         let mut finished = None;
         let mut other = None;
-        for id in operator_ids(vertex) {
+        for id in vertex.operator_ids() {
             match self.operators.get(&id).map(|i| &self.metadata.operators[*i]) {
                 Some(state) if state.finished => finished = Some(state.described()),
                 Some(state) => other = Some(state.described()),
@@ -62,7 +62,7 @@ impl RestorePlan {
     }
 
     fn states_of<'a>(&'a self, vertex: &'a JobVertex) -> impl Iterator<Item = &'a OperatorState> + 'a {
-        operator_ids(vertex).filter_map(|id| Some(&self.metadata.operators[*self.operators.get(&id)?]))
+        vertex.operator_ids().filter_map(|id| Some(&self.metadata.operators[*self.operators.get(&id)?]))
     }
 }
 

@@ -4,7 +4,7 @@
 //! Producers know how records of an edge are partitioned, consumers do not. At an unchanged parallelism each producer gets
 //! back what it had sent, channel by channel; at another one the channels are dealt out, and their records partitioned anew.
 
-use super::{RestorePlan, operator_ids};
+use super::RestorePlan;
 use crate::checkpoint::metadata::OperatorState;
 use crate::checkpoint::state::{ChannelSide, ChannelState, StateHandle};
 use crate::graph::{JobEdge, JobGraph, JobVertex, TaskRef};
@@ -57,7 +57,7 @@ impl RestorePlan {
     }
 
     pub(super) fn head_state(&self, vertex: &JobVertex) -> Option<&OperatorState> {
-        let head = operator_ids(vertex).next()?;
+        let head = vertex.operator_ids().next()?;
         Some(&self.metadata.operators[*self.operators.get(&head)?])
     }
 }

@@ -15,7 +15,7 @@ pub use wish::RestoreWish;
 use super::metadata::CheckpointMetadata;
 use super::state::SubtaskState;
 use crate::accumulator::Results;
-use crate::graph::{JobGraph, JobVertex, OperatorInfo, TaskRef};
+use crate::graph::{JobGraph, JobVertex, TaskRef};
 use crate::ids::VertexId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -79,6 +79,16 @@ pub struct TaskRestore {
     pub in_flight: Vec<InFlight>,
 }
 
+impl RestoreSource {
+    /// Gives vertices whose maximum parallelism nobody has set the one under which their state was taken. Flink:
+    /// `StateAssignmentOperation.checkParallelismPreconditions`.
+    pub fn set_max_parallelism(&self, graph: &mut JobGraph) {
+        let operators = self.metadata.operators.iter();
+        let known: BTreeMap<VertexId, u32> = operators.map(|o| (o.id, o.max_parallelism)).collect();
+        graph.take_over_max_parallelism(|id| known.get(&id).copied());
+    }
+}
+
 /// A checkpoint that does not fit the job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
@@ -111,8 +121,8 @@ pub enum RestoreError {
     /// The number of key groups is another.
     #[error(
         "The state for task {vertex} can not be restored. The maximum parallelism ({found}) of the restored state does not \
-         equal the maximum parallelism ({configured}) of the task: set pipeline.max-parallelism, or the operator's maximum \
-         parallelism, to {found}."
+         equal the maximum parallelism ({configured}) that is set for the task: set pipeline.max-parallelism, or the operator's \
+         maximum parallelism, to {found}, or do not set it."
     )]
     MaxParallelism {
         /// The vertex' name.
@@ -190,14 +200,15 @@ impl RestorePlan {
         let operators: BTreeMap<VertexId, usize> =
             metadata.operators.iter().enumerate().map(|(i, o)| (o.id, i)).collect();
         let finished = |id| operators.get(&id).is_some_and(|i| metadata.operators[*i].finished);
-        let finished = graph.vertices.iter().map(|v| operator_ids(v).all(finished)).collect();
+        let finished = graph.vertices.iter().map(|v| v.operator_ids().all(finished)).collect();
         RestorePlan { metadata, directory, operators, finished }
     }
 
     /// What a task begins with.
     pub fn task(&self, graph: &JobGraph, task: TaskRef) -> TaskRestore {
         let vertex = &graph.vertices[task.vertex];
-        let operators = operator_ids(vertex)
+        let operators = vertex
+            .operator_ids()
             .filter_map(|id| Some((id, self.state_of(vertex, id, task.subtask)?)))
             .filter(|(_, state)| !state.is_empty())
             .collect();
@@ -238,17 +249,4 @@ impl RestorePlan {
         let state = &self.metadata.operators[*self.operators.get(&operator)?];
         Some(assign::share(state, subtask, vertex.parallelism))
     }
-}
-
-/// The operators of a vertex; the vertex itself stands for them where none are named.
-fn operator_ids(vertex: &JobVertex) -> impl Iterator<Item = VertexId> + '_ {
-    operator_ids_of(vertex.id, &vertex.operators)
-}
-
-/// See [`operator_ids`].
-pub(super) fn operator_ids_of(
-    vertex: VertexId,
-    operators: &[OperatorInfo],
-) -> impl Iterator<Item = VertexId> + '_ {
-    operators.iter().map(|o| o.id).chain(operators.is_empty().then_some(vertex))
 }

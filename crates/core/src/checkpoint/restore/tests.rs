@@ -9,6 +9,7 @@ use crate::graph::{JobEdge, OperatorInfo, Partitioning};
 use crate::ids::JobId;
 use crate::time::Millis;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 const OPERATOR: VertexId = VertexId(10);
 
@@ -20,9 +21,11 @@ fn vertex(id: u128, parallelism: u32, max: u32, operators: &[u128]) -> JobVertex
         operators: operators.iter().map(info).collect(),
         parallelism,
         max_parallelism: max,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".into(),
         source: id == 1,
         bounded: false,
+        alignment_groups: Vec::new(),
     }
 }
 
@@ -238,6 +241,41 @@ fn another_number_of_key_groups_is_refused() {
     let other = graph(vec![vertex(1, 2, 128, &[OPERATOR.0])]);
     let error = fit(&other, vec![full_state(2, 64)], false).unwrap_err();
     assert!(matches!(error, RestoreError::MaxParallelism { found: 64, configured: 128, .. }), "{error}");
+}
+
+#[test]
+fn a_number_of_key_groups_that_nobody_set_is_taken_over() {
+    let derived = |parallelism, max| JobVertex {
+        max_parallelism_derived: true,
+        ..vertex(1, parallelism, max, &[OPERATOR.0])
+    };
+    let source = |operators: Vec<OperatorState>| RestoreSource {
+        metadata: metadata(operators),
+        directory: "hdfs://nn/savepoint-1".into(),
+        claim: ClaimMode::NoClaim,
+        allow_non_restored: false,
+    };
+    for (from, to, max) in [(2, 100, 256), (100, 2, 128)] {
+        let mut graph = graph(vec![derived(to, max)]);
+        source(vec![full_state(from, 200)]).set_max_parallelism(&mut graph);
+        assert_eq!(graph.vertices[0].max_parallelism, 200);
+        let plan = fit(&graph, vec![full_state(from, 200)], false).unwrap();
+        let groups = |subtask| {
+            let restore = plan.task(&graph, TaskRef { vertex: 0, subtask });
+            let ranges: BTreeSet<KeyGroups> =
+                restore.operators[&OPERATOR].keyed.iter().map(|state| state.key_groups).collect();
+            ranges.iter().map(|range| range.len()).sum::<usize>()
+        };
+        assert_eq!((0..to).map(groups).sum::<usize>(), 200, "every group has one owner");
+    }
+    let mut set = graph(vec![vertex(1, 2, 128, &[OPERATOR.0])]);
+    source(vec![full_state(2, 64)]).set_max_parallelism(&mut set);
+    let said = fit(&set, vec![full_state(2, 64)], false).unwrap_err().to_string();
+    assert!(said.contains("64") && said.contains("128") && said.contains("vertex"), "{said}");
+    let mut wide = graph(vec![derived(100, 256)]);
+    source(vec![full_state(2, 64)]).set_max_parallelism(&mut wide);
+    let error = fit(&wide, vec![full_state(2, 64)], false).unwrap_err();
+    assert!(matches!(error, RestoreError::ParallelismTooHigh { max: 64, parallelism: 100, .. }), "{error}");
 }
 
 /// What producers and consumers of a channel are given, where consumer `c` of 2 had received `10 * p + c` from producer `p`

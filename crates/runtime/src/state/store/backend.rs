@@ -18,6 +18,7 @@ use crate::state::{StateError, schema_failed};
 use kvick_core::checkpoint::{KeyGroups, KeyedState, SavepointFormat};
 use kvick_core::config::Configuration;
 use kvick_core::ids::JobId;
+use kvick_core::local_files::owner;
 use serde::de::DeserializeOwned;
 use std::ops::{Deref, Range};
 use std::path::PathBuf;
@@ -82,13 +83,14 @@ impl Opener {
     /// Fetches a part, to be read.
     pub fn fetch(&self, part: &KeyedState, reader: &StateReader) -> Result<FetchedStore, StateError> {
         let parent = self.settings.parent(&self.options);
-        FetchedStore::fetch(part, reader, self.plugin, &parent, self.options.transfer_threads)
+        let name = owner("rocksdb", self.settings.job, "restored");
+        FetchedStore::fetch(part, reader, self.plugin, (&parent, &name), self.options.transfer_threads)
     }
 
     /// Opens a store with the files of a part, or an empty one.
     fn open(&self, part: Option<&KeyedState>, reader: &StateReader) -> Result<OpenStore, StateError> {
         let Opener { settings, options, plugin } = self;
-        let name = format!("kvick-rocksdb-{}-{}", settings.job, settings.name);
+        let name = owner("rocksdb", settings.job, &settings.name);
         let directory = LocalDirectory::make(&settings.parent(options), &name)?;
         if let Some(part) = part {
             let db = directory.path().join("db");

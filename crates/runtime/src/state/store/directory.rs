@@ -1,6 +1,7 @@
 //! Directories on the local disk that last as long as the value that stands for them.
 
 use crate::state::StateError;
+use kvick_core::local_files::directory_name;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,10 +16,10 @@ pub(crate) fn failed(act: &'static str, path: &Path, source: std::io::Error) -> 
 }
 
 impl LocalDirectory {
-    /// Makes a directory whose name begins with `name` and that nobody else has.
+    /// Makes a directory whose name begins with `name` ([`kvick_core::local_files::owner`]) and that nobody else has.
     pub fn make(parent: &Path, name: &str) -> Result<LocalDirectory, StateError> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = parent.join(format!("{name}-{}-{number}", std::process::id()));
+        let path = parent.join(directory_name(name, std::process::id(), number));
         std::fs::create_dir_all(&path).map_err(|error| failed("make the directory", &path, error))?;
         Ok(LocalDirectory(path))
     }

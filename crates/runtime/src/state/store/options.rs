@@ -3,6 +3,7 @@
 use super::abi::{MemoryOptions, StoreOptions};
 use crate::state::StateError;
 use kvick_core::config::{ConfigValue, Configuration, MemorySize};
+use kvick_core::local_files::store_dirs;
 
 const PREFIX: &str = "state.backend.rocksdb.";
 /// Managed memory of a slot where nobody has sized the process: that of Flink's embedded cluster.
@@ -79,7 +80,7 @@ impl RocksDbOptions {
             memory: memory(&reader, threads.unwrap_or(2))?,
             store,
             transfer_threads: reader.count("checkpoint.transfer.thread.num")?.unwrap_or(4) as usize,
-            local_dirs: local_dirs(config),
+            local_dirs: store_dirs(config),
         })
     }
 }
@@ -126,11 +127,6 @@ fn predefined(reader: &Reader<'_>) -> Result<StoreOptions, StateError> {
     };
     let wanted = "DEFAULT, SPINNING_DISK_OPTIMIZED, SPINNING_DISK_OPTIMIZED_HIGH_MEM or FLASH_SSD_OPTIMIZED";
     Ok(reader.parse("predefined-options", wanted, known)?.unwrap_or_default())
-}
-
-fn local_dirs(config: &Configuration) -> Vec<String> {
-    let listed = config.raw("state.backend.rocksdb.localdir").unwrap_or_default();
-    listed.split([',', ':']).map(str::trim).filter(|dir| !dir.is_empty()).map(str::to_string).collect()
 }
 
 #[cfg(test)]

@@ -39,15 +39,15 @@ pub(crate) struct FetchedStore {
 }
 
 impl FetchedStore {
-    /// Fetches the files of a part below a directory.
+    /// Fetches the files of a part to a directory of this name below another.
     pub fn fetch(
         part: &KeyedState,
         reader: &StateReader,
         plugin: StatePlugin,
-        parent: &Path,
+        (parent, name): (&Path, &str),
         threads: usize,
     ) -> Result<FetchedStore, StateError> {
-        let directory = LocalDirectory::make(parent, "restored")?;
+        let directory = LocalDirectory::make(parent, name)?;
         download(files_of(part)?, reader, directory.path(), threads)?;
         let saved = Arc::new(SavedStore::new(plugin, directory));
         let store = saved.open()?;

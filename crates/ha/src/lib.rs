@@ -1,5 +1,8 @@
 //! High availability: what of an application survives its application master, and which attempt is to be obeyed.
 //!
+//! The application master writes; a client reads what an application has left that has ended without a word. It knows nothing of
+//! YARN, and of jobs only their records.
+//!
 //! [`HaStore`] is the one interface; [`FileStore`] (a directory of a file system, the default on YARN) and
 //! [`ZooKeeperStore`] keep records, [`NoStore`] keeps nothing. [`HaServices`] is what the rest of the application master
 //! uses: it writes changes in order and together. What a record says is known to [`kvick_core::ha`].
@@ -8,12 +11,14 @@ mod files;
 mod leader;
 mod services;
 mod settings;
+mod survivors;
 mod zookeeper;
 
 pub use files::FileStore;
 pub use leader::publish;
 pub use services::HaServices;
 pub use settings::{HaKind, HaSettings, ZooKeeperSettings, open};
+pub use survivors::{RestartFrom, Survivor, survivors};
 pub use zookeeper::ZooKeeperStore;
 
 use async_trait::async_trait;
@@ -47,6 +52,14 @@ pub enum HaError {
     /// A record that cannot be written or read.
     #[error("a record: {0}")]
     Record(#[from] FileError),
+    /// The directory of the records is not there any more.
+    #[error(
+        "the directory {directory} of its records is gone: somebody has removed it, or a later attempt has ended the application"
+    )]
+    Gone {
+        /// The directory.
+        directory: String,
+    },
     /// The configuration does not say enough, or something wrong.
     #[error("{0}")]
     Settings(String),
@@ -56,9 +69,13 @@ pub enum HaError {
 }
 
 impl HaError {
-    /// Whether the same may succeed later, with nothing changed by us. ZooKeeper's client has tried again already.
+    /// Whether the same may succeed later, with nothing changed by anybody; it is not known then what became of it.
     pub fn may_pass(&self) -> bool {
-        matches!(self, HaError::Files(error) if error.is_transient())
+        match self {
+            HaError::Files(error) => error.is_transient(),
+            HaError::ZooKeeper { source, .. } => zookeeper::may_pass(source),
+            _ => false,
+        }
     }
 
     /// Whether a later attempt has taken over.
@@ -85,6 +102,12 @@ pub trait HaStore: Send + Sync {
     /// Those of the store.
     async fn leader(&self) -> Result<Option<Leader>, HaError>;
 
+    /// Reads what is kept, without taking over: for whoever looks at an application that has ended.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn contents(&self) -> Result<Contents, HaError>;
+
     /// Makes changes durable, in order. After an error that is not [`HaError::Fenced`] some of them may be: they may be
     /// written again.
     ///
@@ -110,6 +133,10 @@ impl HaStore for NoStore {
 
     async fn leader(&self) -> Result<Option<Leader>, HaError> {
         Ok(None)
+    }
+
+    async fn contents(&self) -> Result<Contents, HaError> {
+        Ok(Contents::default())
     }
 
     async fn write(&self, _changes: &[Change]) -> Result<(), HaError> {

@@ -1,9 +1,9 @@
 //! The store in a directory.
 
 use crate::{checkpoints, completed, failed, leader, subsumed};
-use kvick_appmaster::ha::{FileStore, HaStore};
 use kvick_core::ha::Contents;
 use kvick_filesystem::{Context, FileSystems, FsPath};
+use kvick_ha::{FileStore, HaStore};
 use std::path::{Path, PathBuf};
 
 /// The store of an application below a directory.
@@ -119,4 +119,30 @@ async fn an_application_that_has_ended_leaves_nothing() {
     first.write(&[completed(5)]).await.unwrap();
     first.clean_up().await.unwrap();
     assert!(!dir.path().join("application").exists());
+}
+
+#[tokio::test]
+async fn a_directory_that_was_removed_is_told_and_not_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = store(dir.path());
+    first.take_over(&leader(1)).await.unwrap();
+    first.write(&[completed(1)]).await.unwrap();
+    std::fs::remove_dir_all(dir.path().join("application")).unwrap();
+    let error = first.write(&[completed(2)]).await.unwrap_err();
+    assert!(error.to_string().contains("is gone") && error.to_string().contains("0000000001"), "{error}");
+    assert!(
+        !dir.path().join("application").exists(),
+        "a journal without its beginning would be taken for nothing"
+    );
+}
+
+#[tokio::test]
+async fn who_only_looks_takes_nothing_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = store(dir.path());
+    first.take_over(&leader(1)).await.unwrap();
+    first.write(&[completed(1)]).await.unwrap();
+    assert_eq!(checkpoints(&store(dir.path()).contents().await.unwrap()), [1]);
+    first.write(&[completed(2)]).await.unwrap();
+    assert_eq!(checkpoints(&store(dir.path()).contents().await.unwrap()), [1, 2]);
 }

@@ -1,9 +1,9 @@
 //! Changes in order, together, and again until they are written.
 
-use crate::{completed, leader};
+use crate::{completed, leader, subsumed};
 use async_trait::async_trait;
-use kvick_appmaster::ha::{HaError, HaServices, HaStore};
 use kvick_core::ha::{Change, Contents, Leader};
+use kvick_ha::{HaError, HaServices, HaStore};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
@@ -28,6 +28,10 @@ impl HaStore for Gate {
         self.open.acquire().await.unwrap().forget();
         self.writes.lock().unwrap().push(changes.to_vec());
         self.outcomes.lock().unwrap().pop().map_or(Ok(()), Err)
+    }
+
+    async fn contents(&self) -> Result<Contents, HaError> {
+        Ok(Contents::default())
     }
 
     async fn clean_up(&self) -> Result<(), HaError> {
@@ -67,7 +71,7 @@ async fn a_first_attempt_writes_as_soon_as_it_leads_and_ends_if_it_may_not() {
     let (_second, contents) = HaServices::take_over(store(), &leader(2)).await.unwrap();
     assert_eq!(crate::checkpoints(&contents), [4]);
     let late = HaServices::begin(store(), leader(1));
-    assert!(late.lost().await.contains("attempt 2"));
+    assert!(late.fenced().await.contains("attempt 2"));
     assert!(late.write(vec![completed(5)]).await.is_err());
 }
 
@@ -77,7 +81,29 @@ async fn a_write_that_fails_is_repeated_but_not_against_a_successor() {
     let (gate, services) = gate(vec![fenced, HaError::Lost("the disk is full".into())]).await;
     gate.open.add_permits(9);
     assert!(services.write(vec![completed(1)]).await.unwrap_err().is_fenced());
-    assert!(services.lost().await.contains("attempt 2"));
+    assert!(services.fenced().await.contains("attempt 2"));
     assert_eq!(gate.writes.lock().unwrap().len(), 2);
     assert!(services.write(vec![completed(2)]).await.is_err(), "nothing is promised after that");
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_not_waited_for_and_gets_what_it_missed_once_it_is_back() {
+    let gone = || HaError::Gone { directory: "hdfs:///ha/application_1_2".into() };
+    let (gate, services) = gate(vec![gone(), gone()]).await;
+    gate.open.add_permits(9);
+    let error = services.write(vec![completed(1), completed(2)]).await.unwrap_err();
+    assert!(error.to_string().contains("hdfs:///ha/application_1_2"), "{error}");
+    assert!(services.write(vec![subsumed(1)]).await.is_err());
+    services.write(vec![completed(3)]).await.unwrap();
+    let last = gate.writes.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(last, [subsumed(1), completed(2), completed(3)]);
+}
+
+#[tokio::test]
+async fn a_store_that_a_first_attempt_cannot_use_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("application"), "a file where the directory should be").unwrap();
+    let services = HaServices::begin(Arc::new(crate::files::store(dir.path())), leader(1));
+    assert!(services.unusable().await.contains("application"));
+    assert!(services.write(vec![completed(1)]).await.is_err(), "and nobody waits for it");
 }

@@ -1,11 +1,9 @@
 //! Which store the configuration asks for, and where it is.
 
 use super::{FileStore, HaError, HaStore, NoStore, ZooKeeperStore};
-use crate::filesystems;
-use crate::settings::Settings;
 use kvick_core::config::{ConfigError, Configuration, options};
 pub use kvick_core::ha::HaKind;
-use kvick_filesystem::{FileSystem, FsPath};
+use kvick_filesystem::{FileSystem, FileSystems, FsPath};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,14 +97,18 @@ impl ZooKeeperSettings {
     }
 }
 
-/// The store of this application. Nothing is connected before it is used.
+/// The store of the application with this configuration and staging directory. Nothing is connected before it is used.
 ///
 /// # Errors
 /// What is missing or wrong in the configuration.
-pub fn open(settings: &Settings) -> Result<Arc<dyn HaStore>, HaError> {
-    let ha = HaSettings::from_config(&settings.config, settings.spec.staging_dir.as_deref())?;
+pub fn open(
+    config: &Configuration,
+    staging: Option<&str>,
+    files: &FileSystems,
+) -> Result<Arc<dyn HaStore>, HaError> {
+    let ha = HaSettings::from_config(config, staging)?;
     let Some(directory) = &ha.directory else { return Ok(Arc::new(NoStore)) };
-    let (fs, root): (Arc<dyn FileSystem>, FsPath) = filesystems::connect(settings).locate(directory)?;
+    let (fs, root): (Arc<dyn FileSystem>, FsPath) = files.locate(directory)?;
     Ok(match ha.zookeeper {
         Some(zookeeper) => Arc::new(ZooKeeperStore::new(zookeeper, fs, root)),
         None => Arc::new(FileStore::new(fs, root)),

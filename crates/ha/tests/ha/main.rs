@@ -6,6 +6,7 @@
 
 mod files;
 mod services;
+mod survivors;
 mod zookeeper;
 
 use kvick_core::ha::{Change, Leader, Record, RecordKey, StoredCheckpoint};

@@ -1,5 +1,7 @@
 //! A whole application in small: what YARN's wishes mean for a running job.
 
+mod late;
+
 use super::*;
 use crate::checkpoint::{
     CheckpointCommand, CheckpointEffect, CheckpointReport, TaskSnapshot, message::SnapshotMetrics,
@@ -19,20 +21,27 @@ fn executor(number: u32) -> ExecutorId {
     ExecutorId(format!("container_{number}"))
 }
 
-fn submission() -> JobSubmission {
-    let vertex = JobVertex {
-        id: VertexId(1),
-        name: "source".into(),
+fn vertex(id: u128) -> JobVertex {
+    JobVertex {
+        id: VertexId(id),
+        name: format!("vertex {id}"),
         operators: Vec::new(),
         parallelism: 1,
         max_parallelism: 128,
+        max_parallelism_derived: false,
         slot_sharing_group: "default".into(),
-        source: true,
+        source: id == 1,
         bounded: false,
-    };
+        alignment_groups: Vec::new(),
+    }
+}
+
+/// A job of one task that may be started again so often, after a second each time.
+fn submission(restarts: u32) -> JobSubmission {
     let mut config = Configuration::default();
     config.set("restart-strategy.type", "fixed-delay");
-    config.set("restart-strategy.fixed-delay.attempts", "0");
+    config.set("restart-strategy.fixed-delay.attempts", restarts.to_string());
+    config.set("restart-strategy.fixed-delay.delay", "1 s");
     config.set("execution.checkpointing.interval", "1 h");
     let jar =
         Artifact { name: "job.jar".into(), uri: "file:/job.jar".into(), sha256: "0".repeat(64), size: 1 };
@@ -40,7 +49,7 @@ fn submission() -> JobSubmission {
         job_id: JOB,
         ordinal: 0,
         program: ProgramSpec { jar, entry: None, args: Vec::new() },
-        graph: JobGraph { name: "job".into(), vertices: vec![vertex], ..JobGraph::default() },
+        graph: JobGraph { name: "job".into(), vertices: vec![vertex(1)], ..JobGraph::default() },
         config,
         once: BTreeMap::new(),
         earlier: Vec::new(),
@@ -56,6 +65,22 @@ struct World {
 impl World {
     /// One job, running in executor 1.
     fn running() -> World {
+        let mut world = World::with(submission(0));
+        world.start(1);
+        world.run(1);
+        assert_eq!(world.job().task_counts(), BTreeMap::from([(TaskState::Running, 1)]));
+        world
+    }
+
+    /// A job that waits for its slots.
+    fn with(job: JobSubmission) -> World {
+        let mut world = World::new();
+        world.decide(|m, now, fx| m.submit(now, job, fx).unwrap());
+        world
+    }
+
+    /// Nothing yet.
+    fn new() -> World {
         let settings = MasterSettings {
             mode: MasterMode::Session,
             resources: ResourceSettings::default(),
@@ -64,13 +89,7 @@ impl World {
             checkpoints: true,
             result_wait: Millis(0),
         };
-        let mut world = World { master: Master::new(Millis(0), settings), now: Millis(0) };
-        let mut fx = Vec::new();
-        world.master.submit(Millis(0), submission(), &mut fx).unwrap();
-        world.start(1);
-        world.run(1);
-        assert_eq!(world.master.job(JOB).unwrap().task_counts(), BTreeMap::from([(TaskState::Running, 1)]));
-        world
+        World { master: Master::new(Millis(0), settings), now: Millis(0) }
     }
 
     fn decide(&mut self, input: impl FnOnce(&mut Master, Millis, &mut Vec<Effect>)) -> Vec<Effect> {
@@ -86,6 +105,11 @@ impl World {
 
     fn start(&mut self, number: u32) -> Vec<Effect> {
         self.decide(|m, now, fx| m.container_starting(now, executor(number), "node", fx));
+        self.register(number, 1, Holdings::default())
+    }
+
+    /// A task executor says what it runs, over its connection with this number.
+    fn register(&mut self, number: u32, connection: u64, holdings: Holdings) -> Vec<Effect> {
         let info = ExecutorInfo {
             id: executor(number),
             host: "node".into(),
@@ -96,21 +120,14 @@ impl World {
             log_dir: String::new(),
             config: Configuration::default(),
         };
-        self.say(number, FromExecutor::Register { info: Box::new(info), holdings: Holdings::default() })
+        self.say(number, FromExecutor::Register { info: Box::new(info), holdings, connection })
     }
 
     /// The worker there becomes ready, and the task that is deployed then runs.
     fn run(&mut self, number: u32) -> ExecutionId {
         let ready = FromExecutor::WorkerReady { job_id: JOB, address: "node:1".into(), pid: 1 };
         let fx = self.say(number, ready);
-        let deployed = fx.iter().find_map(|effect| match effect {
-            Effect::Send { message, .. } => match &**message {
-                ToExecutor::Deploy { tasks, .. } => Some(tasks[0].execution),
-                _ => None,
-            },
-            _ => None,
-        });
-        let execution = deployed.expect("a task is deployed");
+        let execution = *deployed(&fx).first().expect("a task is deployed");
         self.report(number, execution, TaskState::Running);
         execution
     }
@@ -125,6 +142,18 @@ impl World {
     fn job(&self) -> &JobMaster {
         self.master.job(JOB).unwrap()
     }
+}
+
+/// The attempts that are deployed.
+fn deployed(fx: &[Effect]) -> Vec<ExecutionId> {
+    let tasks = fx.iter().filter_map(|effect| match effect {
+        Effect::Send { message, .. } => match &**message {
+            ToExecutor::Deploy { tasks, .. } => Some(tasks.iter().map(|task| task.execution)),
+            _ => None,
+        },
+        _ => None,
+    });
+    tasks.flatten().collect()
 }
 
 fn triggered(fx: &[Effect]) -> Option<u64> {

@@ -1,10 +1,10 @@
-//! The faults: what each is called, and how it is done to the job or to the cluster under it.
+//! How each fault is done to the job or to the cluster under it.
 
-use super::Options;
 use super::daemons::{active_resource_manager, script};
 use super::monitor::now;
 use super::random::Random;
 use super::target::Target;
+use super::{Fault, Options};
 use crate::process::{Process, Role, in_role};
 use anyhow::{Context, Result, bail};
 use std::thread::sleep;
@@ -12,65 +12,6 @@ use std::time::{Duration, Instant};
 
 /// How long something may take that ought to be quick.
 const SOON: Duration = Duration::from_secs(30);
-
-/// Something that can go wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// `kill -9` of the application master.
-    MasterKilled,
-    /// `kill -9` of a task executor.
-    ExecutorKilled,
-    /// `kill -9` of a worker.
-    WorkerKilled,
-    /// The master is paused for less than the time-outs.
-    MasterPaused,
-    /// A task executor is.
-    ExecutorPaused,
-    /// A worker is.
-    WorkerPaused,
-    /// The master is paused for longer than the time-outs.
-    MasterHung,
-    /// A task executor is.
-    ExecutorHung,
-    /// A worker is.
-    WorkerHung,
-    /// Master and task executor are killed within a second.
-    MasterAndExecutor,
-    /// The master is killed while a checkpoint is under way.
-    MasterInCheckpoint,
-    /// The master's node is cut off, and it wakes up when its successor has begun.
-    MasterOutlived,
-    /// A NodeManager is killed and started again.
-    NodeManagerRestarted,
-    /// A NodeManager is killed with all its containers.
-    NodeLost,
-    /// The active ResourceManager is killed and started again.
-    ResourceManagerRestarted,
-    /// The active ResourceManager is killed, and the other one takes over.
-    ResourceManagerFailover,
-    /// The NameNode is killed and started again.
-    NameNodeRestarted,
-    /// The NameNode takes nothing for some seconds.
-    NameNodeSafeMode,
-    /// The DataNode is killed and started again.
-    DataNodeRestarted,
-    /// A ZooKeeper server is killed and started again.
-    ZooKeeperKilled,
-    /// The disk of a NodeManager's containers is full.
-    DiskFull,
-    /// The token of the master is rolled over, and the ResourceManager started again, to which only the new one is known.
-    TokenRolled,
-    /// The master is killed while a job is deployed.
-    MasterInDeployment,
-    /// The master is killed while a savepoint is taken.
-    MasterInSavepoint,
-    /// The master is killed while a job is cancelled.
-    MasterInCancellation,
-    /// The master of a session with three jobs is killed.
-    MasterOfSession,
-    /// The master in which `main()` runs is killed.
-    MasterOfApplication,
-}
 
 /// When a fault was there, and since when the job may be well again.
 #[derive(Debug, Clone, Copy)]
@@ -89,168 +30,6 @@ pub struct Scene<'a> {
     pub target: &'a Target,
     /// What chance decides.
     pub random: &'a mut Random,
-}
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Fault; 27] = [
-        Fault::MasterKilled,
-        Fault::ExecutorKilled,
-        Fault::WorkerKilled,
-        Fault::MasterPaused,
-        Fault::ExecutorPaused,
-        Fault::WorkerPaused,
-        Fault::MasterHung,
-        Fault::ExecutorHung,
-        Fault::WorkerHung,
-        Fault::MasterAndExecutor,
-        Fault::MasterInCheckpoint,
-        Fault::MasterOutlived,
-        Fault::NodeManagerRestarted,
-        Fault::NodeLost,
-        Fault::ResourceManagerRestarted,
-        Fault::ResourceManagerFailover,
-        Fault::NameNodeRestarted,
-        Fault::NameNodeSafeMode,
-        Fault::DataNodeRestarted,
-        Fault::ZooKeeperKilled,
-        Fault::DiskFull,
-        Fault::TokenRolled,
-        Fault::MasterInDeployment,
-        Fault::MasterInSavepoint,
-        Fault::MasterInCancellation,
-        Fault::MasterOfSession,
-        Fault::MasterOfApplication,
-    ];
-
-    /// Those that are done to jobs of their own, at a moment or in a mode that the job which runs all the time does not have.
-    const APART: [Fault; 5] = [
-        Fault::MasterInDeployment,
-        Fault::MasterInSavepoint,
-        Fault::MasterInCancellation,
-        Fault::MasterOfSession,
-        Fault::MasterOfApplication,
-    ];
-
-    /// What it is called on the command line and in the table, and what it is.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Fault::MasterKilled => ("am-kill", "kill -9 of the application master"),
-            Fault::ExecutorKilled => ("executor-kill", "kill -9 of a task executor"),
-            Fault::WorkerKilled => ("worker-kill", "kill -9 of a worker"),
-            Fault::MasterPaused => ("am-pause", "the application master paused for less than the time-outs"),
-            Fault::ExecutorPaused => ("executor-pause", "a task executor paused for less than the time-outs"),
-            Fault::WorkerPaused => ("worker-pause", "a worker paused for less than the time-outs"),
-            Fault::MasterHung => ("am-hang", "the application master paused for longer than the time-outs"),
-            Fault::ExecutorHung => ("executor-hang", "a task executor paused for longer than the time-outs"),
-            Fault::WorkerHung => ("worker-hang", "a worker paused for longer than the time-outs"),
-            Fault::MasterAndExecutor => {
-                ("am-executor-kill", "application master and task executor killed within a second")
-            }
-            Fault::MasterInCheckpoint => {
-                ("am-kill-checkpoint", "the application master killed during a checkpoint")
-            }
-            Fault::MasterOutlived => {
-                ("am-outlived", "the application master's node cut off; it wakes up beside its successor")
-            }
-            Fault::NodeManagerRestarted => {
-                ("nm-restart", "a NodeManager killed and started again, its containers live")
-            }
-            Fault::NodeLost => ("node-lost", "a NodeManager killed with all its containers"),
-            Fault::ResourceManagerRestarted => {
-                ("rm-restart", "the active ResourceManager killed and started again")
-            }
-            Fault::ResourceManagerFailover => {
-                ("rm-failover", "the active ResourceManager killed, the other takes over")
-            }
-            Fault::NameNodeRestarted => ("nn-restart", "the NameNode killed and started again"),
-            Fault::NameNodeSafeMode => ("nn-safemode", "the NameNode in safe mode for some seconds"),
-            Fault::DataNodeRestarted => ("dn-restart", "the DataNode killed and started again"),
-            Fault::ZooKeeperKilled => ("zk-kill", "a ZooKeeper server killed and started again"),
-            Fault::DiskFull => ("disk-full", "the disk of a NodeManager's containers full"),
-            Fault::TokenRolled => {
-                ("token-roll", "the AMRM token rolled over, then the ResourceManager restarted")
-            }
-            Fault::MasterInDeployment => {
-                ("am-kill-deployment", "the application master killed while a job is deployed")
-            }
-            Fault::MasterInSavepoint => {
-                ("am-kill-savepoint", "the application master killed while a savepoint is taken")
-            }
-            Fault::MasterOfSession => {
-                ("am-kill-session", "the application master of a session with three jobs killed")
-            }
-            Fault::MasterOfApplication => {
-                ("am-kill-application", "the application master killed in which main() runs")
-            }
-            Fault::MasterInCancellation => {
-                ("am-kill-cancel", "the application master killed while a job is cancelled")
-            }
-        }
-    }
-
-    /// What it is called.
-    pub fn name(self) -> &'static str {
-        self.words().0
-    }
-
-    /// What it is.
-    pub fn meaning(self) -> &'static str {
-        self.words().1
-    }
-
-    /// The fault of that name.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn named(name: &str) -> Result<Fault> {
-        let found = Fault::ALL.into_iter().find(|fault| fault.name() == name);
-        found.with_context(|| format!("there is no fault '{name}'; --list names them"))
-    }
-
-    /// Whether it is done to a job of its own, not to the one that runs all the time.
-    pub fn has_own_job(self) -> bool {
-        Fault::APART.contains(&self)
-    }
-
-    /// Whether a running job's workers live through it, without a restart. YARN counts a node that is cut off as lost, with
-    /// whatever else runs there; and task executors end whose master has not answered for `heartbeat.timeout`.
-    pub fn spares_workers(self) -> bool {
-        matches!(
-            self,
-            Fault::MasterKilled
-                | Fault::MasterPaused
-                | Fault::ExecutorPaused
-                | Fault::WorkerPaused
-                | Fault::MasterInCheckpoint
-                | Fault::NodeManagerRestarted
-                | Fault::ResourceManagerRestarted
-                | Fault::ResourceManagerFailover
-                | Fault::ZooKeeperKilled
-                | Fault::TokenRolled
-        )
-    }
-
-    /// Why this cluster does not allow it; nothing where it does.
-    pub fn hindrance(self, roles: &[String]) -> Option<&'static str> {
-        let has = |role: &str| roles.iter().any(|one| one == role);
-        match self {
-            Fault::ResourceManagerFailover if !has("resourcemanager2") => {
-                Some("there is one ResourceManager")
-            }
-            Fault::ZooKeeperKilled if !has("zookeeper3") => Some("there is no ensemble of ZooKeeper servers"),
-            Fault::MasterOutlived | Fault::NodeLost if !has("nodemanager2") => {
-                Some("there is one NodeManager")
-            }
-            Fault::DiskFull if std::env::var_os("KVICK_SMALL_DISK").is_none() => {
-                Some("no small file system could be mounted for a NodeManager")
-            }
-            Fault::TokenRolled if std::env::var_os("KVICK_TOKEN_ROLL_SECONDS").is_none() => {
-                Some("the ResourceManager keeps its keys for a day")
-            }
-            _ => None,
-        }
-    }
 }
 
 impl Scene<'_> {

@@ -73,8 +73,14 @@ impl FileStore {
 
     async fn create(&self, epoch: u64, path: &FsPath, changes: &[Change]) -> Result<(), HaError> {
         let bytes = RecordFile { epoch, body: changes }.encode()?;
-        self.fs.write(path, bytes.into(), &CreateOptions::default().mode(0o600)).await?;
-        Ok(())
+        // A directory that was removed is not made anew: what was in it before would be missing.
+        let options = CreateOptions { create_parents: false, ..CreateOptions::default() }.mode(0o600);
+        match self.fs.write(path, bytes.into(), &options).await {
+            Err(error) if error.is_not_found() => {
+                Err(HaError::Gone { directory: self.directory(epoch).to_string() })
+            }
+            written => Ok(written?),
+        }
     }
 
     async fn listing(&self, epoch: u64) -> Result<Listing, HaError> {
@@ -206,6 +212,10 @@ impl HaStore for FileStore {
 
     async fn leader(&self) -> Result<Option<Leader>, HaError> {
         latest(self.fs.as_ref(), &self.root).await
+    }
+
+    async fn contents(&self) -> Result<Contents, HaError> {
+        self.predecessors(u64::MAX).await
     }
 
     async fn write(&self, changes: &[Change]) -> Result<(), HaError> {

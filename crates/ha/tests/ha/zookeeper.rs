@@ -1,9 +1,9 @@
 //! The store in ZooKeeper, against a real ensemble.
 
 use crate::{checkpoints, completed, failed, leader, subsumed};
-use kvick_appmaster::ha::{HaStore, ZooKeeperSettings, ZooKeeperStore};
 use kvick_core::ids::JobId;
 use kvick_filesystem::{Context, FileSystems, FsPath};
+use kvick_ha::{HaStore, ZooKeeperSettings, ZooKeeperStore};
 use std::path::Path;
 use std::time::Duration;
 use zookeeper_client::{Client, Error};

@@ -202,7 +202,7 @@ impl ZooKeeperStore {
 
     async fn keys(&self, client: &Client) -> Result<Vec<RecordKey>, HaError> {
         let mut names = Vec::new();
-        for family in ["jobgraphs", "results"] {
+        for family in ["jobgraphs", "results", "restarts"] {
             names.extend(self.children(client, family).await?);
         }
         for job in self.children(client, "checkpoints").await? {
@@ -331,15 +331,25 @@ impl ZooKeeperStore {
     }
 }
 
+/// Whether ZooKeeper may do later what it did not do now: nobody answered, or the session was lost on the way.
+pub(super) fn may_pass(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NoHosts
+            | Error::Timeout
+            | Error::ConnectionLoss
+            | Error::SessionExpired
+            | Error::SessionMoved
+            | Error::ClientClosed
+            | Error::Throttled
+    )
+}
+
 /// The last change of each key: a transaction makes each node once.
 fn last_of_each(changes: &[Change]) -> impl Iterator<Item = &Change> {
     let mut last = BTreeMap::new();
     for change in changes {
-        let key = match change {
-            Change::Put(record) => record.key(),
-            Change::Remove(key) => *key,
-        };
-        last.insert(key, change);
+        last.insert(change.key(), change);
     }
     last.into_values()
 }
@@ -358,6 +368,15 @@ impl HaStore for ZooKeeperStore {
 
     async fn leader(&self) -> Result<Option<Leader>, HaError> {
         latest(self.fs.as_ref(), &self.directory).await
+    }
+
+    async fn contents(&self) -> Result<Contents, HaError> {
+        let client = self.connect().await?;
+        let mut contents = Contents::default();
+        for (record, _) in self.read_all(&client).await?.into_values() {
+            record.into_iter().for_each(|record| contents.apply(Change::Put(record)));
+        }
+        Ok(contents)
     }
 
     async fn write(&self, changes: &[Change]) -> Result<(), HaError> {

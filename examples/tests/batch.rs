@@ -130,7 +130,7 @@ impl Cluster<'_> {
 
     fn grant(&mut self) {
         let missing = self.wanted.saturating_sub(self.held).min(self.free.len());
-        let slots = self.free.split_off(self.free.len() - missing);
+        let slots: Vec<SlotId> = (0..missing).filter_map(|_| self.free.pop()).collect();
         self.held += missing;
         if !slots.is_empty() {
             self.decide(|m, now, fx| m.slots_granted(now, slots, fx));

@@ -54,6 +54,8 @@ use vacate::Vacate;
 pub enum JobEffect {
     /// The job needs this many slots in all (0: it has ended).
     RequireSlots(u32),
+    /// The job can use no slots for now. It goes on, and what it occupies stays so.
+    RequireNoSlots,
     /// Slots that were granted but are not needed.
     ReturnSlots(Vec<SlotId>),
     /// Slots that the job leaves, or has no use for; it needs as many as before.

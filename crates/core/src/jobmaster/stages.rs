@@ -130,7 +130,7 @@ impl JobMaster {
         let ending = self.ending();
         let Some(mut stages) = self.stages.take_if(|_| !ending) else { return };
         let wanted: BTreeSet<usize> = stages.active.iter().flat_map(|r| self.shared_slots(*r)).collect();
-        let wanted = wanted.len().max(1);
+        let wanted = wanted.len();
         let surplus = self.pool.held_off(&stages.leaving).saturating_sub(wanted);
         let left = self.pool.take_loose(&stages.leaving, surplus, |e| self.workers.contains_key(e));
         let useless = self.useless_workers();
@@ -142,7 +142,9 @@ impl JobMaster {
         }
         if stages.asked != wanted as u32 {
             stages.asked = wanted as u32;
-            fx.push(JobEffect::RequireSlots(stages.asked));
+            // None at all would be the word of the job's end.
+            let some = JobEffect::RequireSlots(stages.asked);
+            fx.push(if wanted > 0 { some } else { JobEffect::RequireNoSlots });
         }
         if !left.is_empty() {
             fx.push(JobEffect::LeaveSlots(left));

@@ -217,6 +217,7 @@ impl Master {
             JobEffect::RequireSlots(slots) => {
                 self.with_resources(now, fx, |r, e| r.require(now, id, slots, e))
             }
+            JobEffect::RequireNoSlots => self.with_resources(now, fx, |r, e| r.require_none(id, e)),
             JobEffect::ReturnSlots(slots) => {
                 self.with_resources(now, fx, |r, e| r.returned(now, id, &slots, e))
             }

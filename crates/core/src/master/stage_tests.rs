@@ -78,8 +78,13 @@ struct World {
 impl World {
     /// A job, and so many task executors with one slot each.
     fn new(graph: JobGraph, executors: u32) -> World {
+        World::with(submission(graph), executors, executors)
+    }
+
+    /// A job, and so many task executors of those that there may be at most.
+    fn with(job: JobSubmission, most: u32, executors: u32) -> World {
         let resources = ResourceSettings {
-            max_slots: Some(executors),
+            max_slots: Some(most),
             heartbeat_timeout: Millis(u64::MAX / 2),
             ..ResourceSettings::default()
         };
@@ -94,7 +99,7 @@ impl World {
         let (effects, running, released) = (VecDeque::new(), Vec::new(), Vec::new());
         let master = Master::new(Millis(0), settings);
         let mut world = World { master, now: Millis(0), effects, running, workers: 0, released };
-        world.decide(|m, now, fx| m.submit(now, submission(graph), fx).unwrap());
+        world.decide(|m, now, fx| m.submit(now, job, fx).unwrap());
         (1..=executors).for_each(|number| world.register(number));
         world
     }
@@ -260,4 +265,27 @@ fn a_region_gets_all_its_slots_or_none_and_fails_when_there_are_never_enough() {
     assert_eq!(world.state(), JobState::Failed);
     let failure = world.master.job(JOB).unwrap().failure().unwrap().to_string();
     assert!(failure.contains("1 of 2 within 300000 ms"), "{failure}");
+}
+
+#[test]
+fn a_job_that_never_gets_enough_gives_what_it_has_to_others_before_it_asks_again() {
+    let mut wide = submission(graph(2, Exchange::PipelinedBounded));
+    let edge = JobEdge {
+        source: VertexId(2),
+        target: VertexId(3),
+        exchange: Exchange::Blocking,
+        ..wide.graph.edges[0].clone()
+    };
+    wide.graph.vertices.push(vertex(3, 1));
+    wide.graph.edges.push(edge);
+    wide.config.set("restart-strategy.fixed-delay.delay", "1 s");
+    wide.config.set("restart-strategy.fixed-delay.attempts", "9");
+    let other = JobSubmission { job_id: JobId(8), ..wide.clone() };
+    let mut world = World::with(wide, 2, 0);
+    world.register(1);
+    world.decide(|m, now, fx| m.submit(now, other, fx).unwrap());
+    let held = |world: &World, job| world.master.job(job).unwrap().slots().0;
+    assert_eq!((held(&world, JOB), held(&world, JobId(8))), (1, 0));
+    world.pass(Millis(300_500));
+    assert_eq!((held(&world, JOB), held(&world, JobId(8))), (0, 1), "the other one's turn");
 }

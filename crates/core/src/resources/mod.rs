@@ -135,6 +135,12 @@ impl ResourceManager {
         self.balance(fx);
     }
 
+    /// Input: a job can use no slots for now. It keeps those that it holds until it leaves them.
+    pub fn require_none(&mut self, job: JobId, fx: &mut Vec<ResourceEffect>) {
+        self.demand.insert(job, 0);
+        self.balance(fx);
+    }
+
     /// Input: a job gives single slots back. It does not need them: its demand falls by as many.
     pub fn returned(&mut self, now: Millis, job: JobId, slots: &[SlotId], fx: &mut Vec<ResourceEffect>) {
         if let Some(demand) = self.demand.get_mut(&job) {
@@ -235,11 +241,12 @@ impl ResourceManager {
         }
     }
 
-    /// Input: the cluster has so many nodes.
+    /// Input: the cluster has so many nodes. The first word of the kind begins the asking: for the least number of slots.
     pub fn cluster_size(&mut self, nodes: u32, fx: &mut Vec<ResourceEffect>) {
         if self.nodes.set_total(nodes) {
             fx.push(ResourceEffect::ExcludeNodes(self.nodes.excluded()));
         }
+        self.balance(fx);
     }
 
     /// Input: a container has ended, or could not be started. It counts as failed unless the failure is of the kind

@@ -213,6 +213,7 @@ impl Run {
             | JobEffect::StateChanged(_)
             | JobEffect::StopWorker(_)
             | JobEffect::Occupy(_)
+            | JobEffect::RequireNoSlots
             | JobEffect::ReturnSlots(_)
             | JobEffect::LeaveSlots(_) => {}
             JobEffect::Ended(result) => self.result = Some(*result),

@@ -168,7 +168,10 @@ fn what_a_killed_worker_had_kept_is_made_again_and_nothing_else() {
     let (session, _end) = session(2);
     let gate = sides.local.path().join("gate");
     let mut arguments: Vec<String> = ["-d", "-Drestart-strategy.type=fixed-delay"].map(String::from).into();
-    arguments.extend(["-Drestart-strategy.fixed-delay.attempts=1", "-Drestart-strategy.fixed-delay.delay=1ms"].map(String::from));
+    arguments.extend(
+        ["-Drestart-strategy.fixed-delay.attempts=1", "-Drestart-strategy.fixed-delay.delay=1ms"]
+            .map(String::from),
+    );
     arguments.extend(sides.arguments());
     arguments.extend(["--until".to_string(), gate.display().to_string()]);
     let job = run(&session, 2, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).job();
@@ -194,7 +197,11 @@ fn what_a_killed_worker_had_kept_is_made_again_and_nothing_else() {
         let ran_there = |(_, container): &(u64, String)| *container == victim;
         let expected: Vec<u64> =
             before[&vertex].iter().map(|task| u64::from(vertex == "join" || ran_there(task))).collect();
-        assert_eq!(after.iter().map(|task| task.0).collect::<Vec<_>>(), expected, "{vertex}, before: {before:?}");
+        assert_eq!(
+            after.iter().map(|task| task.0).collect::<Vec<_>>(),
+            expected,
+            "{vertex}, before: {before:?}"
+        );
     }
     no_checkpoints_and_no_files(&session, &job);
 }
@@ -203,9 +210,9 @@ fn what_a_killed_worker_had_kept_is_made_again_and_nothing_else() {
 #[track_caller]
 fn reads_what_is_kept(session: &str, job: &str) {
     let url = format!("{}/jobs/{job}", rest(session));
-    let state = |vertex: &Value| {
-        vertex["status"] == if part(vertex) == "join" { "RUNNING" } else { "FINISHED" }
-    };
-    let all = || json(&url)["vertices"].as_array().filter(|all| all.len() == 3)?.iter().all(state).then_some(());
+    let state =
+        |vertex: &Value| vertex["status"] == if part(vertex) == "join" { "RUNNING" } else { "FINISHED" };
+    let all =
+        || json(&url)["vertices"].as_array().filter(|all| all.len() == 3)?.iter().all(state).then_some(());
     until("the second stage", LIMIT, all);
 }

@@ -32,24 +32,27 @@ pub async fn look(config: &Configuration, id: ApplicationId) -> Left {
 async fn find(config: &Configuration, id: ApplicationId) -> Result<Left> {
     let hadoop = Hadoop::load(config)?;
     let staging = resources::staging(&hadoop, config)?.application_directory(&id.to_string())?.to_string();
-    let Some(directory) = HaSettings::from_config(config, Some(&staging))?.directory else {
-        return Ok(Left::default());
-    };
+    let settings = HaSettings::from_config(config, Some(&staging))?;
+    let Some(directory) = settings.directory else { return Ok(Left::default()) };
     let contents = kvick_ha::open(config, Some(&staging), &hadoop.files)?.contents().await?;
     if contents == Contents::default() {
         return Ok(Left::default());
     }
     let jobs = survivors(&contents, &hadoop.files).await;
-    Ok(Left { text: told(&jobs, &directory), needs_staging: directory.starts_with(&staging) })
+    let needs_staging = directory.starts_with(&staging);
+    let place = if needs_staging { &staging } else { &directory };
+    let node = settings.zookeeper.map(|zookeeper| zookeeper.root);
+    Ok(Left { text: told(&jobs, place, node.as_deref()), needs_staging })
 }
 
-fn told(jobs: &[Survivor], directory: &str) -> String {
+fn told(jobs: &[Survivor], directory: &str, node: Option<&str>) -> String {
     let mut lines: Vec<String> = jobs.iter().map(of_job).collect();
     if jobs.is_empty() {
         lines.push("All jobs that it had accepted had ended.".to_string());
     }
+    let also = node.map(|node| format!(", and below {node} in ZooKeeper,")).unwrap_or_default();
     lines.push(format!(
-        "Its records stay in {directory} until somebody removes them: hdfs dfs -rm -r {directory}"
+        "Its records stay in {directory}{also} until somebody removes them: hdfs dfs -rm -r {directory}"
     ));
     lines.join("\n")
 }
@@ -120,8 +123,11 @@ mod tests {
     #[test]
     fn a_job_with_a_checkpoint_is_told_with_the_command_that_goes_on() {
         let path = "hdfs://nn:1/c/chk-12".to_string();
-        let text =
-            told(&[survivor(RestartFrom::Checkpoint { id: 12, path })], "hdfs://nn:1/ha/application_1_2");
+        let text = told(
+            &[survivor(RestartFrom::Checkpoint { id: 12, path })],
+            "hdfs://nn:1/ha/application_1_2",
+            None,
+        );
         assert!(text.contains("00000000000000000000000000000007 (counts) had not ended"), "{text}");
         assert!(
             text.contains("\n  flink run -s hdfs://nn:1/c/chk-12 -c Main job.jar --input 'a b'\n"),
@@ -133,9 +139,10 @@ mod tests {
     #[test]
     fn a_job_without_one_is_told_without_a_command() {
         for from in [RestartFrom::RecordsOnly, RestartFrom::Beginning] {
-            let text = told(&[survivor(from)], "hdfs:///d");
+            let text = told(&[survivor(from)], "hdfs:///d", Some("/flink/a"));
+            assert!(text.contains("/flink/a in ZooKeeper"), "{text}");
             assert!(text.contains("begin anew") && !text.contains("flink run"), "{text}");
         }
-        assert!(told(&[], "hdfs:///d").contains("had ended"));
+        assert!(told(&[], "hdfs:///d", None).contains("had ended"));
     }
 }

@@ -29,7 +29,18 @@ build() {
     if [ -z "${KVICK_DIST:-}" ]; then
         export KVICK_DIST=$target/kvick-dist
         "$root/scripts/build-dist.sh" "$KVICK_DIST" >&2
+        build_jobs
     fi
+}
+
+# The jobs that are timed, optimised across crates as those beside them are, and as `cargo kvick new` has it for a job.
+build_jobs() {
+    local mode
+    for mode in batch streaming; do
+        CARGO_PROFILE_RELEASE_LTO=thin CARGO_PROFILE_RELEASE_CODEGEN_UNITS=4 CARGO_TARGET_DIR=$target/bench-jobs \
+            "$KVICK_DIST/bin/cargo-kvick" kvick jar --manifest-path "$root/examples/Cargo.toml" \
+            --bin "$mode-wordcount" --entry "$mode-wordcount=WordCount" --out "$KVICK_DIST/examples/$mode/WordCount.jar" >&2
+    done
 }
 
 # A cluster of the benchmark's own, so that nothing else runs on it.

@@ -63,7 +63,8 @@ pub fn local_dirs(application: &str) -> BTreeSet<PathBuf> {
 
 /// The names of what workers of an application have in those directories.
 pub fn local_files(application: &str) -> BTreeSet<String> {
-    let entries = local_dirs(application).into_iter().filter_map(|dir| read_dir(dir).ok()).flatten().flatten();
+    let entries =
+        local_dirs(application).into_iter().filter_map(|dir| read_dir(dir).ok()).flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with("kvick-")).collect()
 }

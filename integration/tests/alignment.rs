@@ -1,9 +1,18 @@
 //! Sources in different workers that are aligned in event time: the quick one waits for the slow one.
 
-use kvick_integration::cluster::{KilledAtEnd, rest};
+use kvick_integration::cluster::{KilledAtEnd, application, rest};
 use kvick_integration::command::{Ran, flink, required, yarn_session};
 use kvick_integration::http::json;
+use kvick_integration::process::{Role, in_role};
+use kvick_integration::wait::until;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How far the quick source may be ahead: its drift of a second, and what it makes up for at once when it may go on, which is
+/// 100 ms at ten times the speed of time; and as much for delays on the way.
+const AHEAD: i64 = 3000;
 
 /// An accumulator of the job's result.
 #[track_caller]
@@ -40,7 +49,29 @@ fn a_source_in_another_worker_is_waited_for() {
     assert!(accumulated(&run(&[]), "ahead") > 5000);
     let aligned = run(&["--drift", "1000"]);
     assert_eq!(executors(&session, &aligned.job()).len(), 3, "each source has a worker of its own");
-    // The drift, and what the source makes up for at once when it may go on: 100 ms at ten times the speed of time.
-    let ahead = accumulated(&aligned, "ahead");
-    assert!(ahead <= 3000, "{ahead} ms ahead");
+    assert!(accumulated(&aligned, "ahead") <= AHEAD, "{}", aligned.out);
+}
+
+#[test]
+fn sources_go_on_together_under_the_next_application_master() {
+    let session = yarn_session(["-d", "-s", "1", "-jm", "1024", "-tm", "1024"]).ok().application();
+    let _end = KilledAtEnd(session.clone());
+    let jar = required("KVICK_TEST_JOBS");
+    let line = ["run", "-yid", &session, "-c", "aligned", &jar, "--drift", "1000", "--seconds", "25"];
+    let ran = std::thread::scope(|scope| {
+        let client = scope.spawn(|| flink(line));
+        until("the workers", LIMIT, || (in_role(&session, Role::Worker).len() == 3).then_some(()));
+        let workers = in_role(&session, Role::Worker);
+        for master in in_role(&session, Role::Master) {
+            assert!(master.signal("KILL"));
+        }
+        let second =
+            || application(&session)["amContainerLogs"].as_str()?.contains("_02_000001").then_some(());
+        until("the second attempt", LIMIT, second);
+        assert_eq!(in_role(&session, Role::Worker), workers, "nothing was started again");
+        client.join().expect("the command cannot be run").ok()
+    });
+    // Both have read everything, so neither waited for ever.
+    assert_eq!(accumulated(&ran, "records"), 5000, "{}", ran.out);
+    assert!(accumulated(&ran, "ahead") <= AHEAD, "{}", ran.out);
 }

@@ -6,7 +6,6 @@
 mod snapshots;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use kvick_runtime::element::BATCH_SIZE;
 use kvick_runtime::hash::stable_hash;
 use kvick_runtime::key_group::key_group;
 use kvick_runtime::partition::{HashPartitioner, Partitioner};
@@ -40,16 +39,9 @@ fn update(criterion: &mut Criterion) {
         group.sample_size(20);
         group.bench_function("bare table", |b| {
             let mut state: HashState<String, (String, u64)> = HashState::new();
-            let mut batch: Vec<(String, u64)> = Vec::new();
             b.iter(|| {
-                for words in words.chunks(BATCH_SIZE) {
-                    batch.extend(words.iter().map(|word| (word.clone(), 1)));
-                    state.upsert_all(
-                        &mut batch,
-                        |(word, _)| word.clone(),
-                        |known, more| known.1 += more.1,
-                        |new| new,
-                    );
+                for word in &words {
+                    black_box(state.upsert(word.clone(), word, |v, _| v.1 += 1, |w| (w.clone(), 1)));
                 }
             });
         });

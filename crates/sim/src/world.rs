@@ -216,7 +216,10 @@ impl World {
             self.perform(effect);
             if self.faults() && self.random.between(0, 4_999) == 0 {
                 self.outcome.faults += 1;
-                return self.master_dies();
+                self.master_dies();
+                if !self.alive {
+                    return;
+                }
             }
         }
     }

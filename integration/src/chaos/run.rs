@@ -36,22 +36,13 @@ struct Felt {
 /// If the run cannot go on: no job, no cluster, a job that hangs or has ended. What is wrong but lets it go on is in the
 /// report.
 pub fn run(options: &Options) -> Result<Report> {
-    let roles = daemons::roles();
-    let dead = options.dead.as_deref();
     let mut report = Report { seed: options.seed, ..Report::default() };
-    let mut faults = options.faults.clone();
-    faults.retain(|fault| match fault.hindrance(&roles, dead) {
-        Some(why) => {
-            report.skipped.push(format!("{}: {why}", fault.name()));
-            false
-        }
-        None => true,
-    });
+    let faults = allowed(options, &mut report);
     if faults.is_empty() {
         bail!("nothing is left to inject: {}", report.skipped.join("; "));
     }
     say(&format!("seed {}, faults {}", options.seed, names(&faults)));
-    if let Some(role) = dead {
+    if let Some(role) = &options.dead {
         daemons::script(&["kill", role])?;
         say(&format!("{role} is dead from now on"));
     }
@@ -71,6 +62,17 @@ pub fn run(options: &Options) -> Result<Report> {
         }
     }
     Ok(report)
+}
+
+/// The faults that were asked for and that this cluster allows; the report tells of the others.
+fn allowed(options: &Options, report: &mut Report) -> Vec<Fault> {
+    let roles = daemons::roles();
+    let is_allowed = |fault: &Fault| {
+        let why = fault.hindrance(&roles, options.dead.as_deref());
+        report.skipped.extend(why.map(|why| format!("{}: {why}", fault.name())));
+        why.is_none()
+    };
+    options.faults.iter().copied().filter(is_allowed).collect()
 }
 
 /// The job that runs all the time, and what happens to it.

@@ -215,8 +215,8 @@ fn newest(checkpoints: &Value) -> u64 {
     completed.filter_map(|checkpoint| checkpoint["trigger_timestamp"].as_u64()).max().unwrap_or_default()
 }
 
-/// The job's configuration, as words of a command line. Time-outs follow from how long pauses are; nothing else is made easier than it is by default,
-/// but that a checkpoint may fail, as a user allows whose HDFS is restarted now and then.
+/// The job's configuration, as words of a command line. Time-outs follow from how long pauses are; nothing else is made easier
+/// than it is by default, but that a checkpoint may fail, as a user allows whose HDFS is restarted now and then.
 pub fn properties(options: &Options, directory: &str) -> Vec<String> {
     let time_out = options.time_out();
     let mut all = vec![

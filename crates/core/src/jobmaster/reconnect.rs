@@ -47,12 +47,13 @@ impl JobMaster {
         status: &WorkerStatus,
         fx: &mut Vec<JobEffect>,
     ) {
+        // First: what is deployed now, because the worker is ready, was not missed.
+        let (missed, unwanted) = self.differences(executor, status);
         if let Some(address) = &status.address
             && self.workers.get(executor) == Some(&Worker::Starting)
         {
             self.worker_ready(now, executor, address.clone(), fx);
         }
-        let (missed, unwanted) = self.differences(executor, status);
         for task in &status.tasks {
             self.task_report(now, &task.report, fx);
         }

@@ -127,11 +127,18 @@ where
 
     fn process(&mut self, batch: &mut Batch<T>, out: &mut Output<T>) -> TaskResult {
         let (reducer, estimate) = (&mut self.reducer, &mut self.estimate);
-        let reduce = |aggregate: &mut T, record| reducer.reduce(aggregate, record);
-        self.state.upsert_all(&mut batch.records, &mut self.key, reduce, |record| {
-            estimate.add(&record, PLACE * size_of::<(u64, K, T)>());
-            record
-        });
+        for record in batch.records.drain(..) {
+            let key = (self.key)(&record);
+            self.state.upsert(
+                key,
+                record,
+                |aggregate, record| reducer.reduce(aggregate, record),
+                |record| {
+                    estimate.add(&record, PLACE * size_of::<(u64, K, T)>());
+                    record
+                },
+            );
+        }
         if self.is_full() {
             self.emit_all(out);
         }

@@ -104,11 +104,18 @@ where
         let opened = after_open(&mut self.opened)?;
         let (reducer, estimate) = (&mut self.reducer, &mut opened.estimate);
         let place = PLACE * size_of::<(u64, K, T)>();
-        let reduce = |aggregate: &mut T, record| reducer.reduce(aggregate, record);
-        opened.table.upsert_all(&mut batch.records, &mut self.key, reduce, |record| {
-            estimate.add(&record, place);
-            record
-        });
+        for record in batch.records.drain(..) {
+            let key = (self.key)(&record);
+            opened.table.upsert(
+                key,
+                record,
+                |aggregate, record| reducer.reduce(aggregate, record),
+                |record| {
+                    estimate.add(&record, place);
+                    record
+                },
+            );
+        }
         if opened.is_full() {
             opened.control.check()?;
             opened.spill()?;

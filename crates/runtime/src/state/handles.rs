@@ -314,7 +314,7 @@ impl<V: Data> ReducingState<V> {
 
     /// Reduces a value into the one that is there.
     pub fn add<K: Key>(&self, context: &mut impl StateAccess<K>, value: V) -> Result<(), StateError> {
-        let reduce = self.reduce.as_ref().ok_or(StateError::NotOpened)?;
+        let Some(reduce) = &self.reduce else { return Err(StateError::NotOpened) };
         context.states().change(self.place, |slot: &mut Option<V>| {
             *slot = Some(match slot.take() {
                 Some(known) => reduce(known, value),
@@ -358,14 +358,14 @@ impl<IN: 'static, ACC: Data, OUT: 'static> AggregatingState<IN, ACC, OUT> {
 
     /// The result of what was added, where something was.
     pub fn get<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<Option<OUT>, StateError> {
-        let aggregation = self.aggregation.as_ref().ok_or(StateError::NotOpened)?;
+        let Some(aggregation) = &self.aggregation else { return Err(StateError::NotOpened) };
         let accumulator = context.states().read::<ACC>(self.place)?;
         Ok(accumulator.map(|accumulator| (aggregation.result)(accumulator)))
     }
 
     /// Adds a value.
     pub fn add<K: Key>(&self, context: &mut impl StateAccess<K>, value: IN) -> Result<(), StateError> {
-        let aggregation = self.aggregation.as_ref().ok_or(StateError::NotOpened)?;
+        let Some(aggregation) = &self.aggregation else { return Err(StateError::NotOpened) };
         context.states().change(self.place, |slot: &mut Option<ACC>| {
             (aggregation.add)(slot.get_or_insert_with(|| (aggregation.create)()), value);
         })

@@ -7,78 +7,46 @@ use crate::hash::stable_hash;
 use hashbrown::HashTable;
 use serde::Serialize;
 
-/// No entry is known for a key.
-const NONE: u32 = u32::MAX;
-
-/// The part of a hash that the table keeps beside an entry's number, so that a look-up needs no entry to know where it is.
-fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32
-}
-
-/// One typed hash table. It has room for 2^32 - 1 keys.
+/// One typed hash table. It has room for 2^32 keys.
 pub struct HashState<K, V> {
-    numbers: HashTable<(u32, u32)>,
+    numbers: HashTable<u32>,
     entries: Vec<(u64, K, V)>,
-    /// Of the batch at hand: keys, hashes, and the entries that are probably theirs.
-    keys: Vec<K>,
-    hashes: Vec<u64>,
-    candidates: Vec<u32>,
 }
 
 impl<K: Eq + Serialize, V> HashState<K, V> {
     /// An empty state.
     pub fn new() -> HashState<K, V> {
-        let (keys, hashes, candidates) = (Vec::new(), Vec::new(), Vec::new());
-        HashState { numbers: HashTable::new(), entries: Vec::new(), keys, hashes, candidates }
+        HashState { numbers: HashTable::new(), entries: Vec::new() }
     }
 
-    /// Takes a batch of records in: each updates the value of its key in place, or becomes one.
-    ///
-    /// Hashes are computed first, then entries are looked for, then changed, each for the whole batch: a look-up waits for
-    /// memory and for nothing else, and the processor lets many of them wait at the same time.
-    pub fn upsert_all(
+    /// Updates the value of a key in place, or inserts one; returns the value.
+    #[inline]
+    pub fn upsert<A>(
         &mut self,
-        records: &mut Vec<V>,
-        key: impl FnMut(&V) -> K,
-        mut update: impl FnMut(&mut V, V),
-        mut insert: impl FnMut(V) -> V,
-    ) {
-        self.keys.extend(records.iter().map(key));
-        self.hashes.extend(self.keys.iter().map(stable_hash));
-        let numbers = &self.numbers;
-        self.candidates.extend(self.hashes.iter().map(|hash| {
-            let found = numbers.find(*hash, |(known, _)| *known == tag(*hash));
-            found.map_or(NONE, |(_, number)| *number)
-        }));
-        let (mut keys, mut hashes) = (std::mem::take(&mut self.keys), std::mem::take(&mut self.hashes));
-        let mut candidates = std::mem::take(&mut self.candidates);
-        let found = keys.drain(..).zip(hashes.drain(..)).zip(candidates.drain(..));
-        for (record, ((key, hash), candidate)) in records.drain(..).zip(found) {
-            match self.entries.get_mut(candidate as usize) {
-                Some(entry) if entry.1 == key => update(&mut entry.2, record),
-                _ => self.upsert(hash, key, record, &mut update, &mut insert),
+        key: K,
+        argument: A,
+        update: impl FnOnce(&mut V, A),
+        insert: impl FnOnce(A) -> V,
+    ) -> &mut V {
+        let hash = stable_hash(&key);
+        let entries = &mut self.entries;
+        let same = |number: &u32| {
+            let entry = &entries[*number as usize];
+            entry.0 == hash && entry.1 == key
+        };
+        match self.numbers.find(hash, same).copied() {
+            Some(number) => {
+                let value = &mut entries[number as usize].2;
+                update(value, argument);
+                value
+            }
+            None => {
+                let number = entries.len();
+                self.numbers.insert_unique(hash, number as u32, |number| entries[*number as usize].0);
+                entries.push((hash, key, insert(argument)));
+                &mut entries[number].2
             }
         }
-        (self.keys, self.hashes, self.candidates) = (keys, hashes, candidates);
-    }
-
-    fn upsert(
-        &mut self,
-        hash: u64,
-        key: K,
-        record: V,
-        update: impl FnOnce(&mut V, V),
-        insert: impl FnOnce(V) -> V,
-    ) {
-        let entries = &mut self.entries;
-        let same = |(known, number): &(u32, u32)| *known == tag(hash) && entries[*number as usize].1 == key;
-        if let Some((_, number)) = self.numbers.find(hash, same) {
-            return update(&mut entries[*number as usize].2, record);
-        }
-        let number = entries.len() as u32;
-        let rehash = |(_, number): &(u32, u32)| entries[*number as usize].0;
-        self.numbers.insert_unique(hash, (tag(hash), number), rehash);
-        entries.push((hash, key, insert(record)));
     }
 
     /// Number of keys.

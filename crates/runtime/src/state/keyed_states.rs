@@ -145,7 +145,10 @@ impl<K: Key> KeyedStates<K> {
     /// [`StateError::NoKey`].
     #[inline]
     pub fn current(&self) -> Result<&Keyed<K>, StateError> {
-        self.current.as_ref().ok_or(StateError::NoKey)
+        match &self.current {
+            Some(key) => Ok(key),
+            None => Err(StateError::NoKey),
+        }
     }
 
     /// The current key is taken away: no state can be used until there is another.
@@ -202,11 +205,13 @@ impl<K: Key> KeyedStates<K> {
     /// A table that a handle refers to, and the current key.
     #[inline]
     pub(super) fn table<T: Any>(&mut self, place: Place) -> Result<(&mut T, &Keyed<K>), StateError> {
-        let index = place.index.ok_or(StateError::NotOpened)? as usize;
-        let table = self.tables.get_mut(index).ok_or(StateError::ForeignHandle)?;
-        let key = self.current.as_ref().ok_or(StateError::NoKey)?;
-        let table = table.as_any().downcast_mut().ok_or(StateError::ForeignHandle)?;
-        Ok((table, key))
+        // Not by `ok_or`: the error that it is given would be dropped at each record, which is a call.
+        let Some(index) = place.index else { return Err(StateError::NotOpened) };
+        let Some(key) = &self.current else { return Err(StateError::NoKey) };
+        match self.tables.get_mut(index as usize).and_then(|table| table.as_any().downcast_mut()) {
+            Some(table) => Ok((table, key)),
+            None => Err(StateError::ForeignHandle),
+        }
     }
 
     /// The state's lifetime now, where it has one.

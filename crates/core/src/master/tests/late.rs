@@ -54,6 +54,15 @@ fn a_worker_that_runs_what_nobody_counts_on_is_not_taken_for_the_one_just_ordere
 }
 
 #[test]
+fn a_task_is_deployed_once_into_a_worker_that_is_known_to_be_ready_by_a_registration_alone() {
+    let mut world = World::with(submission(5));
+    world.start(1);
+    let worker = WorkerStatus { address: Some("node:1".into()), ..WorkerStatus::starting(JOB) };
+    let fx = world.register(1, 2, Holdings { workers: vec![worker], lost: Vec::new() });
+    assert_eq!(deployed(&fx), [first()]);
+}
+
+#[test]
 fn an_attempt_that_counts_as_failed_is_stopped_where_it_still_runs() {
     let mut world = restartable();
     world.report(1, first(), TaskState::Failed);

@@ -199,12 +199,12 @@ fn what_a_killed_worker_had_kept_is_made_again_and_nothing_else() {
     no_checkpoints_and_no_files(&session, &job);
 }
 
-/// Waits until the first stage has finished and the second one runs.
+/// Waits until the first stage has finished and the second one has begun: it waits at the gate while it opens.
 #[track_caller]
 fn reads_what_is_kept(session: &str, job: &str) {
     let url = format!("{}/jobs/{job}", rest(session));
     let state = |vertex: &Value| {
-        vertex["status"] == if part(vertex) == "join" { "RUNNING" } else { "FINISHED" }
+        vertex["status"] == if part(vertex) == "join" { "INITIALIZING" } else { "FINISHED" }
     };
     let all = || json(&url)["vertices"].as_array().filter(|all| all.len() == 3)?.iter().all(state).then_some(());
     until("the second stage", LIMIT, all);

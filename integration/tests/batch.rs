@@ -168,7 +168,10 @@ fn what_a_killed_worker_had_kept_is_made_again_and_nothing_else() {
     let (session, _end) = session(2);
     let gate = sides.local.path().join("gate");
     let mut arguments: Vec<String> = ["-d", "-Drestart-strategy.type=fixed-delay"].map(String::from).into();
-    arguments.extend(["-Drestart-strategy.fixed-delay.attempts=1", "-Drestart-strategy.fixed-delay.delay=1ms"].map(String::from));
+    arguments.extend(
+        ["-Drestart-strategy.fixed-delay.attempts=1", "-Drestart-strategy.fixed-delay.delay=1ms"]
+            .map(String::from),
+    );
     arguments.extend(sides.arguments());
     arguments.extend(["--until".to_string(), gate.display().to_string()]);
     let job = run(&session, 2, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).job();
@@ -182,19 +185,22 @@ fn what_a_killed_worker_had_kept_is_made_again_and_nothing_else() {
     assert!(worker.signal("KILL"));
     let gone = || local_files(&session).iter().all(|name| !own(name)).then_some(());
     until("the removal of what it has left", LIMIT, gone);
-    let restarted = |vertex: &Vec<(u64, String)>| vertex.iter().all(|(attempt, _)| *attempt == 1);
-    until("the restart", LIMIT, || restarted(attempts(&session, &job).get("join")?).then_some(()));
-    reads_what_is_kept(&session, &job);
+    let url = format!("{}/jobs/{job}", rest(&session));
+    // The consumer in the other worker cannot be stopped before the gate opens.
+    until("the restart", LIMIT, || (json(&url)["state"] == "RESTARTING").then_some(()));
     File::create(&gate).expect("the gate");
 
-    let url = format!("{}/jobs/{job}", rest(&session));
     until("the end", LIMIT, || (json(&url)["state"] == "FINISHED").then_some(()));
     sides.are_joined();
     for (vertex, after) in attempts(&session, &job) {
         let ran_there = |(_, container): &(u64, String)| *container == victim;
         let expected: Vec<u64> =
             before[&vertex].iter().map(|task| u64::from(vertex == "join" || ran_there(task))).collect();
-        assert_eq!(after.iter().map(|task| task.0).collect::<Vec<_>>(), expected, "{vertex}, before: {before:?}");
+        assert_eq!(
+            after.iter().map(|task| task.0).collect::<Vec<_>>(),
+            expected,
+            "{vertex}, before: {before:?}"
+        );
     }
     no_checkpoints_and_no_files(&session, &job);
 }
@@ -203,9 +209,9 @@ fn what_a_killed_worker_had_kept_is_made_again_and_nothing_else() {
 #[track_caller]
 fn reads_what_is_kept(session: &str, job: &str) {
     let url = format!("{}/jobs/{job}", rest(session));
-    let state = |vertex: &Value| {
-        vertex["status"] == if part(vertex) == "join" { "INITIALIZING" } else { "FINISHED" }
-    };
-    let all = || json(&url)["vertices"].as_array().filter(|all| all.len() == 3)?.iter().all(state).then_some(());
+    let state =
+        |vertex: &Value| vertex["status"] == if part(vertex) == "join" { "INITIALIZING" } else { "FINISHED" };
+    let all =
+        || json(&url)["vertices"].as_array().filter(|all| all.len() == 3)?.iter().all(state).then_some(());
     until("the second stage", LIMIT, all);
 }

@@ -144,7 +144,7 @@ fn spilled(session: &str, job: &str) -> u64 {
 }
 
 #[test]
-fn a_join_that_does_not_fit_in_memory_is_what_sort_and_join_make_of_it() {
+fn a_join_over_two_workers_is_what_sort_and_join_make_of_it() {
     let sides = Sides::new("batch-join", megabytes());
     let (session, _end) = session(2);
     let arguments = sides.arguments();

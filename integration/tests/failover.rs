@@ -1,6 +1,8 @@
 //! The application master is killed while a job runs: the job does not notice, its client follows, nothing is lost or doubled.
 
-use kvick_integration::cluster::{KilledAtEnd, application, applications, ended, nothing_left, processes, rest};
+use kvick_integration::cluster::{
+    KilledAtEnd, application, applications, ended, nothing_left, processes, rest,
+};
 use kvick_integration::command::{command, example, flink, fs};
 use kvick_integration::expect::application_has;
 use kvick_integration::hdfs::HdfsDir;
@@ -130,7 +132,8 @@ fn what_the_last_application_master_leaves_is_named_and_the_job_goes_on_from_the
         .spawn()
         .expect("the client starts");
     let patience = Duration::from_secs(60);
-    let running = || applications("RUNNING").into_iter().find(|id| !called(id, "StateMachineExample").is_empty());
+    let running =
+        || applications("RUNNING").into_iter().find(|id| !called(id, "StateMachineExample").is_empty());
     let id = until("the application", patience, running);
     let _end = KilledAtEnd(id.clone());
     until("a checkpoint", patience, || completed(&id).filter(|count| *count > 1));

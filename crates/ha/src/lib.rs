@@ -7,6 +7,8 @@
 //! [`ZooKeeperStore`] keep records, [`NoStore`] keeps nothing. [`HaServices`] is what the rest of the application master
 //! uses: it writes changes in order and together. What a record says is known to [`kvick_core::ha`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod files;
 mod leader;
 mod services;

@@ -19,11 +19,11 @@ fn holding(execution: ExecutionId, state: TaskState) -> Holdings {
 }
 
 fn orders(fx: &[Effect]) -> Vec<&ToExecutor> {
-    let order = |effect| match effect {
-        &Effect::Send { ref message, .. } => Some(&**message),
+    let sent = fx.iter().filter_map(|effect| match effect {
+        Effect::Send { message, .. } => Some(&**message),
         _ => None,
-    };
-    fx.iter().filter_map(order).collect()
+    });
+    sent.collect()
 }
 
 /// The job of one task, running in executor 1 and allowed to start again.

@@ -202,6 +202,7 @@ impl Bench {
         let times = (0..self.options.runs).map(|_| {
             // Only query 10 writes: files, whatever it is told.
             let files = TempDir::new_in(&self.options.work)?;
+            files::load(tables)?;
             program.time(query.name, tables, &["--files", &files.path().display().to_string()])
         });
         times.collect::<Result<Vec<f64>>>().map_or_else(
@@ -219,6 +220,7 @@ impl Bench {
         let queries: Vec<&Query> = self.options.chosen().into_iter().filter(right).collect();
         for run in 0..self.options.flink_runs {
             let files = TempDir::new_in(&self.options.work)?;
+            files::load(tables)?;
             flink.run(tables, &queries, &format!(" timed {run}"), &Target::Discard(files.path()))?;
         }
         let mut cells: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -242,9 +244,11 @@ impl Bench {
         for query in ["q5", "q17"] {
             let (mut without, mut with, mut taken) = (Vec::new(), Vec::new(), 0.0);
             for _ in 0..self.options.runs {
+                files::load(&tables)?;
                 without.push(figure(&kvick.run(query, &tables, &[])?, "Last row")?);
                 let files = TempDir::new_in(&self.options.work)?;
                 let directory = files.path().display().to_string();
+                files::load(&tables)?;
                 let output = kvick.run(query, &tables, &["--checkpoints", &directory])?;
                 with.push(figure(&output, "Last row")?);
                 taken = figure(&output, "Checkpoints")?;

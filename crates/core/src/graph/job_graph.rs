@@ -209,9 +209,9 @@ impl JobGraph {
         self.edges.iter().any(JobEdge::is_blocking)
     }
 
-    /// Whether its parts may run one after another, each with slots for itself alone.
+    /// Whether its regions may run one after another, each with slots for itself alone: in batch mode.
     pub fn runs_by_stage(&self) -> bool {
-        self.mode == RuntimeMode::Batch && self.has_blocking_edges()
+        self.mode == RuntimeMode::Batch
     }
 
     /// The vertex of that id.

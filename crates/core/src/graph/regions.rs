@@ -39,8 +39,8 @@ pub fn pipelined_regions(graph: &JobGraph) -> Vec<Vec<TaskRef>> {
     regions
 }
 
-/// The least number of slots with which a graph can be run: what its widest region needs at once, where blocking exchanges
-/// cut it into regions that run after one another.
+/// The least number of slots with which a graph can be run: in batch mode what its widest region needs at once, for regions
+/// run after one another.
 pub fn least_slots(graph: &JobGraph) -> u32 {
     if !graph.runs_by_stage() {
         return graph.required_slots();

@@ -77,9 +77,9 @@ impl JobMaster {
             && !matches!(self.regions[self.region_of[&task]].phase, Phase::Restarting(_))
     }
 
-    /// Whether nothing has been done for a task yet, because what it reads is not whole.
+    /// Whether nothing has been done for a task yet, because what it reads is not whole, or its region has no slots.
     pub(super) fn waits_for_results(&self, task: TaskRef) -> bool {
-        self.blocking
+        (self.blocking || self.stages.is_some())
             && self.execution(task).state == TaskState::Scheduled
             && self.regions[self.region_of[&task]].phase == Phase::Waiting
     }

@@ -3,8 +3,7 @@
 //! A region asks for its slots when all that it reads is whole, gets all of them at once or none, and gives them back when
 //! it has finished. So such a job needs no more slots at once than its widest region does, and no two regions ever wait for each
 //! other, each with a part of what it needs. Workers stay where they keep results that are still to be read, with or without
-//! slots of the job. Jobs without blocking exchanges have all their slots from the beginning to the end; nothing here concerns
-//! them.
+//! slots of the job. Streaming jobs have all their slots from the beginning to the end; nothing here concerns them.
 
 use super::{JobEffect, JobMaster, Phase, Worker};
 use crate::ids::{ExecutorId, SlotId};

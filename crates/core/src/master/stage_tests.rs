@@ -283,9 +283,10 @@ fn a_job_that_never_gets_enough_gives_what_it_has_to_others_before_it_asks_again
     let other = JobSubmission { job_id: JobId(8), ..wide.clone() };
     let mut world = World::with(wide, 2, 0);
     world.register(1);
+    world.pass(Millis(100_000));
     world.decide(|m, now, fx| m.submit(now, other, fx).unwrap());
     let held = |world: &World, job| world.master.job(job).unwrap().slots().0;
     assert_eq!((held(&world, JOB), held(&world, JobId(8))), (1, 0));
-    world.pass(Millis(300_500));
+    world.pass(Millis(200_500));
     assert_eq!((held(&world, JOB), held(&world, JobId(8))), (0, 1), "the other one's turn");
 }

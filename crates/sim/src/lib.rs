@@ -4,6 +4,7 @@
 //! One seed is one schedule: the same seed gives the same events in the same order. [`run`] checks the invariants after
 //! every step and, once faults have stopped, that every job ends and every container is given back.
 
+mod chaos;
 mod checkpoints;
 mod executor;
 mod failover;
@@ -18,6 +19,7 @@ mod random;
 mod results;
 pub mod scale;
 mod storage;
+mod worker;
 mod world;
 mod yarn;
 

@@ -12,8 +12,6 @@ mod inputs;
 mod lifecycle;
 mod recovery;
 #[cfg(test)]
-mod stage_tests;
-#[cfg(test)]
 mod tests;
 mod yarn;
 

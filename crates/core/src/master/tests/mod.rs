@@ -1,6 +1,7 @@
 //! A whole application in small: what YARN's wishes mean for a running job.
 
 mod late;
+mod stages;
 
 use super::*;
 use crate::checkpoint::{
@@ -38,21 +39,53 @@ fn vertex(id: u128) -> JobVertex {
 
 /// A job of one task that may be started again so often, after a second each time.
 fn submission(restarts: u32) -> JobSubmission {
+    let graph = JobGraph { name: "job".into(), vertices: vec![vertex(1)], ..JobGraph::default() };
+    let mut job = submission_of(graph, restarts, "1 s");
+    job.config.set("execution.checkpointing.interval", "1 h");
+    job
+}
+
+/// A job that may be started again so often, after `delay` each time.
+fn submission_of(graph: JobGraph, restarts: u32, delay: &str) -> JobSubmission {
     let mut config = Configuration::default();
     config.set("restart-strategy.type", "fixed-delay");
     config.set("restart-strategy.fixed-delay.attempts", restarts.to_string());
-    config.set("restart-strategy.fixed-delay.delay", "1 s");
-    config.set("execution.checkpointing.interval", "1 h");
+    config.set("restart-strategy.fixed-delay.delay", delay);
     let jar =
         Artifact { name: "job.jar".into(), uri: "file:/job.jar".into(), sha256: "0".repeat(64), size: 1 };
     JobSubmission {
         job_id: JOB,
         ordinal: 0,
         program: ProgramSpec { jar, entry: None, args: Vec::new() },
-        graph: JobGraph { name: "job".into(), vertices: vec![vertex(1)], ..JobGraph::default() },
+        graph,
         config,
         once: BTreeMap::new(),
         earlier: Vec::new(),
+    }
+}
+
+fn settings(resources: ResourceSettings) -> MasterSettings {
+    MasterSettings {
+        mode: MasterMode::Session,
+        resources,
+        heartbeat_interval: Millis(10_000),
+        job_expiration: Millis(3_600_000),
+        checkpoints: true,
+        result_wait: Millis(0),
+    }
+}
+
+/// A task executor with one slot.
+fn info(number: u32) -> ExecutorInfo {
+    ExecutorInfo {
+        id: executor(number),
+        host: "node".into(),
+        slots: 1,
+        pid: 1,
+        cpu_cores: 1,
+        physical_memory: 1,
+        log_dir: String::new(),
+        config: Configuration::default(),
     }
 }
 
@@ -81,15 +114,7 @@ impl World {
 
     /// Nothing yet.
     fn new() -> World {
-        let settings = MasterSettings {
-            mode: MasterMode::Session,
-            resources: ResourceSettings::default(),
-            heartbeat_interval: Millis(10_000),
-            job_expiration: Millis(3_600_000),
-            checkpoints: true,
-            result_wait: Millis(0),
-        };
-        World { master: Master::new(Millis(0), settings), now: Millis(0) }
+        World { master: Master::new(Millis(0), settings(ResourceSettings::default())), now: Millis(0) }
     }
 
     fn decide(&mut self, input: impl FnOnce(&mut Master, Millis, &mut Vec<Effect>)) -> Vec<Effect> {
@@ -110,17 +135,8 @@ impl World {
 
     /// A task executor says what it runs, over its connection with this number.
     fn register(&mut self, number: u32, connection: u64, holdings: Holdings) -> Vec<Effect> {
-        let info = ExecutorInfo {
-            id: executor(number),
-            host: "node".into(),
-            slots: 1,
-            pid: 1,
-            cpu_cores: 1,
-            physical_memory: 1,
-            log_dir: String::new(),
-            config: Configuration::default(),
-        };
-        self.say(number, FromExecutor::Register { info: Box::new(info), holdings, connection })
+        let info = Box::new(info(number));
+        self.say(number, FromExecutor::Register { info, holdings, connection })
     }
 
     /// The worker there becomes ready, and the task that is deployed then runs.

@@ -1,30 +1,13 @@
 //! A whole application in small: a batch job with fewer slots than it has subtasks side by side.
 
 use super::*;
-use crate::config::Configuration;
-use crate::executor::{ExecutorInfo, FromExecutor, Holdings, TaskStatus};
-use crate::failure::{Failure, FailureKind};
-use crate::graph::{Exchange, JobEdge, JobGraph, JobVertex, Partitioning, RuntimeMode};
-use crate::ids::{ExecutionId, VertexId};
-use crate::job::{Artifact, ProgramSpec};
-use crate::task::{TaskReport, TaskState};
+use crate::executor::TaskStatus;
+use crate::graph::{Exchange, JobEdge, Partitioning, RuntimeMode};
 
-const JOB: JobId = JobId(7);
 const HOUR: Millis = Millis(3_600_000);
 
 fn vertex(id: u128, parallelism: u32) -> JobVertex {
-    JobVertex {
-        id: VertexId(id),
-        name: format!("vertex {id}"),
-        operators: Vec::new(),
-        parallelism,
-        max_parallelism: 128,
-        max_parallelism_derived: false,
-        slot_sharing_group: "default".into(),
-        source: id == 1,
-        bounded: true,
-        alignment_groups: Vec::new(),
-    }
+    JobVertex { parallelism, bounded: true, ..super::vertex(id) }
 }
 
 /// Two vertices; all subtasks of the second read what those of the first have kept.
@@ -42,25 +25,7 @@ fn graph(parallelism: u32, exchange: Exchange) -> JobGraph {
 }
 
 fn submission(graph: JobGraph) -> JobSubmission {
-    let mut config = Configuration::default();
-    config.set("restart-strategy.type", "fixed-delay");
-    config.set("restart-strategy.fixed-delay.attempts", "1");
-    config.set("restart-strategy.fixed-delay.delay", "0 ms");
-    let jar =
-        Artifact { name: "job.jar".into(), uri: "file:/job.jar".into(), sha256: "0".repeat(64), size: 1 };
-    JobSubmission {
-        job_id: JOB,
-        ordinal: 0,
-        program: ProgramSpec { jar, entry: None, args: Vec::new() },
-        graph,
-        config,
-        once: BTreeMap::new(),
-        earlier: Vec::new(),
-    }
-}
-
-fn executor(number: u32) -> ExecutorId {
-    ExecutorId(format!("container_{number}"))
+    submission_of(graph, 1, "0 ms")
 }
 
 /// An application, task executors that do at once as they are told, and what they run.
@@ -88,16 +53,8 @@ impl World {
             heartbeat_timeout: Millis(u64::MAX / 2),
             ..ResourceSettings::default()
         };
-        let settings = MasterSettings {
-            mode: MasterMode::Session,
-            resources,
-            heartbeat_interval: Millis(10_000),
-            job_expiration: HOUR,
-            checkpoints: true,
-            result_wait: Millis(0),
-        };
         let (effects, running, released) = (VecDeque::new(), Vec::new(), Vec::new());
-        let master = Master::new(Millis(0), settings);
+        let master = Master::new(Millis(0), settings(resources));
         let mut world = World { master, now: Millis(0), effects, running, workers: 0, released };
         world.decide(|m, now, fx| m.submit(now, job, fx).unwrap());
         (1..=executors).for_each(|number| world.register(number));
@@ -106,18 +63,8 @@ impl World {
 
     fn register(&mut self, number: u32) {
         self.decide(|m, now, fx| m.container_starting(now, executor(number), "node", fx));
-        let info = ExecutorInfo {
-            id: executor(number),
-            host: "node".into(),
-            slots: 1,
-            pid: 1,
-            cpu_cores: 1,
-            physical_memory: 1,
-            log_dir: String::new(),
-            config: Configuration::default(),
-        };
-        let message =
-            FromExecutor::Register { info: Box::new(info), holdings: Holdings::default(), connection: 1 };
+        let info = Box::new(info(number));
+        let message = FromExecutor::Register { info, holdings: Holdings::default(), connection: 1 };
         self.say(&executor(number), message);
     }
 

@@ -23,6 +23,8 @@ struct Numbers {
     /// First number, step, next.
     ranges: Vec<(i64, i64, i64)>,
     end: Arc<AtomicI64>,
+    /// Where the source stays for the time being, without ending.
+    halt: i64,
     pause: Duration,
 }
 
@@ -40,10 +42,11 @@ impl Source for Numbers {
 
     fn poll(&mut self, out: &mut Output<i64>) -> TaskResult<Poll> {
         let end = self.end.load(Ordering::SeqCst);
+        let limit = end.min(self.halt);
         let mut emitted = false;
         for (_, step, next) in &mut self.ranges {
             for _ in 0..50 {
-                if *next < end {
+                if *next < limit {
                     out.push(*next);
                     *next += *step;
                     emitted = true;
@@ -94,7 +97,18 @@ fn counts(
     end: &Arc<AtomicI64>,
     disturb: impl Fn(i64) + Clone + Send + 'static,
 ) -> DataStream<(i64, i64)> {
-    let source = Numbers { ranges: Vec::new(), end: Arc::clone(end), pause: Duration::from_micros(300) };
+    counts_with_halt(env, end, i64::MAX, disturb)
+}
+
+/// The same of a source that stays at `halt`.
+fn counts_with_halt(
+    env: &StreamExecutionEnvironment,
+    end: &Arc<AtomicI64>,
+    halt: i64,
+    disturb: impl Fn(i64) + Clone + Send + 'static,
+) -> DataStream<(i64, i64)> {
+    let source =
+        Numbers { ranges: Vec::new(), end: Arc::clone(end), halt, pause: Duration::from_micros(300) };
     env.from_source("Numbers", true, move || source.clone())
         .uid("numbers")
         .map(move |n| {
@@ -233,12 +247,14 @@ fn counted_from(
 }
 
 /// A savepoint of the counts, taken at a parallelism from nothing or from another one.
-fn savepoint_at(parallelism: u32, from: Option<&str>, directory: &std::path::Path) -> String {
+fn savepoint_at(parallelism: u32, from: Option<&str>, halt: i64, directory: &std::path::Path) -> String {
     let env = wide_environment(parallelism, directory);
     from.iter().for_each(|path| _ = env.set_option("execution.state-recovery.path", path));
     let (end, seen) = (Arc::new(AtomicI64::new(i64::MAX)), Arc::new(AtomicI64::new(0)));
     let counter = Arc::clone(&seen);
-    counts(&env, &end, move |_| _ = counter.fetch_add(1, Ordering::SeqCst)).print_to_nowhere();
+    // Many subtasks take their time to stop; the numbers must not run out meanwhile.
+    counts_with_halt(&env, &end, halt, move |_| _ = counter.fetch_add(1, Ordering::SeqCst))
+        .print_to_nowhere();
     let client = env.execute_async("stopped").unwrap();
     wait_for("records", || seen.load(Ordering::SeqCst) > 1_000);
     let savepoint = stop(&client, false);
@@ -251,8 +267,8 @@ fn the_maximum_parallelism_is_that_of_the_savepoint_unless_it_is_set() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     // 2 subtasks have 128 key groups where nobody says otherwise, 100 have 256.
-    let narrow = savepoint_at(2, None, directory);
-    let wide = savepoint_at(100, Some(&narrow), directory);
+    let narrow = savepoint_at(2, None, 5_000, directory);
+    let wide = savepoint_at(100, Some(&narrow), 15_000, directory);
     assert_eq!(counted_from(&wide, 2, None, directory).unwrap(), expected(20_000));
     assert_eq!(counted_from(&wide, 3, Some(128), directory).unwrap(), expected(20_000));
     let said = counted_from(&narrow, 2, Some(256), directory).unwrap_err().to_string();
@@ -337,7 +353,7 @@ fn a_source_that_had_finished_is_not_read_again_and_a_slow_consumer_blocks_nobod
         let (short, long) = (Arc::new(AtomicI64::new(2_000)), Arc::new(AtomicI64::new(30_000)));
         let source = |end: &Arc<AtomicI64>| {
             let pause = Duration::from_micros(200);
-            let numbers = Numbers { ranges: Vec::new(), end: Arc::clone(end), pause };
+            let numbers = Numbers { ranges: Vec::new(), end: Arc::clone(end), halt: i64::MAX, pause };
             env.from_source("Numbers", true, move || numbers.clone())
         };
         let both = source(&short).uid("short").union(&[&source(&long).uid("long")]);
@@ -372,7 +388,7 @@ fn what_a_finished_part_of_a_job_has_collected_survives_a_restart_of_all() {
     let (short, long) = (Arc::new(AtomicI64::new(1_000)), Arc::new(AtomicI64::new(200_000)));
     let source = |end: &Arc<AtomicI64>| {
         let pause = Duration::from_micros(500);
-        let numbers = Numbers { ranges: Vec::new(), end: Arc::clone(end), pause };
+        let numbers = Numbers { ranges: Vec::new(), end: Arc::clone(end), halt: i64::MAX, pause };
         env.from_source("Numbers", true, move || numbers.clone())
     };
     let few = source(&short).uid("short");
@@ -460,7 +476,7 @@ fn state_too_large_for_the_application_master_says_what_to_configure() {
     env.set_option("execution.checkpointing.storage", "jobmanager");
     env.set_option("restart-strategy.type", "none");
     let end = Arc::new(AtomicI64::new(i64::MAX));
-    let source = Numbers { ranges: Vec::new(), end, pause: Duration::ZERO };
+    let source = Numbers { ranges: Vec::new(), end, halt: i64::MAX, pause: Duration::ZERO };
     env.from_source("Numbers", true, move || source.clone())
         .map(|n| (n, "x".repeat(1_000)))
         .key_by(|(n, _)| *n)

@@ -12,7 +12,7 @@ use super::slice::Slice;
 use super::span::Window;
 use super::{Late, NO_TIMESTAMP, WindowSettings, check_window_state, no_timestamp};
 use crate::element::{Batch, Data, Event, Key};
-use crate::error::TaskResult;
+use crate::error::{TaskError, TaskResult};
 use crate::operator::{KeyedOperator, Operator, Output};
 use crate::operators::{FunctionContext, after_open};
 use crate::snapshot::OperatorSnapshot;
@@ -217,12 +217,18 @@ where
         watermark: i64,
         out: &mut Output<M::Output>,
     ) -> TaskResult {
-        let Some(window) = W::spanning(end - self.panes.size, end) else { return Ok(()) };
+        let window: W = self.window_to(end)?;
         let opened = after_open(&mut self.opened)?;
         out.set_timestamp(Some(window.max_timestamp()));
         let now = opened.clock.now();
         let mut context = FireContext { states: &mut opened.states, watermark, now };
         self.emit.emit_last(key, &window, kept, &mut context, out)
+    }
+
+    /// The window that ends there.
+    fn window_to(&self, end: i64) -> TaskResult<W> {
+        let spanning = W::spanning(end - self.panes.size, end);
+        spanning.ok_or_else(|| TaskError::failed("windows of this kind have no beginning and no end"))
     }
 
     /// Fires all windows that end at or before a watermark, and drops what no window wants any more.
@@ -265,7 +271,7 @@ where
         watermark: i64,
         out: &mut Output<M::Output>,
     ) -> TaskResult {
-        let Some(window) = W::spanning(end - self.panes.size, end) else { return Ok(()) };
+        let window: W = self.window_to(end)?;
         let opened = after_open(&mut self.opened)?;
         let Some(keys) = opened.slices.remove(&slice) else { return Ok(()) };
         out.set_timestamp(Some(window.max_timestamp()));

@@ -34,6 +34,19 @@ fn executors(session: &str, job: &str) -> BTreeSet<String> {
     vertices.as_array().expect("a job has vertices").iter().map(executor).collect()
 }
 
+/// How many records the slow source of the session's job has made so far; none where it has not begun.
+fn slow_records(session: &str) -> Option<u64> {
+    let address = rest(session);
+    let overview = json(&format!("{address}/jobs/overview"));
+    let job = overview["jobs"].get(0)?["jid"].as_str()?;
+    let job = json(&format!("{address}/jobs/{job}"));
+    let slow = job["vertices"]
+        .as_array()?
+        .iter()
+        .find(|v| v["name"].as_str().is_some_and(|name| name.contains("slow")))?;
+    slow["metrics"]["write-records"].as_u64()
+}
+
 #[test]
 fn a_source_in_another_worker_is_waited_for() {
     let session = yarn_session(["-d", "-s", "1", "-jm", "1024", "-tm", "1024"]).ok().application();
@@ -60,8 +73,10 @@ fn sources_go_on_together_under_the_next_application_master() {
     let line = ["run", "-yid", &session, "-c", "aligned", &jar, "--drift", "1000", "--seconds", "25"];
     let ran = std::thread::scope(|scope| {
         let client = scope.spawn(|| flink(line));
-        until("the workers", LIMIT, || (in_role(&session, Role::Worker).len() == 3).then_some(()));
+        // YARN keeps only containers that their nodes have told it of, which they do every second.
+        until("records of three seconds", LIMIT, || (slow_records(&session)? >= 300).then_some(()));
         let workers = in_role(&session, Role::Worker);
+        assert_eq!(workers.len(), 3, "each source has a worker of its own");
         for master in in_role(&session, Role::Master) {
             assert!(master.signal("KILL"));
         }

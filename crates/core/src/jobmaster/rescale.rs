@@ -225,6 +225,7 @@ impl JobMaster {
             checkpoints.graph_changed(&self.submission.graph);
         }
         self.restarts += 1;
+        fx.push(JobEffect::Restarted(self.restarts));
         fx.push(JobEffect::GraphChanged);
         if let Step::Stopping(done) = rescale.step {
             self.rescale = Some(Rescale { step: Step::Starting(done), next: previous, ..rescale });

@@ -1,4 +1,4 @@
-//! Jobs that go on from a savepoint with a program whose state has other types.
+//! Jobs that go on from a savepoint with a program whose state has other types, and jobs whose state nobody could read back.
 
 #![allow(clippy::unwrap_used)]
 
@@ -171,4 +171,48 @@ fn a_job_that_cannot_read_its_savepoint_ends_at_once_and_shows_both_schemas() {
     let said = error.to_string();
     assert!(said.contains("whose state its program cannot read"), "{said}");
     assert!(said.contains("next: i64") && said.contains("next: String"), "{said}");
+}
+
+/// Keeps the last record of each key as JSON.
+#[derive(Clone, Default)]
+struct LastAsJson {
+    last: ValueState<serde_json::Value>,
+    opened: Arc<AtomicU32>,
+}
+
+impl KeyedProcessFunction<i64, i64, String> for LastAsJson {
+    fn open(&mut self, context: &mut FunctionContext<'_, i64>) -> Result<(), BoxError> {
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        self.last = context.value_state(ValueStateDescriptor::new("last"))?;
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        n: i64,
+        context: &mut KeyedContext<'_, i64>,
+        out: &mut Collector<String>,
+    ) -> Result<(), BoxError> {
+        self.last.update(context, serde_json::json!({ "n": n }))?;
+        out.push(self.last.value(context)?.map(ToString::to_string).unwrap_or_default());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_job_whose_state_nobody_could_read_back_ends_at_once_except_in_batch_mode() {
+    let directory = tempfile::tempdir().unwrap();
+    let env = environment(directory.path(), None);
+    let function = LastAsJson::default();
+    let json = env.from_sequence(1, 3).key_by(|n| n % 2).process(function.clone());
+    let said = json.execute_and_collect("streaming").unwrap_err().to_string();
+    assert!(said.contains("\"last\"") && said.contains("cannot be kept as state"), "{said}");
+    assert_eq!(function.opened.load(Ordering::SeqCst), 1, "it was started again in vain");
+
+    let env = environment(directory.path(), None);
+    env.set_runtime_mode(RuntimeMode::Batch);
+    let json = env.from_sequence(1, 3).key_by(|n| n % 2).process(function);
+    let mut read = json.execute_and_collect("batch").unwrap();
+    read.sort();
+    assert_eq!(read, [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
 }

@@ -1,17 +1,21 @@
 //! Operator state whose type has changed: it is restored by the names of its fields, or refused, and never taken for what it is
-//! not.
+//! not. And types that could be written but never read back.
 
 #![allow(clippy::unwrap_used)]
 
 use kvick_core::checkpoint::{NamedState, Redistribution, StateHandle, SubtaskState};
+use kvick_core::config::Configuration;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_runtime::element::{Batch, Data};
 use kvick_runtime::error::{TaskError, TaskResult};
 use kvick_runtime::operator::{Operator, Output};
 use kvick_runtime::snapshot::OperatorSnapshot;
-use kvick_runtime::task::TaskContext;
-use kvick_runtime::testing::Harness;
+use kvick_runtime::state::TableSpec;
+use kvick_runtime::task::{JobInfo, TaskContext};
+use kvick_runtime::testing::{Harness, context};
+use kvick_runtime::time::Clock;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Keeps its records in a list, and emits them at the end.
 struct Keeps<V> {
@@ -150,4 +154,45 @@ fn a_list_whose_head_is_cut_off_is_damaged_and_not_of_another_type() {
     *bytes = bytes.0[..20].to_vec().into();
     let failure = restored::<Order>(Redistribution::Split, &state).unwrap_err();
     assert!(failure.has_kind(FailureKind::StateDamaged), "{failure:?}");
+}
+
+/// Reads itself by what the format says comes next: state does not say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Loose {
+    Number(u64),
+    Text(String),
+}
+
+fn said<T>(result: Result<T, impl std::fmt::Display>) -> String {
+    result.err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn what_could_never_be_restored_is_refused_when_it_is_opened() {
+    let context = context(0, 1, Clock::system());
+    let mut backend = context.keyed_backend::<u64>().unwrap();
+    for refused in [
+        said(backend.table::<(), serde_json::Value>(TableSpec::new("kept"))),
+        said(backend.memory_table::<(), Loose>(TableSpec::new("kept 2"))),
+        said(backend.map_table::<(), String, Loose>(TableSpec::new("kept 3"))),
+        said(context.restored_list::<Loose>("kept")),
+    ] {
+        assert!(refused.contains("\"kept") && refused.contains("cannot be kept as state"), "{refused:?}");
+    }
+}
+
+#[test]
+fn batch_mode_which_takes_no_snapshots_keeps_whatever_it_is_given() {
+    let mut context = context(0, 1, Clock::system());
+    let mut config = Configuration::default();
+    config.set("execution.runtime-mode", "BATCH");
+    context.job = Arc::new(JobInfo { config: Arc::new(config), ..JobInfo::clone(&context.job) });
+    let mut backend = context.keyed_backend::<u64>().unwrap();
+    let mut table = backend.table::<(), serde_json::Value>(TableSpec::new("kept")).unwrap();
+    let key = backend.keyed(7);
+    table.put(&key, &(), serde_json::json!({"a": 1})).unwrap();
+    assert_eq!(table.get(&key, &()).unwrap().cloned(), Some(serde_json::json!({"a": 1})));
+    assert!(backend.map_table::<(), String, Loose>(TableSpec::new("map")).is_ok());
+    assert!(context.restored_list::<Loose>("list").unwrap().is_empty());
 }

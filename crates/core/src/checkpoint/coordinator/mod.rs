@@ -1,7 +1,7 @@
 //! The checkpoint coordinator of one job: when a checkpoint is taken, when it counts, which ones are kept.
 //!
 //! A machine without IO. Its methods come in four kinds:
-//! - *inputs* about tasks (`task_running`, `task_finished`, `tasks_lost`, `report`), about what was asked to be done
+//! - *inputs* about tasks (`task_running`, `task_finished`, `tasks_lost`, `reconnected`, `report`), about what was asked to be done
 //!   (`savepoint_prepared`, `stored`, `store_failed`), from people (`request`), about the job (`shut_down`, `ended`), and
 //!   `tick`: they take the time and push [`CoordinatorEffect`]s;
 //! - *set-up*, before the first input: `start_from`, `recover`;
@@ -17,6 +17,7 @@ mod collect;
 mod complete;
 mod damage;
 mod pending;
+mod reconnect;
 mod recovery;
 mod schedule;
 mod store;

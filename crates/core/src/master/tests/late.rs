@@ -10,7 +10,7 @@ fn attempt(vertex: u128, attempt: u32) -> ExecutionId {
 }
 
 /// A worker of the job that is ready, and one attempt in it.
-fn holding(execution: ExecutionId, state: TaskState) -> Holdings {
+pub(super) fn holding(execution: ExecutionId, state: TaskState) -> Holdings {
     let mut task = TaskStatus::deployed(execution);
     task.report.state = state;
     let worker =

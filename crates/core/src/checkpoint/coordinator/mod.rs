@@ -27,6 +27,7 @@ mod tests;
 mod trigger;
 
 pub use damage::Fallback;
+pub use recovery::KeptCheckpoints;
 pub use store::CompletedCheckpoint;
 
 use super::failure::{CheckpointFailure, CheckpointFailureReason};
@@ -197,6 +198,10 @@ pub struct CheckpointCoordinator {
     /// Callers that wait for a checkpoint to be triggered, and whether it must be full.
     queue: VecDeque<(CallerId, bool)>,
     store: CompletedStore,
+    /// Completed checkpoints of an earlier application master that cannot be read.
+    unreadable: BTreeSet<u64>,
+    /// Why there is nothing to restore from, though there should be.
+    lost: Option<String>,
     /// Files that the job was started from and does not own: never to be removed.
     foreign: BTreeSet<String>,
     /// Files of removed checkpoints to which those under way may still refer.
@@ -231,6 +236,8 @@ impl CheckpointCoordinator {
             preparing: BTreeMap::new(),
             queue: VecDeque::new(),
             store: CompletedStore::new(settings.retained),
+            unreadable: BTreeSet::new(),
+            lost: None,
             foreign: BTreeSet::new(),
             garbage: BTreeSet::new(),
             aborted: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! Dialogues with the coordinator: what it is told, and what it wants.
 
-mod reconnect;
+mod connections;
 
 use super::*;
 use crate::checkpoint::message::{CheckpointReport, SnapshotMetrics, TaskSnapshot, TriggerCheckpoint};

@@ -1,4 +1,5 @@
-//! A connection breaks while a checkpoint is under way, and takes orders and acknowledgements with it.
+//! A connection breaks while a checkpoint is under way, and takes orders and acknowledgements with it; and what a new application
+//! master tells tasks that it takes over.
 
 use super::*;
 
@@ -72,4 +73,21 @@ fn who_was_away_is_told_what_will_not_be_so_that_nobody_stands_still_for_it() {
         command: CheckpointCommand::Abort { checkpoint: 1 },
     };
     assert!(it.fx.contains(&tell), "{:?}", it.fx);
+}
+
+#[test]
+fn what_was_completed_and_cannot_be_read_is_neither_taken_back_nor_removed() {
+    let mut old = Dialogue::new(settings());
+    old.complete(1_000, 1);
+    let completed = old.it.completed().to_vec();
+    let mut it = Dialogue::new(settings());
+    let unreadable = BTreeSet::from([2]);
+    let kept = KeptCheckpoints { completed, unreadable, lost: None, next_id: 6 };
+    it.say(|c, fx| c.recover_kept(kept, fx));
+    it.say(|c, fx| c.adopted(3, fx));
+    let expected = [CheckpointCommand::Abort { checkpoint: 3 }, CheckpointCommand::Complete { checkpoint: 1 }];
+    assert_eq!(it.told(), expected.iter().collect::<Vec<_>>(), "sinks have committed checkpoint 2");
+    assert_eq!(it.discarded(), [(Some(3), Some("hdfs:///c/chk-3"), vec![])]);
+    it.tick(2_000);
+    assert_eq!(it.triggered(), [6]);
 }

@@ -59,3 +59,29 @@ async fn told(job: &Accepted, answered: Result<JobAnswer, RestError>) -> Result<
         Err(error) => Err(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::master::testing::{Master, Yarn, client, nobody, report};
+    use kvick_core::ids::JobId;
+    use kvick_core::job::JobState;
+    use kvick_yarn::records::{ApplicationReport, ApplicationState};
+
+    #[tokio::test]
+    async fn a_program_is_answered_by_the_next_master_and_told_when_there_is_none() {
+        let next = Master::begin(|_| Some((200, "{\"status\":\"RUNNING\"}"))).await;
+        let old = nobody().await;
+        let yarn = Yarn::names(&next.address);
+        let job = Accepted { job_id: JobId(7), master: client(&old, &yarn), watch: None };
+        let config = Configuration::default();
+        let answered = answer(&job, JobQuestion::State, &config).await;
+        assert_eq!(answered, Ok(JobAnswer::State(JobState::Running)));
+
+        let address = next.address.clone();
+        next.kill().await;
+        yarn.says(ApplicationReport { state: ApplicationState::Killed, ..report(&address) });
+        let answered = answer(&job, JobQuestion::State, &config).await;
+        assert!(answered.as_ref().is_err_and(|why| why.starts_with("Lost the cluster")), "{answered:?}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{MasterClient, Whereabouts};
 use crate::rest::RestClient;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use kvick_core::config::Configuration;
 use kvick_yarn::ids::ApplicationId;
 use kvick_yarn::records::{ApplicationReport, ApplicationState, FinalStatus, ResourceUsage};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 /// How long anything may take.
@@ -116,23 +116,32 @@ pub fn report(address: &str) -> ApplicationReport {
     }
 }
 
-/// What YARN says, which a test may change; `None` while it does not answer.
+/// A YARN that says what a test wants.
 #[derive(Clone)]
-pub struct Yarn(pub Arc<Mutex<Option<ApplicationReport>>>);
+pub struct Yarn {
+    report: Arc<Mutex<ApplicationReport>>,
+    asked: Arc<Notify>,
+}
 
 impl Yarn {
     pub fn names(address: &str) -> Yarn {
-        Yarn(Arc::new(Mutex::new(Some(report(address)))))
+        Yarn { report: Arc::new(Mutex::new(report(address))), asked: Arc::default() }
     }
 
     pub fn says(&self, report: ApplicationReport) {
-        *self.0.lock().unwrap() = Some(report);
+        *self.report.lock().unwrap() = report;
+    }
+
+    /// Waits until somebody asks.
+    pub async fn asked(&self) {
+        tokio::time::timeout(LIMIT, self.asked.notified()).await.expect("somebody asks");
     }
 }
 
 impl Whereabouts for Yarn {
     fn report(&self) -> Pin<Box<dyn Future<Output = Result<ApplicationReport>> + Send + '_>> {
-        Box::pin(async { self.0.lock().unwrap().clone().ok_or_else(|| anyhow!("no ResourceManager")) })
+        self.asked.notify_one();
+        Box::pin(async { Ok(self.report.lock().unwrap().clone()) })
     }
 }
 

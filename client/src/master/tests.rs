@@ -28,13 +28,14 @@ async fn all_who_share_a_client_follow_to_the_next_master() {
 async fn the_next_master_may_be_where_the_last_one_was() {
     let first = Master::begin(|_| NO_JOBS).await;
     let address = first.address.clone();
-    let master = client(&address, &Yarn::names(&address));
+    let yarn = Yarn::names(&address);
+    let master = client(&address, &yarn);
     let ask = || master.ask(|rest| async move { rest.jobs().await });
     ask().await.unwrap();
     first.kill().await;
     let mut takeovers = master.takeovers();
     let (answer, second) = tokio::join!(ask(), async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        yarn.asked().await;
         Master::at(&address, |_| NO_JOBS).await
     });
     assert!(answer.is_ok(), "{answer:?}");

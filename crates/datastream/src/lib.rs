@@ -28,6 +28,7 @@ mod connected;
 mod environment;
 mod execute;
 mod graph;
+mod interval_joined;
 mod job_client;
 mod joined;
 mod keyed;
@@ -46,10 +47,11 @@ pub use connected::{
 };
 pub use environment::StreamExecutionEnvironment;
 pub use execute::JobError;
+pub use interval_joined::{IntervalJoin, IntervalJoined};
 pub use job_client::{JobClient, RestError};
 pub use joined::{
-    CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, IntervalJoined, JoinEqualTo, JoinWhere,
-    JoinWindow, JoinedStreams,
+    CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, JoinEqualTo, JoinWhere, JoinWindow,
+    JoinedStreams,
 };
 pub use keyed::KeyedStream;
 pub use kvick_core::accumulator::{Accumulator, Accumulators};
@@ -61,7 +63,7 @@ pub use kvick_runtime::metrics::{Counter, Histogram, Meter, MetricGroup, metric_
 pub use kvick_runtime::operator::{Operator, Output as Collector};
 pub use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, RetryDelay};
 pub use kvick_runtime::operators::{
-    BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, FunctionContext,
+    BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, FunctionContext, JoinContext,
     KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedContext, KeyedProcessFunction, Process,
     ProcessFunction, TimerService,
 };

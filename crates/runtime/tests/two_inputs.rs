@@ -7,7 +7,7 @@ use kvick_runtime::error::{BoxError, TaskResult};
 use kvick_runtime::operator::Output;
 use kvick_runtime::operators::{
     BroadcastOperator, BroadcastProcessFunction, BroadcastState, Either, FunctionContext, Interval,
-    IntervalJoin, KeyedCoProcessFunction, KeyedCoProcessOperator, KeyedContext, LateRecords,
+    IntervalJoin, JoinContext, KeyedCoProcessFunction, KeyedCoProcessOperator, KeyedContext, LateRecords,
 };
 use kvick_runtime::state::{StateAccess, ValueState, ValueStateDescriptor};
 use kvick_runtime::testing::{Emitted, Harness};
@@ -30,11 +30,14 @@ fn records() -> impl Strategy<Value = Vec<(bool, u8, i64, bool)>> {
 type Join = IntervalJoin<u8, Record, Record, (u32, u32), fn(&Record) -> u8, fn(&Record) -> u8, Pairs>;
 
 fn join(interval: Interval) -> Join {
-    let pairs: Pairs = |left, right, out| out.push((left.2, right.2));
+    let pairs: Pairs = |left, right, context, out| {
+        assert_eq!((context.left_timestamp(), context.right_timestamp()), (left.1, right.1));
+        out.push((left.2, right.2));
+    };
     IntervalJoin::new(key, key, interval, pairs, LateRecords::default())
 }
 
-type Pairs = fn(&Record, &Record, &mut Output<(u32, u32)>);
+type Pairs = fn(&Record, &Record, JoinContext, &mut Output<(u32, u32)>);
 
 proptest! {
     #[test]

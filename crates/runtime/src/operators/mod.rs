@@ -25,7 +25,7 @@ pub use connect::{
 };
 pub use function::FunctionContext;
 pub use grouped::GroupedAggregate;
-pub use interval_join::{Interval, IntervalJoin, LateRecords};
+pub use interval_join::{Interval, IntervalJoin, JoinContext, LateRecords};
 pub use keyed_process::{KeyedContext, KeyedProcessFunction, KeyedProcessOperator, TimerService};
 pub use one_key::OneKeyAtATime;
 pub use process::{Process, ProcessFunction, ProcessOperator};

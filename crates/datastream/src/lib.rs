@@ -61,9 +61,10 @@ pub use kvick_runtime::element::{Batch, Data, Event, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
 pub use kvick_runtime::metrics::{Counter, Histogram, Meter, MetricGroup, metric_prefix};
 pub use kvick_runtime::operator::{Operator, Output as Collector};
-pub use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, RetryDelay};
+pub use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, AsyncTimeout, RetryDelay};
 pub use kvick_runtime::operators::{
-    BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, FunctionContext, JoinContext,
+    BroadcastContext, BroadcastDescriptors, BroadcastProcessFunction, BroadcastState, BroadcastStates,
+    CoProcessFunction, Either, FunctionContext, JoinContext, KeyedBroadcastContext,
     KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedContext, KeyedProcessFunction, Process,
     ProcessFunction, TimerService,
 };
@@ -83,7 +84,7 @@ pub mod state {
     pub use kvick_core::checkpoint::{Redistribution, SnapshotKind};
     pub use kvick_runtime::snapshot::OperatorSnapshot;
     pub use kvick_runtime::state::{
-        AggregatingState, AggregatingStateDescriptor, ListState, ListStateDescriptor, MapState,
+        AggregatingState, AggregatingStateDescriptor, EveryKey, ListState, ListStateDescriptor, MapState,
         MapStateDescriptor, ReducingState, ReducingStateDescriptor, StateAccess, StateError, StateTtlConfig,
         StateVisibility, TtlUpdate, ValueState, ValueStateDescriptor, WindowState, WindowStateAccess,
     };

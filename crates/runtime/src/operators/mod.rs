@@ -17,8 +17,8 @@ pub mod window;
 
 pub use aggregate::{Combine, KeyedAggregate, Reduce, Reducer};
 pub use broadcast::{
-    BroadcastOperator, BroadcastProcessFunction, BroadcastState, KeyedBroadcastOperator,
-    KeyedBroadcastProcessFunction,
+    BroadcastContext, BroadcastDescriptors, BroadcastOperator, BroadcastProcessFunction, BroadcastState,
+    BroadcastStates, KeyedBroadcastContext, KeyedBroadcastOperator, KeyedBroadcastProcessFunction,
 };
 pub use connect::{
     BothInputs, CoFlatMap, CoProcessFunction, Either, KeyedCoProcessFunction, KeyedCoProcessOperator,

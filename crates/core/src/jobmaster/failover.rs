@@ -147,6 +147,9 @@ impl JobMaster {
 
     /// What the restart strategy says. A job that may be restarted is not charged with what the cluster did.
     fn decide_on(&mut self, now: Millis, failure: &Failure) -> Decision {
+        if let Some(why) = self.cannot_restore() {
+            return Decision::Suppress(why);
+        }
         let restarts = !matches!(self.restart, RestartStrategy::None);
         if restarts && failure.has_kind(FailureKind::Withdrawn) {
             return Decision::RestartAfter(Millis(0));

@@ -1,5 +1,7 @@
 //! Dialogues with the coordinator: what it is told, and what it wants.
 
+mod connections;
+
 use super::*;
 use crate::checkpoint::message::{CheckpointReport, SnapshotMetrics, TaskSnapshot, TriggerCheckpoint};
 use crate::checkpoint::settings::{CheckpointRetention, CheckpointStorage};

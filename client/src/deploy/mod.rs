@@ -18,7 +18,7 @@ use crate::console;
 use anyhow::{Context, Result};
 use checks::{Label, Offer};
 use kvick_core::application_spec::{ApplicationMode, ApplicationSpec, ExecutorProfile};
-use kvick_core::config::{Configuration, PortRange, options};
+use kvick_core::config::{Configuration, PortRange, check_values, options};
 use kvick_core::job::{Artifact, JobSubmission};
 use kvick_core::launch::ROCKSDB_PLUGIN;
 use kvick_filesystem::CreateOptions;
@@ -108,11 +108,13 @@ impl Deployment {
         Ok(Deployment { hadoop, yarn, kind, config, label, sizes, resources })
     }
 
-    /// Refuses a job whose program has chosen a state backend that the application's containers do not have.
+    /// Refuses a job whose program has set an option to what it cannot be, or has chosen a state backend that the
+    /// application's containers do not have.
     ///
     /// # Errors
     /// As said.
     pub fn check_job(&self, config: &Configuration) -> Result<()> {
+        check_values(config)?;
         plugins::check(config, self.resources.executor.contains_key(ROCKSDB_PLUGIN))
     }
 

@@ -10,12 +10,14 @@ pub mod memory;
 pub mod options;
 mod ports;
 mod resolve;
+mod state_backend;
 mod value;
 
-pub use check::{Finding, check, edit_distance, is_secret, shown};
+pub use check::{Finding, check, check_values, edit_distance, is_secret, shown};
 pub use flat::{FlatEntry, parse_flat};
 pub use ports::PortRange;
 pub use resolve::{Layers, Origin};
+pub use state_backend::BackendKind;
 pub use value::{ConfigValue, MemorySize, ValueKind, parse_duration};
 
 use options::{ConfigOption, OptionInfo};
@@ -79,6 +81,12 @@ impl Configuration {
     /// Sets an option from text.
     pub fn set_option<T>(&mut self, option: &ConfigOption<T>, value: impl Into<String>) {
         self.set(option.info.key, value);
+    }
+
+    /// The error for an option whose value is of its type, and not one of those that it may have.
+    pub fn unexpected<T>(&self, option: &ConfigOption<T>, expected: &'static str) -> ConfigError {
+        let (key, value) = self.entry(&option.info).unwrap_or((option.key(), ""));
+        ConfigError { key: key.to_string(), value: shown(key, value).to_string(), expected }
     }
 
     /// The key and the raw value under which an option is set: its own key first, then its older names.

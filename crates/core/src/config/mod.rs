@@ -53,8 +53,14 @@ impl Configuration {
         self.0.insert(key.into(), value.into());
     }
 
-    /// Puts another configuration over this one: its keys win.
+    /// Puts another configuration over this one: its keys win, also over other names of the same option here, so that
+    /// `-D restart-strategy=none` wins over a file's `restart-strategy.type`.
     pub fn overlay(&mut self, stronger: &Configuration) {
+        for key in stronger.0.keys() {
+            for other in options::names_beside(key).filter(|other| stronger.raw(other).is_none()) {
+                self.0.remove(other);
+            }
+        }
         self.0.extend(stronger.0.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
 
@@ -125,6 +131,15 @@ mod tests {
         assert_eq!(config.get(&options::RESTART_STRATEGY), Ok(Some("fixed-delay".to_string())));
         config.set("restart-strategy.type", "none");
         assert_eq!(config.get(&options::RESTART_STRATEGY), Ok(Some("none".to_string())));
+    }
+
+    #[test]
+    fn an_older_name_on_top_wins_over_the_newer_one_below() {
+        let mut config: Configuration =
+            [("state.backend.type", "hashmap"), ("rest.port", "1")].into_iter().collect();
+        config.overlay(&[("state.backend", "rocksdb")].into_iter().collect());
+        assert_eq!(config.get(&options::STATE_BACKEND), Ok(BackendKind::RocksDb));
+        assert_eq!(config.get(&options::REST_PORT), Ok(1));
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl StreamExecutionEnvironment {
 
     /// Sets a configuration key for the jobs of this program; stronger than the cluster's configuration.
     pub fn set_option(&self, key: &str, value: &str) -> &Self {
-        self.shared.state().config.set(key, value);
+        let set = [(key, value)].into_iter().collect();
+        self.shared.state().config.overlay(&set);
         self
     }
 

@@ -150,6 +150,13 @@ pub fn find(key: &str) -> Option<&'static OptionInfo> {
     all().find(|option| option.key == key || option.aliases.contains(&key))
 }
 
+/// The other names of the option that has this name.
+pub fn names_beside(key: &str) -> impl Iterator<Item = &'static str> + use<'_> {
+    let option = find(key);
+    let names = option.into_iter().flat_map(|o| std::iter::once(o.key).chain(o.aliases.iter().copied()));
+    names.filter(move |name| *name != key)
+}
+
 /// Whether users may put keys of their own under this name.
 pub fn is_open(key: &str) -> bool {
     OPEN.iter().any(|prefix| key.starts_with(prefix))

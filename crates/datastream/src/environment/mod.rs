@@ -11,7 +11,7 @@ use crate::graph::{Node, StreamGraph, generate};
 use crate::job_client::JobClient;
 use crate::job_client::remote::Target;
 use crate::session::{self, session};
-use kvick_core::config::Configuration;
+use kvick_core::config::{Configuration, options};
 use kvick_core::graph::RuntimeMode;
 use kvick_core::job::JobResult;
 use kvick_runtime::program::Program;
@@ -113,7 +113,7 @@ impl StreamExecutionEnvironment {
         let state = self.shared.state();
         let (own, is_remote) = (state.parallelism, state.remote.is_some());
         drop(state);
-        own.unwrap_or_else(|| default_parallelism(&session(), is_remote))
+        own.unwrap_or_else(|| default_parallelism(&self.config(), is_remote))
     }
 
     /// The number of key groups of operators that do not say otherwise.
@@ -130,7 +130,12 @@ impl StreamExecutionEnvironment {
 
     /// How long records may wait for a buffer to fill, in milliseconds; 0: not at all, -1: for ever.
     pub fn set_buffer_timeout(&self, millis: i64) -> &Self {
-        self.set_option("execution.buffer-timeout.interval", &millis.to_string())
+        match u64::try_from(millis) {
+            Ok(millis) => self
+                .set_option(options::BUFFER_TIMEOUT_ENABLED.key(), "true")
+                .set_option(options::BUFFER_TIMEOUT.key(), &millis.to_string()),
+            Err(_) => self.set_option(options::BUFFER_TIMEOUT_ENABLED.key(), "false"),
+        }
     }
 
     /// Takes a checkpoint at this interval: short for `execution.checkpointing.interval`. What else is to be said of
@@ -148,7 +153,8 @@ impl StreamExecutionEnvironment {
 
     /// Sets a configuration key for the jobs of this program; stronger than the cluster's configuration.
     pub fn set_option(&self, key: &str, value: &str) -> &Self {
-        self.shared.state().config.set(key, value);
+        let set = [(key, value)].into_iter().collect();
+        self.shared.state().config.overlay(&set);
         self
     }
 
@@ -179,10 +185,11 @@ impl StreamExecutionEnvironment {
         Ok(value)
     }
 
-    /// Runs what was built as a job, and waits for its end.
+    /// Runs what was built as a job, and waits for its end. A job without a name (`""`) is called what `pipeline.name` says,
+    /// else `Flink Streaming Job` or `Flink Batch Job`.
     ///
     /// # Errors
-    /// The job failed, was cancelled or rejected; the message holds the root cause.
+    /// An option has a value that is none; the job failed, was cancelled or rejected; the message holds the root cause.
     pub fn execute(&self, name: &str) -> Result<JobResult, JobError> {
         let program = self.take_program(name)?;
         if self.shared.state().local {
@@ -206,6 +213,7 @@ impl StreamExecutionEnvironment {
     }
 
     pub(crate) fn take_program(&self, name: &str) -> Result<Program, JobError> {
+        self.check_options()?;
         let defaults = self.defaults()?;
         let graph = std::mem::take(&mut self.shared.state().graph);
         generate(graph, name, &defaults)

@@ -111,11 +111,13 @@ pub struct TaskContext {
 
 impl TaskContext {
     /// The subtask's index, from 0.
+    #[doc(alias = "getIndexOfThisSubtask")]
     pub fn subtask(&self) -> u32 {
         self.execution.subtask
     }
 
     /// The metrics of the operator that is being opened.
+    #[doc(alias = "getMetricGroup")]
     pub fn metric_group(&self) -> MetricGroup {
         MetricGroup::new(Arc::clone(&self.accumulators.metrics), &self.operator.name)
     }
@@ -155,6 +157,7 @@ impl TaskContext {
     ///
     /// # Errors
     /// What was restored cannot be read, is damaged, or is of another type.
+    #[doc(alias("getUnionListState", "initializeState"))]
     pub fn restored_list<V: Data>(&self, name: &str) -> TaskResult<Vec<V>> {
         let named = self.restored_state().map(|state| state.operator.as_slice()).unwrap_or_default();
         let own: Vec<_> = named.iter().filter(|state| state.name == name).cloned().collect();
@@ -162,11 +165,13 @@ impl TaskContext {
     }
 
     /// The checkpoint that the task begins with: what was prepared for it and before it is to be committed.
+    #[doc(alias = "getRestoredCheckpointId")]
     pub fn restored_checkpoint(&self) -> Option<u64> {
         self.restore.as_ref().map(|restore| restore.checkpoint)
     }
 
     /// Whether the task begins with the state of a checkpoint, even where this operator had none.
+    #[doc(alias = "isRestored")]
     pub fn is_restored(&self) -> bool {
         self.restore.is_some()
     }

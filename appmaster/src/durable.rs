@@ -230,10 +230,12 @@ pub fn executor_registers(cluster: &mut Cluster, executor: &ExecutorId) {
 
 /// The removal of a checkpoint has been ordered; once it is done, the note of it is of no use.
 pub fn being_removed(cluster: &mut Cluster, job: JobId, checkpoint: u64) {
-    let (removed, key) = (cluster.checkpoints.done(), (job, checkpoint));
-    let Some(durable) = cluster.durable.as_mut().filter(|durable| durable.going.contains(&key)) else { return };
-    durable.going.remove(&key);
-    let handle = durable.handle.clone();
+    let key = (job, checkpoint);
+    let Some(durable) = &mut cluster.durable else { return };
+    if !durable.going.remove(&key) {
+        return;
+    }
+    let (removed, handle) = (cluster.checkpoints.done(), durable.handle.clone());
     tokio::spawn(async move {
         if removed.await {
             let forget = move |cluster: &mut Cluster, _| {

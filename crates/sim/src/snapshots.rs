@@ -296,6 +296,7 @@ fn snapshot_of(operator: VertexId, files: BTreeMap<String, StateHandle>) -> Task
         name,
         redistribution: Redistribution::Split,
         handle,
+        head: 0,
         elements: vec![Piece { offset: 0, length: 1 }],
     };
     let operator_state = files.into_iter().map(state).collect();

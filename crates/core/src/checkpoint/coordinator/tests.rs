@@ -206,6 +206,7 @@ fn with_files(files: &[&str]) -> TaskSnapshot {
             length: 1,
             checksum: 0,
         },
+        head: 0,
         elements: Vec::new(),
     };
     let state = SubtaskState { operator: files.iter().map(state).collect(), ..SubtaskState::default() };

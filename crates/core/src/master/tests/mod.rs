@@ -2,6 +2,7 @@
 
 mod late;
 mod stages;
+mod state;
 
 use super::*;
 use crate::checkpoint::{

@@ -227,6 +227,10 @@ fn checkpoint_effect(cluster: &mut Cluster, job: JobId, effect: CheckpointEffect
             let outcome = outcome.map(Some).map_err(checkpoints::as_failure);
             cluster.operations.end(now(), caller, outcome);
         }
+        CheckpointEffect::Discard { checkpoint: Some(id), .. } => {
+            cluster.checkpoints.perform(job, effect);
+            durable::being_removed(cluster, job, id);
+        }
         effect => cluster.checkpoints.perform(job, effect),
     }
 }
@@ -273,5 +277,4 @@ fn job_ended(cluster: &mut Cluster, result: JobResult) {
         let _ = waiter.send(result.clone());
     }
     cluster.results.insert(job, result);
-    durable::job_ended(cluster, job);
 }

@@ -1,6 +1,7 @@
 //! The application master is killed while a job or a session runs: the job does not notice, whoever is attached follows, nothing
 //! is lost or doubled.
 
+use kvick_integration::chaos::await_known;
 use kvick_integration::cluster::{
     KilledAtEnd, application, applications, ended, no_checkpoint_left, nothing_left, processes, rest,
 };
@@ -15,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Records of the job, and how many of them a second: it runs for half a minute.
 const COUNT: u32 = 45_000;
@@ -79,8 +80,10 @@ fn called(id: &str, name: &str) -> Vec<u32> {
     pids
 }
 
-/// Kills the master of an application with `kill -9`, and waits until the next one has told YARN where it is.
+/// Kills the master of an application with `kill -9`, once YARN knows of what is to outlive it, and waits until the next one has told
+/// YARN where it is.
 fn replace_master(id: &str) {
+    await_known(id).expect("its task executors stay");
     let masters = called(id, "kvick-appmaster");
     assert_eq!(masters.len(), 1);
     let killed = Command::new("kill").args(["-9", &masters[0].to_string()]).status();
@@ -157,14 +160,16 @@ fn a_client_attached_to_a_job_of_a_session_sees_it_through() {
 #[test]
 fn a_job_that_shall_end_with_its_client_does_so_under_the_next_application_master_too() {
     let dir = HdfsDir::new("with-its-client");
-    let heartbeats = ["-Dclient.heartbeat.interval=500ms", "-Dclient.heartbeat.timeout=4s"];
-    let job = state_machine(&dir, "alerts", &["-sae", heartbeats[0], heartbeats[1]]);
+    let heartbeats = ["-Dclient.heartbeat.interval=500ms", "-Dclient.heartbeat.timeout=5s"];
+    let options = ["-m", "yarn-cluster", "-ys", "2", "-sae", heartbeats[0], heartbeats[1]];
+    // More than it comes to.
+    let job = state_machine_of(10 * COUNT, &dir, "alerts", &options);
     let (mut client, id) = attached(job, "Job has been submitted");
     let _end = KilledAtEnd(id.clone());
     until("a checkpoint", PATIENCE, || completed(&id).filter(|count| *count > 1));
     replace_master(&id);
     // One a second: it goes on for longer than one heartbeat holds.
-    until("checkpoints under it", PATIENCE, || completed(&id).filter(|count| *count > 5));
+    until("checkpoints under it", PATIENCE, || completed(&id).filter(|count| *count > 6));
     client.kill().expect("the client is there");
     client.wait().expect("the client ends");
     // Otherwise it would go on to its own end, and succeed.

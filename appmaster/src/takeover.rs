@@ -12,29 +12,44 @@ use kvick_core::ha::{Change, Contents, HaKind, Leader, StoredCheckpoint, StoredJ
 use kvick_core::ids::{ExecutorId, JobId};
 use kvick_core::job::{JobResult, JobState};
 use kvick_core::master::{Legacy, RecoveredJob};
-use kvick_ha::HaServices;
+use kvick_ha::{Fence, HaServices};
 use kvick_storage::CheckpointStorage;
 use std::collections::BTreeMap;
 use tracing::{error, info, warn};
 
-/// Becomes the leader. `None` where nothing survives an application master (`high-availability.type: NONE`).
+/// What became of the wish to lead.
+pub enum Leading {
+    /// Nothing survives an application master (`high-availability.type: NONE`).
+    Alone,
+    /// This one leads; what earlier ones left.
+    Keeps(HaServices, Contents),
+    /// A later one leads.
+    Fenced(Fence),
+}
+
+/// Becomes the leader.
 ///
 /// # Errors
-/// A later attempt leads, or the store cannot be reached.
-pub async fn lead(handle: &ClusterHandle, port: u16) -> Result<Option<(HaServices, Contents)>> {
+/// The store cannot be reached.
+pub async fn lead(handle: &ClusterHandle, port: u16) -> Result<Leading> {
     let settings = &handle.settings;
     if HaKind::from_config(&settings.config)? == HaKind::None {
-        return Ok(None);
+        return Ok(Leading::Alone);
     }
     let staging = settings.spec.staging_dir.as_deref();
     let store = kvick_ha::open(&settings.config, staging, &filesystems::connect(settings))?;
     let leader = Leader { epoch: settings.epoch, address: format!("{}:{port}", settings.host) };
     // A cluster id of one's own may have been another application's before.
-    if settings.epoch <= 1 && !settings.config.is_set(&options::HA_CLUSTER_ID) {
-        return Ok(Some((HaServices::begin(store, leader), Contents::default())));
+    if settings.epoch.attempt <= 1 && !settings.config.is_set(&options::HA_CLUSTER_ID) {
+        return Ok(Leading::Keeps(HaServices::begin(store, leader), Contents::default()));
     }
-    let taken = HaServices::take_over(store, &leader).await;
-    taken.map(Some).context("taking over what survives an application master")
+    match HaServices::take_over(store, &leader).await {
+        Ok((services, contents)) => Ok(Leading::Keeps(services, contents)),
+        Err(error) => match error.fence() {
+            Some(fence) => Ok(Leading::Fenced(fence)),
+            None => Err(error).context("taking over what survives an application master"),
+        },
+    }
 }
 
 /// Gives the cluster what earlier attempts left, and has it keep what is to survive from now on.
@@ -46,7 +61,7 @@ pub async fn recover(
     containers: Vec<ExecutorId>,
 ) {
     cluster.durable = Some(Durable::new(services.clone(), handle.clone(), &contents));
-    if cluster.settings.epoch <= 1 && contents == Contents::default() {
+    if cluster.settings.epoch.attempt <= 1 && contents == Contents::default() {
         return;
     }
     let mut contents = contents;
@@ -74,7 +89,7 @@ async fn legacy(
     let storage = CheckpointStorage::new(filesystems::connect(&cluster.settings));
     let Contents { jobs, mut checkpoints, results, restarts } = contents;
     let mut legacy = Legacy {
-        epoch: cluster.settings.epoch,
+        epoch: cluster.settings.epoch.attempt,
         jobs: Vec::new(),
         results: results.into_values().collect(),
         containers,

@@ -99,7 +99,7 @@ impl Link {
             match self.leaders.look().await {
                 Ok(true) => {
                     let Leader { epoch, address } = self.leaders.known();
-                    info!("attempt {epoch} of the application master leads now, at {address}");
+                    info!("{epoch} leads now, at {address}");
                 }
                 Ok(false) => {}
                 Err(error) => warn!("cannot look for the application master: {error:#}"),
@@ -114,6 +114,7 @@ impl Link {
         events: &mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<Ended> {
         let Leader { epoch, address } = self.leaders.known().clone();
+        let epoch = epoch.attempt;
         // A registration is asked for only if there is somebody to register with.
         drop(tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect(&address)).await??);
         if events.send(LinkEvent::Connected).is_err() {

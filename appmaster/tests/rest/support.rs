@@ -20,7 +20,7 @@ use kvick_core::checkpoint::{
 use kvick_core::config::Configuration;
 use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
 use kvick_core::graph::{Exchange, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
-use kvick_core::ha::Leader;
+use kvick_core::ha::{Epoch, Leader};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId, VertexId};
 use kvick_core::job::{Artifact, JobSubmission, ProgramSpec};
 use kvick_core::master::{Master, MasterMode, MasterSettings};
@@ -142,7 +142,7 @@ impl TestCluster {
     pub async fn keep_records(&self, directory: &Path) {
         let uri = format!("file://{}", directory.display());
         let (fs, root) = FileSystems::new(kvick_filesystem::Context::default()).locate(&uri).unwrap();
-        let leader = Leader { epoch: 1, address: "am:8081".to_string() };
+        let leader = Leader { epoch: Epoch::of_attempt(1), address: "am:8081".to_string() };
         let store = Arc::new(FileStore::new(fs, root));
         let (services, contents) = HaServices::take_over(store, &leader).await.unwrap();
         let durable = Durable::new(services, self.handle.clone(), &contents);
@@ -230,7 +230,7 @@ fn settings(dir: &TempDir, mut config: Configuration) -> Settings {
     config.set("web.upload.dir", dir.path().join("uploads").display().to_string());
     config.set("rest.bind-address", "127.0.0.1");
     Settings {
-        epoch: 1,
+        epoch: Epoch::of_attempt(1),
         host: "am".to_string(),
         log_dir: dir.path().to_path_buf(),
         spec: ApplicationSpec {

@@ -4,9 +4,11 @@
 //! one before it, and is found by its key, so that writing one again does no harm. [`Contents`] is what a new application
 //! master begins with.
 
+mod epoch;
 mod file;
 mod kind;
 
+pub use epoch::{Epoch, EpochError, epoch_of_directory};
 pub use file::{FileError, RecordFile};
 pub use kind::{HaKind, UnknownHaKind};
 
@@ -23,24 +25,15 @@ use std::sync::Arc;
 /// The application master that is to be obeyed, and where it is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leader {
-    /// The YARN attempt: a greater one is the later one.
-    pub epoch: u64,
+    /// Which one it is: a greater one is the later one.
+    #[serde(flatten)]
+    pub epoch: Epoch,
     /// `host:port` of REST and RPC.
     pub address: String,
 }
 
 /// The file in an attempt's directory that names the [`Leader`].
 pub const LEADER_FILE: &str = "leader";
-
-/// The name of an attempt's directory below the application's; the greatest is that of the latest attempt.
-pub fn epoch_directory(epoch: u64) -> String {
-    format!("{epoch:010}")
-}
-
-/// The attempt whose directory has this name; `None` for any other name.
-pub fn epoch_of_directory(name: &str) -> Option<u64> {
-    (name.len() == 10).then(|| name.parse().ok()).flatten()
-}
 
 /// A job that was accepted and has not ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -212,6 +212,7 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
         Effect::JobForgotten { job } => {
             cluster.results.remove(&job);
             cluster.checkpoints.forget(job);
+            durable::job_forgotten(cluster, job);
         }
         Effect::Finish { status, diagnostics } => {
             return Some(End { status, diagnostics, attempt_over: false });

@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::durable::{self, Durable};
 use crate::handle::ClusterHandle;
+use crate::settings::Settings;
 use crate::{clock, filesystems};
 use anyhow::{Context, Result};
 use kvick_core::checkpoint::{CompletedCheckpoint, RestoreSource};
@@ -66,6 +67,8 @@ pub async fn recover(
     }
     let mut contents = contents;
     durable::go_on_removing(cluster, &mut contents);
+    let clients = std::mem::take(&mut contents.clients);
+    cluster.once = own_once(&cluster.settings, contents.once.take());
     let legacy = legacy(cluster, &services, contents, containers).await;
     info!(
         "recovering {} jobs; {} have ended; waiting for {} task executors of earlier attempts",
@@ -78,6 +81,19 @@ pub async fn recover(
     for (job, why) in refused {
         error!(%job, "the job cannot be recovered: {why}");
     }
+    // They find this application master within the time that they have, or are gone.
+    for job in clients {
+        cluster.master.client_heartbeat(clock::now(), job);
+    }
+}
+
+/// What this application's program recorded with `once`. A cluster id of one's own may have been another application's before.
+fn own_once(
+    settings: &Settings,
+    recorded: Option<(String, BTreeMap<String, String>)>,
+) -> BTreeMap<String, String> {
+    let own = recorded.filter(|(application, _)| settings.application().as_ref() == Some(application));
+    own.map(|(_, values)| values).unwrap_or_default()
 }
 
 async fn legacy(
@@ -87,7 +103,7 @@ async fn legacy(
     containers: Vec<ExecutorId>,
 ) -> Legacy {
     let storage = CheckpointStorage::new(filesystems::connect(&cluster.settings));
-    let Contents { jobs, mut checkpoints, results, restarts } = contents;
+    let Contents { jobs, mut checkpoints, results, restarts, .. } = contents;
     let mut legacy = Legacy {
         epoch: cluster.settings.epoch.attempt,
         jobs: Vec::new(),

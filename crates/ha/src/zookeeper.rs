@@ -13,6 +13,7 @@ use super::settings::ZooKeeperSettings;
 use super::{HaError, HaStore};
 use async_trait::async_trait;
 use kvick_core::ha::{Change, Contents, Epoch, Leader, Record, RecordFile, RecordKey};
+use kvick_core::ids::JobId;
 use kvick_filesystem::{CreateOptions, FileSystem, FsPath};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,7 +204,7 @@ impl ZooKeeperStore {
 
     async fn keys(&self, client: &Client) -> Result<Vec<RecordKey>, HaError> {
         let mut names = Vec::new();
-        for family in ["jobgraphs", "results", "restarts"] {
+        for family in ["jobgraphs", "results", "restarts", "clients", "program"] {
             names.extend(self.children(client, family).await?);
         }
         for job in self.children(client, "checkpoints").await? {
@@ -276,12 +277,17 @@ impl ZooKeeperStore {
                 return Err(self.failed("write", source));
             }
         }
+        let mut removed = BTreeSet::new();
         for (key, content) in contents {
             match content {
-                Some((_, file)) => session.nodes.insert(key, file),
-                None => session.nodes.remove(&key),
+                Some((_, file)) => drop(session.nodes.insert(key, file)),
+                None => {
+                    session.nodes.remove(&key);
+                    removed.insert(key);
+                }
             };
         }
+        self.remove_empty_parents(session, &removed).await;
         Ok(old)
     }
 
@@ -301,6 +307,22 @@ impl ZooKeeperStore {
             }
         }
         Ok(())
+    }
+
+    /// Removes the nodes of jobs that have no checkpoint any more: no checkpoint is ever recorded there again but by a job that goes
+    /// on, for which the node is made anew.
+    async fn remove_empty_parents(&self, session: &mut Session, removed: &BTreeSet<RecordKey>) {
+        let jobs: BTreeSet<JobId> = removed.iter().filter_map(checkpointed).collect();
+        for job in
+            jobs.into_iter().filter(|job| !session.nodes.keys().any(|key| checkpointed(key) == Some(*job)))
+        {
+            let path = self.path(&format!("checkpoints/{job}"));
+            session.parents.remove(&path);
+            match session.client.delete(&path, None).await {
+                Ok(()) | Err(Error::NoNode | Error::NotEmpty) => {}
+                Err(error) => warn!("the empty node {path} stays: {error}"),
+            }
+        }
     }
 
     async fn remove_files(&self, names: Vec<String>) {
@@ -345,6 +367,14 @@ pub(super) fn may_pass(error: &Error) -> bool {
             | Error::ClientClosed
             | Error::Throttled
     )
+}
+
+/// The job of whose checkpoints this is one.
+fn checkpointed(key: &RecordKey) -> Option<JobId> {
+    match key {
+        RecordKey::Checkpoint(job, _) => Some(*job),
+        _ => None,
+    }
 }
 
 /// The last change of each key: a transaction makes each node once.

@@ -1,6 +1,7 @@
 //! The store in ZooKeeper, against a real ensemble.
 
 use crate::{checkpoints, completed, failed, leader, leader_of, subsumed};
+use kvick_core::ha::{Change, RecordKey};
 use kvick_core::ids::JobId;
 use kvick_filesystem::{Context, FileSystems, FsPath};
 use kvick_ha::{HaStore, ZooKeeperSettings, ZooKeeperStore};
@@ -40,9 +41,13 @@ async fn records_survive_large_ones_lie_in_files_and_the_end_leaves_nothing() {
     assert_eq!(checkpoints(&contents), [3]);
     assert_eq!(contents.results[&JobId(9)].failure.as_ref().unwrap().message.len(), 300_000);
     assert_eq!(second.leader().await.unwrap(), Some(leader(2)));
-    second.clean_up().await.unwrap();
     let client = Client::connect(&quorum()).await.unwrap();
     let root = format!("/kvick-test/records-{}", std::process::id());
+    second.write(&[subsumed(3), Change::Remove(RecordKey::Result(JobId(8)))]).await.unwrap();
+    assert_eq!(client.list_children(&format!("{root}/checkpoints")).await.unwrap(), Vec::<String>::new());
+    second.write(&[completed(4)]).await.unwrap();
+    assert_eq!(checkpoints(&second.contents().await.unwrap()), [4], "the node of the job is made anew");
+    second.clean_up().await.unwrap();
     assert_eq!(client.get_data(&root).await.unwrap_err(), Error::NoNode);
     assert!(!dir.path().join("application").exists());
 }

@@ -2,6 +2,7 @@
 
 mod late;
 mod stages;
+mod takeover;
 
 use super::*;
 use crate::checkpoint::{

@@ -140,7 +140,7 @@ impl TestCluster {
         earlier.write(left).await.unwrap();
         let (services, contents) = HaServices::take_over(store(), &leader(2)).await.unwrap();
         let Beginning { cluster, handle, .. } = &mut beginning;
-        crate::takeover::recover(cluster, handle, services, contents, Vec::new()).await;
+        crate::takeover::recover(cluster, handle, services, contents, Vec::new()).await.unwrap();
         beginning.begin()
     }
 
@@ -394,6 +394,7 @@ fn state(execution: ExecutionId) -> BTreeMap<VertexId, SubtaskState> {
         redistribution: Redistribution::Split,
         handle: StateHandle::Inline { bytes: vec![1, 2, 3].into() },
         elements: vec![Piece { offset: 0, length: 3 }],
+        head: 0,
     };
     BTreeMap::from([(execution.vertex, SubtaskState { operator: vec![named], ..SubtaskState::default() })])
 }

@@ -1,5 +1,6 @@
 //! The states that a function has opened, and the key for which they are used.
 
+use super::any_table::{AnyTable, Expiring};
 use super::descriptors::{
     AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
     ValueStateDescriptor,
@@ -15,78 +16,6 @@ use std::any::Any;
 
 /// How many calls there are from one look for expired values to the next.
 const SWEEP_EVERY: u32 = 256;
-
-/// A table of any type.
-pub(super) trait AnyTable: Any + Send {
-    fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError>;
-    fn as_any(&mut self) -> &mut dyn Any;
-    /// Removes everything.
-    fn clear(&mut self) -> Result<(), StateError>;
-    /// Removes some of what has expired.
-    fn sweep(&mut self, _now: i64) {}
-    /// Whether its values belong to windows.
-    fn is_by_window(&self) -> bool {
-        false
-    }
-    /// A window of a key is over: a [`Keyed`] and a window.
-    fn end_window(&mut self, _key: &dyn Any, _window: &dyn Any) -> Result<(), StateError> {
-        Ok(())
-    }
-}
-
-impl<K: Key, V: Data> AnyTable for Table<K, (), V> {
-    fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError> {
-        snapshot.table(self)
-    }
-
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn clear(&mut self) -> Result<(), StateError> {
-        self.clear_all()
-    }
-}
-
-impl<K: Key, UK: Namespace, UV: Data> AnyTable for MapTable<K, (), UK, UV> {
-    fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError> {
-        snapshot.map_table(self)
-    }
-
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn clear(&mut self) -> Result<(), StateError> {
-        self.clear_all()
-    }
-}
-
-/// A table whose values expire.
-struct Expiring<K, V> {
-    table: Table<K, (), Stamped<V>>,
-    ttl: StateTtlConfig,
-    cursor: usize,
-}
-
-impl<K: Key, V: Data> AnyTable for Expiring<K, V> {
-    fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError> {
-        snapshot.table(&mut self.table)
-    }
-
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn clear(&mut self) -> Result<(), StateError> {
-        self.table.clear_all()
-    }
-
-    fn sweep(&mut self, now: i64) {
-        let lifetime = Lifetime { config: self.ttl, now };
-        self.table.retain_some(&mut self.cursor, |value| !lifetime.is_over(value));
-    }
-}
 
 /// Which of the opened states a handle refers to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -272,6 +201,19 @@ impl<K: Key> KeyedStates<K> {
         table.append(key, &(), elements)
     }
 
+    /// The keys for which a state has something, each once.
+    pub(super) fn keys_of(&mut self, place: Place) -> Result<Vec<K>, StateError> {
+        let Some(index) = place.index else { return Err(StateError::NotOpened) };
+        let Some(table) = self.tables.get_mut(index as usize) else { return Err(StateError::ForeignHandle) };
+        let mut keys: Vec<K> = Vec::new();
+        table.each_key(&mut |key| match key.downcast_ref::<K>() {
+            // The entries of a map come one behind the other.
+            Some(key) if keys.last() != Some(key) => keys.push(key.clone()),
+            _ => {}
+        })?;
+        Ok(keys)
+    }
+
     fn open<V: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {
         let ttl = spec.ttl;
         let index = match ttl {
@@ -282,7 +224,7 @@ impl<K: Key> KeyedStates<K> {
             Some(ttl) => {
                 let table = self.backend.table(spec)?;
                 self.expiring = true;
-                self.add(Expiring::<K, V> { table, ttl, cursor: 0 })
+                self.add(Expiring::<K, V>::new(table, ttl))
             }
         };
         Ok(Place { index, ttl })

@@ -1,6 +1,7 @@
 //! What a new application master makes of what it was not told at first, and of what was promised before it.
 
 use super::*;
+use crate::checkpoint::KeptCheckpoints;
 use crate::executor::{TaskStatus, WorkerStatus};
 use crate::job::JobResult;
 
@@ -11,7 +12,7 @@ fn take_over(containers: &[u32]) -> World {
         submission: submission(5),
         submitted: Millis(0),
         source: None,
-        completed: Vec::new(),
+        checkpoints: KeptCheckpoints::default(),
         restarts: 0,
     };
     let ended = JobResult {

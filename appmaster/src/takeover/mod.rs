@@ -1,22 +1,23 @@
 //! Taking over from an earlier attempt: what it left is read, checked, and given to the master.
 
+mod checkpoints;
+mod patience;
+
 use crate::cluster::Cluster;
 use crate::durable::{self, Durable};
 use crate::handle::ClusterHandle;
 use crate::settings::Settings;
 use crate::{clock, filesystems};
 use anyhow::{Context, Result};
-use kvick_core::checkpoint::{CompletedCheckpoint, RestoreSource};
+use checkpoints::Left;
 use kvick_core::config::options;
-use kvick_core::failure::{Failure, FailureKind};
-use kvick_core::ha::{Change, Contents, HaKind, Leader, StoredCheckpoint, StoredJob};
+use kvick_core::ha::{Contents, HaKind, Leader, StoredCheckpoint};
 use kvick_core::ids::{ExecutorId, JobId};
-use kvick_core::job::{JobResult, JobState};
-use kvick_core::master::{Legacy, RecoveredJob};
+use kvick_core::master::Legacy;
 use kvick_ha::{Fence, HaServices};
-use kvick_storage::CheckpointStorage;
+use kvick_storage::{CheckpointStorage, StorageError};
 use std::collections::BTreeMap;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 /// What became of the wish to lead.
 pub enum Leading {
@@ -54,22 +55,27 @@ pub async fn lead(handle: &ClusterHandle, port: u16) -> Result<Leading> {
 }
 
 /// Gives the cluster what earlier attempts left, and has it keep what is to survive from now on.
+///
+/// # Errors
+/// A file system with checkpoints is away for too long: a later attempt may find it back.
 pub async fn recover(
     cluster: &mut Cluster,
     handle: &ClusterHandle,
     services: HaServices,
     contents: Contents,
     containers: Vec<ExecutorId>,
-) {
-    cluster.durable = Some(Durable::new(services.clone(), handle.clone(), &contents));
+) -> Result<()> {
+    cluster.durable = Some(Durable::new(services, handle.clone(), &contents));
     if cluster.settings.epoch.attempt <= 1 && contents == Contents::default() {
-        return;
+        return Ok(());
     }
     let mut contents = contents;
+    let newest = newest_numbers(&contents);
     durable::go_on_removing(cluster, &mut contents);
     let clients = std::mem::take(&mut contents.clients);
     cluster.once = own_once(&cluster.settings, contents.once.take());
-    let legacy = legacy(cluster, &services, contents, containers).await;
+    let legacy = legacy(cluster, contents, &newest, containers).await;
+    let legacy = legacy.context("reading the checkpoints that an earlier attempt left")?;
     info!(
         "recovering {} jobs; {} have ended; waiting for {} task executors of earlier attempts",
         legacy.jobs.len(),
@@ -85,6 +91,7 @@ pub async fn recover(
     for job in clients {
         cluster.master.client_heartbeat(clock::now(), job);
     }
+    Ok(())
 }
 
 /// What this application's program recorded with `once`. A cluster id of one's own may have been another application's before.
@@ -98,96 +105,28 @@ fn own_once(
 
 async fn legacy(
     cluster: &Cluster,
-    services: &HaServices,
     contents: Contents,
+    newest: &BTreeMap<JobId, u64>,
     containers: Vec<ExecutorId>,
-) -> Legacy {
+) -> Result<Legacy, StorageError> {
     let storage = CheckpointStorage::new(filesystems::connect(&cluster.settings));
-    let Contents { jobs, mut checkpoints, results, restarts, .. } = contents;
-    let mut legacy = Legacy {
+    let Contents { jobs, checkpoints: mut pointers, results, restarts, .. } = contents;
+    let left = jobs.into_iter().map(|(id, job)| Left {
+        job,
+        pointers: pointers.remove(&id).unwrap_or_default(),
+        restarts: restarts.get(&id).copied().unwrap_or(0),
+        newest: newest.get(&id).copied().unwrap_or(0),
+    });
+    Ok(Legacy {
         epoch: cluster.settings.epoch.attempt,
-        jobs: Vec::new(),
+        jobs: checkpoints::read_all(&storage, left.collect()).await?,
         results: results.into_values().collect(),
         containers,
-    };
-    for (id, job) in jobs {
-        let submitted = job.submitted;
-        match recovered(&storage, job, checkpoints.remove(&id).unwrap_or_default()).await {
-            Ok(job) => {
-                legacy.jobs.push(RecoveredJob { restarts: restarts.get(&id).copied().unwrap_or(0), ..job });
-            }
-            Err(why) => {
-                error!(job = %id, "the job cannot be recovered: {why}");
-                let result = lost(id, clock::now().since(submitted).0, why);
-                drop(services.write(Change::job_ended(&result)));
-                legacy.results.push(result);
-            }
-        }
-    }
-    legacy
+    })
 }
 
-/// A job with the checkpoints that can be read.
-///
-/// # Errors
-/// It has state to begin with, and none of it can be read: to begin from nothing would lose it silently.
-async fn recovered(
-    storage: &CheckpointStorage,
-    job: StoredJob,
-    pointers: BTreeMap<u64, StoredCheckpoint>,
-) -> Result<RecoveredJob, String> {
-    let StoredJob { submission, submitted, source } = job;
-    let mut completed = Vec::new();
-    let mut unread = None;
-    for pointer in pointers.values() {
-        match completed_checkpoint(storage, pointer).await {
-            Ok(checkpoint) => completed.push(checkpoint),
-            Err(why) => {
-                warn!(job = %submission.job_id, "checkpoint {} is passed over: {why}", pointer.checkpoint);
-                unread = Some(why);
-            }
-        }
-    }
-    let source = match source {
-        None => None,
-        Some(stored) => match storage.read(&stored.directory).await {
-            Ok(located) => Some(RestoreSource {
-                metadata: located.metadata,
-                directory: located.directory,
-                claim: stored.claim,
-                allow_non_restored: stored.allow_non_restored,
-            }),
-            Err(error) => {
-                unread.get_or_insert(error.to_string());
-                None
-            }
-        },
-    };
-    match unread {
-        Some(why) if completed.is_empty() && source.is_none() => Err(why),
-        _ => Ok(RecoveredJob { submission, submitted, source, completed, restarts: 0 }),
-    }
-}
-
-async fn completed_checkpoint(
-    storage: &CheckpointStorage,
-    pointer: &StoredCheckpoint,
-) -> Result<CompletedCheckpoint, String> {
-    if let Some(metadata) = &pointer.metadata {
-        return Ok(pointer.completed(metadata.clone()));
-    }
-    let directory = pointer.directory.as_deref().unwrap_or(&pointer.external_path);
-    let located = storage.read(directory).await.map_err(|error| error.to_string())?;
-    Ok(pointer.completed((*located.metadata).clone()))
-}
-
-fn lost(job_id: JobId, net_runtime_ms: u64, why: String) -> JobResult {
-    let text = format!("the job could not be recovered under a new application master: {why}");
-    JobResult {
-        job_id,
-        state: JobState::Failed,
-        net_runtime_ms,
-        accumulators: BTreeMap::new(),
-        failure: Some(Failure::new(FailureKind::Error, text)),
-    }
+/// By job, the greatest number of a checkpoint that any record names.
+fn newest_numbers(contents: &Contents) -> BTreeMap<JobId, u64> {
+    let newest = |pointers: &BTreeMap<u64, StoredCheckpoint>| pointers.keys().last().copied();
+    contents.checkpoints.iter().filter_map(|(job, pointers)| Some((*job, newest(pointers)?))).collect()
 }

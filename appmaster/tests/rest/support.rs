@@ -395,7 +395,6 @@ fn state(execution: ExecutionId) -> BTreeMap<VertexId, SubtaskState> {
         handle: StateHandle::Inline { bytes: vec![1, 2, 3].into() },
         head: 0,
         elements: vec![Piece { offset: 0, length: 3 }],
-        head: 0,
     };
     BTreeMap::from([(execution.vertex, SubtaskState { operator: vec![named], ..SubtaskState::default() })])
 }

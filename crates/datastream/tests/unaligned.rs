@@ -208,7 +208,7 @@ fn a_slow_consumer_holds_up_aligned_checkpoints_and_not_unaligned_ones() {
     let waits = start(&waiting, end, &held_up, &Seen::default());
     wait_for("records to wait for", SOON, || held_up.seen.load(Ordering::SeqCst) > 20);
     let taken = || newest(aligned.path()).map_or(0, |(_, metadata)| metadata.checkpoint);
-    let (before, began) = (taken(), Instant::now());
+    let (at_first, began) = (taken(), Instant::now());
     for timeout in ["0", "200 ms"] {
         let seen = Seen::default();
         let env = environment(2, overtaking.path());
@@ -227,7 +227,7 @@ fn a_slow_consumer_holds_up_aligned_checkpoints_and_not_unaligned_ones() {
             let several = Duration::from_millis(300);
             wait_for("time for several of them", SOON, || began.elapsed() > several);
             // One may have been on its way before there were records to wait for.
-            let more = taken() - before;
+            let more = taken() - at_first;
             assert!(more <= 1, "aligned checkpoints waited for nothing: {more} in {:?}", began.elapsed());
             waits.cancel().unwrap();
         }

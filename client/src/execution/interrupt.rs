@@ -13,8 +13,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-/// How long the cancelling of a job is waited for when the client ends: as long as another application master may take to come.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the cancelling of a job is waited for when the client ends: as long as the next
+/// application master mostly takes to come.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
 /// When a heartbeat is sent again that did not arrive.
 const HEARTBEAT_AGAIN: Duration = Duration::from_secs(1);
 
@@ -93,8 +94,9 @@ async fn cancel(master: &MasterClient, job: JobId) {
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no application master answered within {} s", CANCEL_PATIENCE.as_secs()),
     };
-    // A master that has had heartbeats cancels it when they stay away; another knows nothing of them.
-    let text = format!("The job {job} could not be cancelled, and may go on unless it has ended: {why}");
+    let text = format!(
+        "The job {job} could not be cancelled; unless it has ended, its master will when it misses the heartbeats of this client: {why}"
+    );
     console::warn(console::DESCRIPTOR, text);
 }
 
@@ -124,7 +126,7 @@ impl Heartbeat {
         Ok(Heartbeat { interval, timeout: config.get(&options::CLIENT_HEARTBEAT_TIMEOUT)? })
     }
 
-    /// Tells the job's master, and each that takes over from it at once: it knows nothing of the heartbeats before. Until what is
+    /// Tells the job's master, and at once each that takes over from it: it waits for no longer than any other. Until what is
     /// returned is dropped. Whoever waits for the job finds the next master.
     pub fn begin(self, accepted: &Accepted) -> Heartbeats {
         let (master, job) = (accepted.master.clone(), accepted.job_id);

@@ -82,8 +82,8 @@ impl MasterClient {
         let mut search: Option<Search> = None;
         loop {
             let known = self.rest();
-            // A client that tries one address for seconds would not see meanwhile that YARN names another.
-            let rest = if search.is_some() { known.without_retries() } else { known.clone() };
+            // Who can ask YARN need not try one address for seconds, while YARN names another.
+            let rest = if self.0.whereabouts.is_some() { known.without_retries() } else { known.clone() };
             let error = match question(rest).await {
                 Err(error) if error.is_gone() => error,
                 answer => {

@@ -39,7 +39,7 @@ async fn the_next_master_may_be_where_the_last_one_was() {
         Master::at(&address, |_| NO_JOBS).await
     });
     assert!(answer.is_ok(), "{answer:?}");
-    assert!(takeovers.has_changed().unwrap(), "it knows nothing of what the last one was told");
+    assert!(takeovers.has_changed().unwrap(), "whoever reports to it is to do so at once");
     takeovers.mark_unchanged();
     ask().await.unwrap();
     assert!(!takeovers.has_changed().unwrap());

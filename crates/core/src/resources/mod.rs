@@ -205,9 +205,8 @@ impl ResourceManager {
         fx: &mut Vec<ResourceEffect>,
     ) -> bool {
         let known = self.starting.remove(&executor).is_some();
-        // While it is being found out what runs, YARN may not have named all containers yet.
-        let accepted = self.settings.accept_unknown || self.reconciling;
-        if !known && !self.executors.contains_key(&executor) && !accepted {
+        // Not even while it is being found out what runs: a container that YARN has not named may have been given back.
+        if !known && !self.executors.contains_key(&executor) && !self.settings.accept_unknown {
             return false;
         }
         if self.change(&executor, |again| again.reconnected(now)).is_none() {

@@ -44,14 +44,9 @@ fn refused(fx: &[Effect]) -> bool {
 }
 
 #[test]
-fn a_task_executor_that_comes_forward_before_yarn_names_it_is_adopted() {
+fn a_task_executor_whose_container_yarn_has_not_named_may_have_been_given_back() {
     let mut world = take_over(&[2]);
-    let fx = world.register(1, 1, running());
-    assert!(!refused(&fx), "{fx:?}");
-    world.decide(|m, now, _| assert!(m.found_late(now, &executor(1)), "its container stays"));
-    world.register(2, 1, Holdings::default());
-    assert_eq!(world.job().task_counts(), BTreeMap::from([(TaskState::Running, 1)]));
-    assert_eq!(world.job().restarts(), 0);
+    assert!(refused(&world.register(1, 1, running())));
 }
 
 #[test]

@@ -122,12 +122,6 @@ impl Accepted {
         }
     }
 
-    /// Asks for the end of the job.
-    async fn cancel(&self) -> Result<(), RestError> {
-        let job = self.job_id;
-        self.master.ask(|rest| async move { rest.cancel(job).await }).await
-    }
-
     /// Why the job is not heard of any more: with how its application ended, where it has.
     async fn explained(&self, error: RestError) -> anyhow::Error {
         let error = anyhow::Error::new(error).context(report::lost_job(self.job_id));
@@ -164,11 +158,7 @@ impl Jobs {
                     failed = self.after_submission(ordinal, accepted, attached, &program.outbox).await?;
                 }
                 FromProgram::CancelJob { job_id } => match accepted_jobs.get(&job_id) {
-                    // The program expects no answer, and has other things to do than to cancel.
-                    Some(job) => job.cancel().await.unwrap_or_else(|error| {
-                        let text = format!("The job {job_id} could not be cancelled: {error}");
-                        console::warn(console::DESCRIPTOR, text);
-                    }),
+                    Some(job) => questions::cancel(job).await,
                     None => bail!("The program asked to cancel the job {job_id}, which it did not submit"),
                 },
                 FromProgram::AskJob { request, job_id, question } => {

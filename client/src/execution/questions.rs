@@ -1,6 +1,7 @@
-//! What a program asks about a job of its own that it does not wait for.
+//! What a program asks about a job of its own that it does not wait for, and that it wants cancelled.
 
 use super::Accepted;
+use crate::console;
 use crate::rest::RestError;
 use kvick_core::config::{Configuration, options};
 use kvick_core::host::{JobAnswer, JobQuestion};
@@ -38,6 +39,14 @@ pub async fn answer(
         }
     };
     told(job, answered).await
+}
+
+/// Cancels a job. The program expects no answer, and has other things to do: where it cannot be done, that is told, and ends nothing.
+pub async fn cancel(job: &Accepted) {
+    let id = job.job_id;
+    if let Err(error) = job.master.ask(|rest| async move { rest.cancel(id).await }).await {
+        console::warn(console::DESCRIPTOR, format!("The job {id} could not be cancelled: {error}"));
+    }
 }
 
 async fn savepoint(
@@ -83,5 +92,19 @@ mod tests {
         yarn.says(ApplicationReport { state: ApplicationState::Killed, ..report(&address) });
         let answered = answer(&job, JobQuestion::State, &config).await;
         assert!(answered.as_ref().is_err_and(|why| why.starts_with("Lost the cluster")), "{answered:?}");
+    }
+
+    #[tokio::test]
+    async fn a_program_cancels_its_job_at_the_next_master_and_goes_on_if_there_is_none() {
+        let mut next = Master::begin(|_| Some((202, "{}"))).await;
+        let yarn = Yarn::names(&next.address);
+        let master = client(&nobody().await, &yarn);
+        let job = Accepted { job_id: JobId(7), master, watch: None };
+        cancel(&job).await;
+        assert!(next.request().await.starts_with(&format!("PATCH /v1/jobs/{}?mode=cancel ", JobId(7))));
+
+        yarn.says(ApplicationReport { state: ApplicationState::Killed, ..report(&next.address) });
+        next.kill().await;
+        cancel(&job).await;
     }
 }

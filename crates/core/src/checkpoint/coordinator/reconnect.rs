@@ -11,12 +11,7 @@ impl CheckpointCoordinator {
     /// have said may be lost, and no task says anything twice. So a checkpoint that still misses one of them is given up, with
     /// no blame, and is taken again if somebody waits for it; and they are told again which ones will not be: a task that has
     /// stopped for one of those would never go on.
-    pub fn reconnected(
-        &mut self,
-        now: Millis,
-        executions: &[ExecutionId],
-        fx: &mut Vec<CoordinatorEffect>,
-    ) {
+    pub fn reconnected(&mut self, now: Millis, executions: &[ExecutionId], fx: &mut Vec<CoordinatorEffect>) {
         for id in self.aborted.keys() {
             let command = CheckpointCommand::Abort { checkpoint: *id };
             fx.push(CoordinatorEffect::Tell { executions: executions.to_vec(), command });

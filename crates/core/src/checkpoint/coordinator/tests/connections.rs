@@ -9,7 +9,8 @@ fn patient() -> CheckpointSettings {
 }
 
 fn reconnected(it: &mut Dialogue, now: u64, tasks: &[(u128, u32)]) {
-    let executions: Vec<ExecutionId> = tasks.iter().map(|(vertex, subtask)| task(*vertex, *subtask)).collect();
+    let executions: Vec<ExecutionId> =
+        tasks.iter().map(|(vertex, subtask)| task(*vertex, *subtask)).collect();
     it.say(|c, fx| c.reconnected(Millis(now), &executions, fx));
 }
 
@@ -85,7 +86,8 @@ fn what_was_completed_and_cannot_be_read_is_neither_taken_back_nor_removed() {
     let kept = KeptCheckpoints { completed, unreadable, lost: None, next_id: 6 };
     it.say(|c, fx| c.recover_kept(kept, fx));
     it.say(|c, fx| c.adopted(3, fx));
-    let expected = [CheckpointCommand::Abort { checkpoint: 3 }, CheckpointCommand::Complete { checkpoint: 1 }];
+    let expected =
+        [CheckpointCommand::Abort { checkpoint: 3 }, CheckpointCommand::Complete { checkpoint: 1 }];
     assert_eq!(it.told(), expected.iter().collect::<Vec<_>>(), "sinks have committed checkpoint 2");
     assert_eq!(it.discarded(), [(Some(3), Some("hdfs:///c/chk-3"), vec![])]);
     it.tick(2_000);

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A job of two tasks that exchange nothing. The first fails; how many tasks are then in which state.
-fn after_a_failure(strategy: &str) -> (World, BTreeMap<TaskState, usize>) {
+fn after_a_failure(strategy: &str) -> (World, BTreeMap<TaskState, u32>) {
     let vertices = [1, 2].map(|id| JobVertex { source: true, ..vertex(id) });
     let graph = JobGraph { name: "job".into(), vertices: vertices.to_vec(), ..JobGraph::default() };
     let mut job = submission_of(graph, 1, "1 s");

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use kvick_core::application_spec::{CONFIG_SECRET, HADOOP_SECRET, SHARED_SECRET};
 use kvick_core::config::{Configuration, options};
+use kvick_core::ha::Epoch;
 use kvick_core::host::WorkerSpec;
 use kvick_core::ids::ExecutorId;
 use kvick_core::launch;
@@ -22,8 +23,8 @@ pub struct Settings {
     pub id: ExecutorId,
     /// `host:port` of the application master.
     pub master: String,
-    /// The application master's attempt.
-    pub epoch: u64,
+    /// Which application master that is.
+    pub epoch: Epoch,
     /// The application's directory, where later attempts of the application master say where they are.
     pub ha_dir: Option<String>,
     /// Number of slots.

@@ -2,7 +2,7 @@
 
 /// `host:port` of the application master.
 pub const MASTER_ENV: &str = "KVICK_MASTER";
-/// The application master's attempt: the epoch of what it says.
+/// Which application master it is: an [`crate::ha::Epoch`], by its key.
 pub const EPOCH_ENV: &str = "KVICK_EPOCH";
 /// The application's directory with what survives an application master, where there is one: a task executor finds the next
 /// attempt there ([`crate::ha::LEADER_FILE`]).

@@ -4,6 +4,7 @@ mod late;
 mod regions;
 mod stages;
 mod state;
+mod takeover;
 
 use super::*;
 use crate::checkpoint::{

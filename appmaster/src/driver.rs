@@ -212,6 +212,7 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
         Effect::JobForgotten { job } => {
             cluster.results.remove(&job);
             cluster.checkpoints.forget(job);
+            durable::job_forgotten(cluster, job);
         }
         Effect::Finish { status, diagnostics } => {
             return Some(End { status, diagnostics, attempt_over: false });
@@ -260,7 +261,7 @@ fn checkpoint_outcome(cluster: &mut Cluster, outcome: Outcome) {
 
 fn send(cluster: &Cluster, executor: &ExecutorId, message: &ToExecutor) {
     let Some(connection) = cluster.connections.get(executor) else { return };
-    match encode(cluster.settings.epoch, message) {
+    match encode(cluster.settings.epoch.attempt, message) {
         // A broken connection is told by its reader.
         Ok(frame) => drop(connection.frames.send(frame)),
         Err(error) => warn!(%executor, "a message was not sent: {error}"),

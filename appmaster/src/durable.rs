@@ -10,12 +10,14 @@ use crate::clock::now;
 use crate::cluster::Cluster;
 use crate::handle::ClusterHandle;
 use crate::input::Input;
+use crate::program::fixed_job_id;
+use crate::settings::Settings;
 use futures::future::BoxFuture;
 use kvick_core::checkpoint::{CheckpointEffect, RestoreSource, SnapshotKind};
 use kvick_core::ha::{Change, Contents, Record, RecordKey, StoredCheckpoint, StoredJob, StoredSource};
 use kvick_core::ids::{ExecutorId, JobId};
 use kvick_core::job::JobSubmission;
-use kvick_core::master::{Effect, HeldEffects, Master, SubmitError};
+use kvick_core::master::{Effect, HeldEffects, Master, MasterMode, SubmitError};
 use kvick_core::time::Millis;
 use kvick_ha::{HaError, HaServices};
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,6 +250,20 @@ pub fn being_removed(cluster: &mut Cluster, job: JobId, checkpoint: u64) {
     });
 }
 
+/// Nobody is told of an ended job any more: its result goes, and the pointers to checkpoints that it has left to people. Not where
+/// a program is run anew under the next application master: it must meet its jobs, however long ago they ended.
+pub fn job_forgotten(cluster: &mut Cluster, job: JobId) {
+    let Some(durable) = &mut cluster.durable else { return };
+    if cluster.master.settings().mode != MasterMode::Session {
+        return;
+    }
+    let pointers = durable.pointers.extract_if((job, 0)..=(job, u64::MAX), |_| true);
+    let pointers = pointers.map(|(job, id)| RecordKey::Checkpoint(job, id));
+    let changes = pointers.chain([RecordKey::Result(job)]).map(Change::Remove).collect();
+    // What stays then takes room, and the next application master forgets it in its turn.
+    drop(durable.services.write(changes));
+}
+
 /// Goes on with removals that an earlier attempt had begun.
 pub fn go_on_removing(cluster: &mut Cluster, contents: &mut Contents) {
     for (job, pointers) in &mut contents.checkpoints {
@@ -322,7 +338,8 @@ impl Cluster {
             durable.jobs.insert(id, kept);
             // As the master has it: what it took over from a checkpoint must not depend on that being there later.
             if let Some(change) = durable.record_of(&self.master, id) {
-                let written = durable.services.write(vec![change]);
+                let once = record_of_once(&self.settings, &self.master, id);
+                let written = durable.services.write(once.into_iter().chain([change]).collect());
                 // A caller that goes away does not decide what becomes of the job.
                 let outcome = tokio::spawn(accepted(id, written, durable.handle.clone()));
                 return Ok(Box::pin(async {
@@ -332,6 +349,31 @@ impl Cluster {
         }
         Ok(Box::pin(std::future::ready(Ok(()))))
     }
+}
+
+impl Cluster {
+    /// The client of a job says that it is there; the next application master must know that there is one, for it is to end the
+    /// job too if that falls silent. Says whether there is such a job.
+    pub fn client_heartbeat(&mut self, now: Millis, job_id: JobId) -> bool {
+        let is_known = self.master.has_client(job_id);
+        let found = self.master.client_heartbeat(now, job_id);
+        if let Some(durable) = &self.durable
+            && !is_known
+            && self.master.has_client(job_id)
+        {
+            // Should it not be written, the job outlives its client if it also outlives this master.
+            drop(durable.services.write(vec![Change::Put(Record::Client { job_id })]));
+        }
+        found
+    }
+}
+
+/// What the program of an application in application mode had recorded with `once` when it submitted a job. The program draws nothing
+/// anew under the next application master, though the job may have ended by then.
+fn record_of_once(settings: &Settings, master: &Master, id: JobId) -> Option<Change> {
+    let (application, job) = (settings.application()?, master.job(id)?.submission());
+    let own = id == fixed_job_id(&application, job.ordinal);
+    own.then(|| Change::Put(Record::Once { application, values: job.once.clone() }))
 }
 
 /// Waits until the record of a job is written.

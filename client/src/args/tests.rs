@@ -88,7 +88,10 @@ fn restoring() {
     assert!(run("run -rm claim j.jar").cluster.warnings[0].contains("'claimMode'"));
     for line in ["run -cm legacy j.jar", "run -restoreMode LEGACY j.jar", "run -rm legacy j.jar"] {
         let warnings = run(line).cluster.warnings;
-        assert!(warnings.last().unwrap().starts_with("The claim mode 'legacy' is deprecated"), "{warnings:?}");
+        assert!(
+            warnings.last().unwrap().starts_with("The claim mode 'legacy' is deprecated"),
+            "{warnings:?}"
+        );
     }
     assert!(run("run -cm no_claim j.jar").cluster.warnings.is_empty());
 }

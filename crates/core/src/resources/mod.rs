@@ -205,7 +205,9 @@ impl ResourceManager {
         fx: &mut Vec<ResourceEffect>,
     ) -> bool {
         let known = self.starting.remove(&executor).is_some();
-        if !known && !self.executors.contains_key(&executor) && !self.settings.accept_unknown {
+        // While it is being found out what runs, YARN may not have named all containers yet.
+        let accepted = self.settings.accept_unknown || self.reconciling;
+        if !known && !self.executors.contains_key(&executor) && !accepted {
             return false;
         }
         if self.change(&executor, |again| again.reconnected(now)).is_none() {

@@ -103,6 +103,10 @@ fn apply(cluster: &mut Cluster, input: Input) {
             // Its connection ends with the frames for it. The task executor has a newer one.
             info!(executor = %info.id, "passed over registration {connection}, which a later one has overtaken");
         }
+        Input::Connected { info, .. } if cluster.master.is_premature(&info.id) => {
+            // Its connection ends in the same way, and it tries again until it is decided who stays.
+            debug!(executor = %info.id, "YARN has not named this container of an earlier attempt yet");
+        }
         Input::Connected { info, holdings, connection, serial, frames } => {
             let executor = info.id.clone();
             let register = FromExecutor::Register { info: info.clone(), holdings, connection };
@@ -228,6 +232,10 @@ fn checkpoint_effect(cluster: &mut Cluster, job: JobId, effect: CheckpointEffect
             let outcome = outcome.map(Some).map_err(checkpoints::as_failure);
             cluster.operations.end(now(), caller, outcome);
         }
+        CheckpointEffect::Discard { checkpoint: Some(id), .. } => {
+            cluster.checkpoints.perform(job, effect);
+            durable::being_removed(cluster, job, id);
+        }
         effect => cluster.checkpoints.perform(job, effect),
     }
 }
@@ -274,5 +282,4 @@ fn job_ended(cluster: &mut Cluster, result: JobResult) {
         let _ = waiter.send(result.clone());
     }
     cluster.results.insert(job, result);
-    durable::job_ended(cluster, job);
 }

@@ -393,8 +393,8 @@ fn state(execution: ExecutionId) -> BTreeMap<VertexId, SubtaskState> {
         name: "offsets".to_string(),
         redistribution: Redistribution::Split,
         handle: StateHandle::Inline { bytes: vec![1, 2, 3].into() },
-        elements: vec![Piece { offset: 0, length: 3 }],
         head: 0,
+        elements: vec![Piece { offset: 0, length: 3 }],
     };
     BTreeMap::from([(execution.vertex, SubtaskState { operator: vec![named], ..SubtaskState::default() })])
 }

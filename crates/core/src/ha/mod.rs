@@ -77,14 +77,13 @@ pub struct StoredCheckpoint {
     /// Its metadata, where it has no directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<CheckpointMetadata>,
-    /// The job has ended and this is being removed: its directory, and these files outside of it. Whoever finds it goes on with
-    /// that.
+    /// This is being removed: its directory, and these files outside of it. Whoever finds it goes on with that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub going: Option<Vec<String>>,
 }
 
 impl StoredCheckpoint {
-    /// The record of a checkpoint of an ended job that is being removed.
+    /// The record of a checkpoint that is being removed.
     pub fn going(
         job_id: JobId,
         checkpoint: u64,

@@ -1,6 +1,7 @@
 //! A whole application in small: what YARN's wishes mean for a running job.
 
 mod late;
+mod regions;
 mod stages;
 mod state;
 mod takeover;

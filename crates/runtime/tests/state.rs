@@ -471,7 +471,7 @@ fn values_expire_when_they_were_not_used_for_their_time_to_live() {
         let map =
             states.map_state(MapStateDescriptor::<u32, u64>::new("m").enable_time_to_live(config)).unwrap();
         let key = states.keyed("key".to_string());
-        states.set_current(key);
+        states.set_current(key).unwrap();
         value.update(&mut states, 7).unwrap();
         map.put(&mut states, 1, 7).unwrap();
         for (at, expected) in [(1_060, Some(7)), (1_120, after_read), (1_300, after_quiet)] {
@@ -490,7 +490,7 @@ proptest! {
         let mut states = KeyedStates::new(KeyedBackend::<u8>::in_memory(GROUPS));
         let map = states.map_state(MapStateDescriptor::<u32, u64>::new("m")).unwrap();
         let key = states.keyed(1);
-        states.set_current(key);
+        states.set_current(key).unwrap();
         let mut model: BTreeMap<u32, u64> = BTreeMap::new();
         for (user_key, new) in changes {
             let before = map.modify(&mut states, user_key, |value| std::mem::replace(value, new)).unwrap();
@@ -512,7 +512,7 @@ fn a_changed_entry_of_a_map_lives_anew_and_what_has_expired_is_not_seen() {
     let ttl = StateTtlConfig::new(Duration::from_millis(100));
     let map = states.map_state(MapStateDescriptor::<u32, u64>::new("m").enable_time_to_live(ttl)).unwrap();
     let key = states.keyed(1);
-    states.set_current(key);
+    states.set_current(key).unwrap();
     let mut add = |at| {
         clock.set(at);
         let add = |value: &mut Option<u64>| *value.insert(value.unwrap_or(0) + 1);
@@ -529,13 +529,13 @@ fn what_has_expired_does_not_stay_in_memory() {
     let value = states.value_state(ValueStateDescriptor::<u64>::new("v").enable_time_to_live(ttl)).unwrap();
     for key in 0..5_000 {
         let key = states.keyed(key);
-        states.set_current(key);
+        states.set_current(key).unwrap();
         value.update(&mut states, 1).unwrap();
     }
     clock.set(1_000);
     for _ in 0..256 * 64 {
         let key = states.keyed(1 << 40);
-        states.set_current(key);
+        states.set_current(key).unwrap();
     }
     let directory = tempfile::tempdir().unwrap();
     let barrier = barrier(directory.path(), 1 << 20);

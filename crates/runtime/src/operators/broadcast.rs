@@ -260,7 +260,7 @@ where
             let at = out.timestamp();
             match record {
                 Either::Left(value) => {
-                    let mut context = base.record((self.key)(&value), at);
+                    let mut context = base.record((self.key)(&value), at)?;
                     self.function.process_element(value, &mut context, &self.state, out)
                 }
                 Either::Right(value) => self.function.process_broadcast_element(value, &mut self.state, out),

@@ -5,6 +5,7 @@ use crate::execute::JobError;
 use crate::graph::{Defaults, SHUFFLE_MODE, batch_exchange};
 use crate::session::{self, session};
 use kvick_core::graph::{Exchange, RuntimeMode};
+use kvick_runtime::key_group::UPPER_BOUND;
 
 impl StreamExecutionEnvironment {
     pub(super) fn defaults(&self) -> Result<Defaults, JobError> {
@@ -24,16 +25,40 @@ impl StreamExecutionEnvironment {
             None => configured_mode(config.raw("execution.runtime-mode"))?,
         };
         let chaining = config.raw("pipeline.operator-chaining.enabled") != Some("false");
-        let max_parallelism = config.raw("pipeline.max-parallelism").and_then(|t| t.trim().parse().ok());
+        let max_parallelism = match state.max_parallelism {
+            Some(max) => Some(checked_max(SET_MAX_PARALLELISM, &max.to_string())?),
+            None => configured_max(config.raw(MAX_PARALLELISM))?,
+        };
         Ok(Defaults {
             parallelism,
-            max_parallelism: state.max_parallelism.or(max_parallelism.filter(|max| *max > 0)),
+            max_parallelism,
             mode,
             chaining: chaining && !state.chaining_disabled,
             batch_exchange,
             config: state.config.clone(),
         })
     }
+}
+
+const MAX_PARALLELISM: &str = "pipeline.max-parallelism";
+const SET_MAX_PARALLELISM: &str = "set_max_parallelism";
+
+/// `None` where it follows from the parallelism, which -1 says, as in Flink.
+fn configured_max(text: Option<&str>) -> Result<Option<u32>, JobError> {
+    match text.map(str::trim) {
+        None | Some("-1") => Ok(None),
+        Some(text) => checked_max(MAX_PARALLELISM, text).map(Some),
+    }
+}
+
+/// A number of key groups that there can be; `key` is where it was set.
+fn checked_max(key: &str, text: &str) -> Result<u32, JobError> {
+    let max = text.parse().ok().filter(|max| (1..=UPPER_BOUND).contains(max));
+    max.ok_or_else(|| JobError::BadOption {
+        key: key.to_string(),
+        value: text.to_string(),
+        expected: "the whole numbers from 1 to 32768",
+    })
 }
 
 /// `None` for `AUTOMATIC`.

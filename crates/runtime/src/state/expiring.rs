@@ -248,3 +248,6 @@ impl<K: Key, UK: Namespace, UV: Data> AnyTable for ExpiringMap<K, UK, UV> {
         if self.sweep.begin(lifetime) { self.table.sweep(&mut self.sweep, lifetime) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -523,11 +523,17 @@ fn a_list_with_one_stamp_for_all_elements_is_refused_with_both_schemas() {
     let mut snapshot = OperatorSnapshot::new(Arc::clone(&barrier), operator);
     snapshot.table(&mut table).unwrap();
     let state = write(&SnapshotWriters::start(), 0, &barrier, snapshot);
-    let reader = StateReader::new(files(), None);
-    let backend = KeyedBackend::<u64>::new(0..GROUPS, GROUPS, BackendKind::HashMap, state.keyed, reader);
+    let refused = |descriptor| {
+        let (state, reader) = (state.keyed.clone(), StateReader::new(files(), None));
+        let backend = KeyedBackend::<u64>::new(0..GROUPS, GROUPS, BackendKind::HashMap, state, reader);
+        KeyedStates::new(backend).list_state(descriptor).err().unwrap().to_string()
+    };
+    let descriptor = ListStateDescriptor::<u64>::new("l");
     let ttl = StateTtlConfig::new(Duration::from_millis(100));
-    let descriptor = ListStateDescriptor::<u64>::new("l").enable_time_to_live(ttl);
-    let error = KeyedStates::new(backend).list_state(descriptor).err().unwrap().to_string();
-    assert!(error.contains("\"l\"") && error.contains("value: Vec<u64>"), "{error}");
-    assert!(error.contains("Vec<Stamped>"), "{error}");
+    let cases = [(descriptor.clone().enable_time_to_live(ttl), "Vec<Stamped>"), (descriptor, "now Vec<u64>")];
+    for (descriptor, wanted) in cases {
+        let error = refused(descriptor);
+        assert!(error.contains("\"l\"") && error.contains("value: Vec<u64>"), "{error}");
+        assert!(error.contains(wanted), "{error}");
+    }
 }

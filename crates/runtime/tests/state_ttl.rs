@@ -156,7 +156,9 @@ fn what_is_reduced_and_aggregated_begins_anew_once_it_has_expired() {
         |(total, count)| *total as f64 / *count as f64,
     );
     let mean = states.aggregating_state(mean.enable_time_to_live(ttl())).unwrap();
-    for (at, value, expected_sum, expected_mean) in [(0, 1, 1, 1.0), (90, 2, 3, 1.5), (180, 6, 9, 3.0), (280, 4, 4, 4.0)] {
+    for (at, value, expected_sum, expected_mean) in
+        [(0, 1, 1, 1.0), (90, 2, 3, 1.5), (180, 6, 9, 3.0), (280, 4, 4, 4.0)]
+    {
         clock.set(at);
         sum.add(&mut states, value).unwrap();
         mean.add(&mut states, value).unwrap();

@@ -47,7 +47,8 @@ impl<K: Key, V: Data> Expiring<K, Stamped<V>> {
     /// What is to be shown of a key's value.
     pub fn read(&mut self, key: &Keyed<K>, lifetime: Lifetime) -> Result<Option<&V>, StateError> {
         if lifetime.renews() {
-            self.table.update(key, &(), |slot| slot.iter_mut().for_each(|stamped| lifetime.renew(stamped)))?;
+            self.table
+                .update(key, &(), |slot| slot.iter_mut().for_each(|stamped| lifetime.renew(stamped)))?;
         }
         let shown = self.table.get(key, &())?.filter(|stamped| lifetime.shows(stamped));
         Ok(shown.map(|stamped| &stamped.value))
@@ -81,7 +82,9 @@ impl<K: Key, V: Data> ExpiringList<K, V> {
     pub fn read(&mut self, key: &Keyed<K>, lifetime: Lifetime) -> Result<&[V], StateError> {
         let table = &mut self.lists.table;
         if lifetime.renews() {
-            table.update(key, &(), |list| list.iter_mut().flatten().for_each(|element| lifetime.renew(element)))?;
+            table.update(key, &(), |list| {
+                list.iter_mut().flatten().for_each(|element| lifetime.renew(element))
+            })?;
         }
         let elements = table.get(key, &())?.into_iter().flatten().filter(|element| lifetime.shows(element));
         self.lent.clear();
@@ -102,7 +105,12 @@ impl<K: Key, V: Data> ExpiringList<K, V> {
     }
 
     /// Replaces a key's list; an empty one removes it.
-    pub fn replace(&mut self, key: &Keyed<K>, lifetime: Lifetime, elements: Vec<V>) -> Result<(), StateError> {
+    pub fn replace(
+        &mut self,
+        key: &Keyed<K>,
+        lifetime: Lifetime,
+        elements: Vec<V>,
+    ) -> Result<(), StateError> {
         let Expiring { table, sweep, .. } = &mut self.lists;
         sweep.wrote(elements.len());
         if elements.is_empty() {
@@ -157,7 +165,8 @@ impl<K: Key, UK: Namespace, UV: Data> ExpiringMap<K, UK, UV> {
     }
 
     fn renew(&mut self, key: &Keyed<K>, lifetime: Lifetime, user_key: UK) -> Result<(), StateError> {
-        let renew = |slot: &mut Option<Stamped<UV>>| slot.iter_mut().for_each(|stamped| lifetime.renew(stamped));
+        let renew =
+            |slot: &mut Option<Stamped<UV>>| slot.iter_mut().for_each(|stamped| lifetime.renew(stamped));
         self.table.update(key, &(), user_key, renew)
     }
 

@@ -4,8 +4,8 @@ use super::descriptors::{
     AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
     ValueStateDescriptor,
 };
-use super::handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 use super::expiring::{Expiring, ExpiringList, ExpiringMap};
+use super::handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 use super::sweep::SWEEP_EVERY;
 use super::ttl::{Lifetime, Stamped};
 use super::windowed::{WindowState, Windowed};

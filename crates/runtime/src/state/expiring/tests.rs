@@ -44,7 +44,8 @@ fn limit(per_key: usize) -> usize {
 #[test]
 fn values_do_not_pile_up() {
     let mut backend = KeyedBackend::<u64>::in_memory(GROUPS);
-    let mut table: Expiring<u64, Stamped<u8>> = Expiring::new(backend.table(spec()).unwrap(), lifetime(0).config);
+    let mut table: Expiring<u64, Stamped<u8>> =
+        Expiring::new(backend.table(spec()).unwrap(), lifetime(0).config);
     let most = most(
         &mut table,
         |n| backend.keyed(n),

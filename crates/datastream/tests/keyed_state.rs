@@ -56,8 +56,10 @@ impl KeyedProcessFunction<u64, u64, Totals> for Fold {
         context: &mut KeyedContext<'_, u64>,
         out: &mut Collector<Totals>,
     ) -> Result<(), BoxError> {
-        [&self.sum, &self.living_sum].into_iter().try_for_each(|sum| sum.add(context, number))?;
-        [&self.mean, &self.living_mean].into_iter().try_for_each(|mean| mean.add(context, number))?;
+        self.sum.add(context, number)?;
+        self.mean.add(context, number)?;
+        self.living_sum.add(context, number)?;
+        self.living_mean.add(context, number)?;
         let (count, mean) = self.mean.get(context)?.unwrap();
         if count == OF_EACH_KEY {
             let sum = *self.sum.get(context)?.unwrap();

@@ -7,6 +7,10 @@ use crate::session::{self, session};
 use kvick_core::graph::{Exchange, RuntimeMode};
 use kvick_runtime::key_group::UPPER_BOUND;
 
+/// Where a program, and where the configuration, says how many key groups operators have.
+const SET_MAX_PARALLELISM: &str = "set_max_parallelism";
+const MAX_PARALLELISM: &str = "pipeline.max-parallelism";
+
 impl StreamExecutionEnvironment {
     pub(super) fn defaults(&self) -> Result<Defaults, JobError> {
         let config = self.config();
@@ -39,9 +43,6 @@ impl StreamExecutionEnvironment {
         })
     }
 }
-
-const MAX_PARALLELISM: &str = "pipeline.max-parallelism";
-const SET_MAX_PARALLELISM: &str = "set_max_parallelism";
 
 /// `None` where it follows from the parallelism, which -1 says, as in Flink.
 fn configured_max(text: Option<&str>) -> Result<Option<u32>, JobError> {

@@ -85,6 +85,8 @@ on_a_cluster() {
     start_cluster
     step "libraries against the cluster"
     KVICK_LIVE=1 cargo test --locked -q -p kvick-yarn -p kvick-filesystem --test live -- --test-threads 1
+    step "the client against the cluster"
+    KVICK_LIVE=1 cargo test --locked -q -p kvick-client --test live
     end_to_end
 }
 

@@ -62,7 +62,7 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode> {
     let mut cluster = Cluster::new(settings.clone(), master, checkpoints::performer(&handle)?);
     let services = leading.as_ref().map(|(services, _)| services.clone());
     if let Some((services, contents)) = leading {
-        takeover::recover(&mut cluster, &handle, services, contents, yarn.previous_executors()).await;
+        takeover::recover(&mut cluster, &handle, services, contents, yarn.previous_executors()).await?;
     }
     start::begin(&mut cluster, &handle).await?;
     // What was decided so far is performed with the first input.

@@ -2,14 +2,17 @@
 
 use crate::console;
 use crate::deploy::{Hadoop, wait};
+use crate::master::{MasterClient, Whereabouts};
 use crate::rest::RestClient;
 use crate::settings::{Settings, Target};
 use crate::survivors;
 use anyhow::{Context, Result, bail};
-use kvick_core::config::Configuration;
+use kvick_core::config::{ConfigError, Configuration};
 use kvick_yarn::client::YarnClient;
 use kvick_yarn::ids::ApplicationId;
 use kvick_yarn::records::{ApplicationReport, FinalStatus};
+use std::pin::Pin;
+use std::sync::Arc;
 
 /// A running application on YARN.
 pub struct Running {
@@ -17,18 +20,35 @@ pub struct Running {
     pub yarn: YarnClient,
     /// The application.
     pub id: ApplicationId,
-    /// `host:port` of its REST API.
+    /// `host:port` of its REST API when it was found.
     pub address: String,
     /// The configuration with which it was found.
     pub config: Configuration,
 }
 
+impl Running {
+    /// A client of its master, and of those after it.
+    ///
+    /// # Errors
+    /// A value of the configuration that is none.
+    pub fn master(self: &Arc<Running>) -> Result<MasterClient, ConfigError> {
+        let rest = RestClient::new(&self.address, &self.config)?;
+        Ok(MasterClient::new(rest, Some(Arc::clone(self) as Arc<dyn Whereabouts>)))
+    }
+}
+
+impl Whereabouts for Running {
+    fn report(&self) -> Pin<Box<dyn Future<Output = Result<ApplicationReport>> + Send + '_>> {
+        Box::pin(async { Ok(self.yarn.report(self.id).await?) })
+    }
+}
+
 /// A cluster that can be spoken to.
 pub struct Cluster {
-    /// Its REST API.
-    pub rest: RestClient,
+    /// Its master.
+    pub master: MasterClient,
     /// What YARN knows of it, where it is an application there.
-    pub application: Option<Running>,
+    pub application: Option<Arc<Running>>,
 }
 
 /// The cluster that the settings name.
@@ -36,17 +56,19 @@ pub struct Cluster {
 /// # Errors
 /// None is named, or it does not run.
 pub async fn connect(settings: &Settings) -> Result<Cluster> {
-    let (address, application) = match &settings.target {
-        Target::Remote(address) => (address.clone(), None),
+    match &settings.target {
+        Target::Remote(address) => {
+            let master = MasterClient::new(RestClient::new(address, &settings.config)?, None);
+            Ok(Cluster { master, application: None })
+        }
         Target::YarnSession(id) => {
-            let running = running(settings, id).await?;
-            (running.address.clone(), Some(running))
+            let running = Arc::new(running(settings, id).await?);
+            Ok(Cluster { master: running.master()?, application: Some(running) })
         }
         Target::Local | Target::YarnPerJob | Target::YarnApplication | Target::YarnSessionUnknown => {
             bail!("No cluster id was specified. Please specify a cluster to which you would like to connect.")
         }
-    };
-    Ok(Cluster { rest: RestClient::new(&address, &settings.config)?, application })
+    }
 }
 
 /// Looks an application up at the ResourceManager first: one that has ended is told at once.

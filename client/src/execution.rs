@@ -14,8 +14,9 @@ pub use interrupt::signalled;
 use crate::console;
 use crate::deploy::wait;
 use crate::jar::UnpackedProgram;
+use crate::master::MasterClient;
 use crate::outcome::{AlreadyTold, NoJob};
-use crate::rest::RestClient;
+use crate::rest::{FIRST_PAUSE, LONG_POLL, LONGEST_PAUSE, RestError};
 use anyhow::{Result, anyhow, bail};
 use interrupt::{Cleanup, Heartbeat, Interrupted};
 use kvick_core::accumulator::Accumulators;
@@ -27,6 +28,7 @@ use kvick_core::job::{JobResult, JobState, JobSubmission, ProgramSpec};
 use kvick_rpc::host::{Outbox, Program, ProgramExit};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 use tokio::process::Command;
 
 /// The program to run and how.
@@ -94,36 +96,45 @@ struct Jobs {
 pub struct Accepted {
     /// Its id.
     pub job_id: JobId,
-    /// Where to ask for it.
-    pub rest: RestClient,
-    /// Whom to ask when nobody answers there.
+    /// Whom to ask for it.
+    pub master: MasterClient,
+    /// Who knows how its application ended.
     pub watch: Option<Watch>,
 }
 
 impl Accepted {
     /// Waits for the end of the job, with one application master after the other if it has to be.
     async fn result(&self) -> Result<JobResult> {
-        let mut rest = self.rest.clone();
+        let job = self.job_id;
+        let mut pause = FIRST_PAUSE;
         loop {
-            let error = match rest.result(self.job_id).await {
-                Ok(result) => return Ok(result),
-                Err(error) => error,
-            };
-            if let Some(watch) = self.watch.as_ref().filter(|_| error.is_gone())
-                && let Some(address) = watch.next_address(rest.address()).await
-            {
-                console::info(
-                    console::DESCRIPTOR,
-                    format!("Found Web Interface {address} of the next attempt."),
-                );
-                rest = rest.at(&address);
-                continue;
+            let asked = Instant::now();
+            let answer = self.master.ask(|rest| async move { rest.result(job, LONG_POLL).await }).await;
+            match answer {
+                Ok(Some(result)) => return Ok(result),
+                Ok(None) => {}
+                Err(error) => return Err(self.explained(error).await),
             }
-            let error = anyhow::Error::new(error).context(report::lost_job(self.job_id));
-            return Err(match &self.watch {
-                Some(watch) => watch.explain(self.job_id, error).await,
-                None => error,
-            });
+            // A server that answered at once does not hold its answers back.
+            if asked.elapsed() < LONG_POLL / 2 {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Asks for the end of the job.
+    async fn cancel(&self) -> Result<(), RestError> {
+        let job = self.job_id;
+        self.master.ask(|rest| async move { rest.cancel(job).await }).await
+    }
+
+    /// Why the job is not heard of any more: with how its application ended, where it has.
+    async fn explained(&self, error: RestError) -> anyhow::Error {
+        let error = anyhow::Error::new(error).context(report::lost_job(self.job_id));
+        match &self.watch {
+            Some(watch) => watch.explain(self.job_id, error).await,
+            None => error,
         }
     }
 }
@@ -154,7 +165,11 @@ impl Jobs {
                     failed = self.after_submission(ordinal, accepted, attached, &program.outbox).await?;
                 }
                 FromProgram::CancelJob { job_id } => match accepted_jobs.get(&job_id) {
-                    Some(job) => job.rest.cancel(job_id).await?,
+                    // The program expects no answer, and has other things to do than to cancel.
+                    Some(job) => job.cancel().await.unwrap_or_else(|error| {
+                        let text = format!("The job {job_id} could not be cancelled: {error}");
+                        console::warn(console::DESCRIPTOR, text);
+                    }),
                     None => bail!("The program asked to cancel the job {job_id}, which it did not submit"),
                 },
                 FromProgram::AskJob { request, job_id, question } => {
@@ -218,7 +233,7 @@ impl Jobs {
             return Ok(None);
         }
         if self.heartbeat.is_some() {
-            self.cleanup.cancel_job(accepted.rest.clone(), accepted.job_id);
+            self.cleanup.cancel_job(accepted.master.clone(), accepted.job_id);
         }
         let _heartbeats = self.heartbeat.map(|heartbeat| heartbeat.begin(&accepted));
         let result = accepted.result().await?;

@@ -1,7 +1,8 @@
 //! `flink` and `yarn-session`: the command line by which jobs and clusters are run.
 //!
 //! Reading order: [`args`] (what was typed), [`settings`] (what it means), [`commands`] (what is done), [`execution`] (the
-//! user's program and its jobs), [`deploy`] (bringing an application to YARN), [`rest`] (speaking to it).
+//! user's program and its jobs), [`deploy`] (bringing an application to YARN), [`rest`] (speaking to its
+//! master), [`master`] (finding it again when it is gone).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -12,6 +13,7 @@ mod console;
 mod deploy;
 mod execution;
 mod jar;
+mod master;
 mod outcome;
 mod rest;
 mod settings;

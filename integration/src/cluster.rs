@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How long a ResourceManager may take to say whether it is active.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long YARN may take to end something.
+const LIMIT: Duration = Duration::from_secs(90);
+
 /// The addresses of the ResourceManagers' web pages, each with its role. There may be one only.
 fn resource_managers() -> [(&'static str, String); 2] {
     let first = required("KVICK_RESOURCEMANAGER_WEB");
@@ -84,7 +87,7 @@ pub fn container_nodes(id: &str) -> Vec<String> {
 /// Waits until YARN says that an application has ended; returns its record.
 #[track_caller]
 pub fn ended(id: &str) -> Value {
-    until(&format!("the end of {id}"), Duration::from_secs(60), || {
+    until(&format!("the end of {id}"), LIMIT, || {
         let app = application(id);
         let over = matches!(app["state"].as_str(), Some("FINISHED" | "FAILED" | "KILLED"));
         over.then_some(app)
@@ -129,7 +132,7 @@ impl Drop for KilledAtEnd {
 #[track_caller]
 pub fn nothing_left(id: &str) {
     let gone = || processes(id).is_empty().then_some(());
-    until(&format!("the last process of {id}"), Duration::from_secs(20), gone);
+    until(&format!("the last process of {id}"), LIMIT, gone);
     let staging = fs(&["ls", &format!(".flink/{id}")]);
     assert_ne!(staging.code, 0, "the staging directory of {id} is still there:\n{}", staging.out);
 }

@@ -1,6 +1,7 @@
 //! Files on HDFS that a test makes.
 
 use crate::command::{Ran, fs};
+use crate::text::sorted_lines;
 use std::io::Write;
 
 /// A directory on HDFS of a test's own, deleted when the test is over.
@@ -60,4 +61,15 @@ pub fn staging() -> Vec<String> {
     let Ran { code, out, .. } = fs(&["ls", ".flink"]);
     let lines = if code == 0 { out } else { String::new() };
     lines.lines().filter(|line| line.contains("application_")).map(str::to_string).collect()
+}
+
+/// The committed lines of all buckets below a directory of HDFS, sorted.
+pub fn committed(directory: &str) -> Vec<String> {
+    let entries = |path: &str| -> Vec<String> {
+        let listed = fs(&["ls", path]).out;
+        let paths = listed.lines().filter_map(|line| line.rsplit(' ').next().map(str::to_string));
+        paths.filter(|path| !path.rsplit('/').next().unwrap_or_default().starts_with('.')).collect()
+    };
+    let parts = entries(directory).into_iter().flat_map(|bucket| entries(&bucket));
+    sorted_lines(&parts.map(|part| fs(&["cat", &part]).ok().out).collect::<String>())
 }

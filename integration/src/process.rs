@@ -4,8 +4,9 @@
 use crate::cluster::processes;
 use std::collections::BTreeSet;
 use std::fs::{read, read_dir, read_link, read_to_string};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// What a process of an application is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +18,9 @@ pub enum Role {
     /// A job's program, at work for a task executor.
     Worker,
 }
+
+/// How many of the kernel's ticks a second has: `USER_HZ`, which Linux never changes.
+const TICKS: f64 = 100.0;
 
 /// One process. A pid alone proves nothing, hence its start.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +43,13 @@ impl Process {
         stat(self.pid).is_some_and(|(state, started)| state != 'Z' && started == self.started)
     }
 
+    /// For how long it has been there.
+    pub fn age(&self) -> Duration {
+        let uptime = read_to_string("/proc/uptime").unwrap_or_default();
+        let now = uptime.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
+        Duration::from_secs_f64((now.unwrap_or_default() - self.started as f64 / TICKS).max(0.0))
+    }
+
     /// Sends it a signal by name (`KILL`, `STOP`, `CONT`). Says whether it was there to take it.
     pub fn signal(&self, name: &str) -> bool {
         let sent = || Command::new("kill").args([&format!("-{name}"), &self.pid.to_string()]).output();
@@ -46,7 +57,8 @@ impl Process {
     }
 }
 
-/// The living processes of an application, but for the shells that YARN starts them with.
+/// The living processes of an application, but for the shells that YARN starts them with and what these run (`ln`, `cp`, `ls`,
+/// `find`), which have the same environment.
 pub fn of(application: &str) -> Vec<Process> {
     let mut found: Vec<Process> = processes(application).into_iter().filter_map(describe).collect();
     found.retain(Process::lives);
@@ -77,16 +89,19 @@ pub fn in_role(application: &str, role: Role) -> Vec<Process> {
 }
 
 fn describe(pid: u32) -> Option<Process> {
-    let role = match program_of(pid)?.as_str() {
+    let program = executable(pid)?;
+    let role = match name_of(&program)?.as_str() {
         "kvick-appmaster" => Role::Master,
         "kvick-taskexecutor" => Role::Executor,
-        "bash" | "dash" | "sh" | "java" => return None,
+        "java" => return None,
+        _ if is_of_the_system(&program) => return None,
         _ => Role::Worker,
     };
     let dirs = variable(pid, "LOCAL_DIRS").unwrap_or_default();
     let node = dirs.split("/nodemanager").nth(1).and_then(|rest| rest.split('/').next());
     // In application mode the job's program is also a child of the master: as the one that describes the job.
-    if role == Role::Worker && program_of(parent(pid)?).as_deref() == Some("kvick-appmaster") {
+    let parent = executable(parent(pid)?).and_then(|program| name_of(&program));
+    if role == Role::Worker && parent.as_deref() == Some("kvick-appmaster") {
         return None;
     }
     Some(Process {
@@ -106,10 +121,20 @@ fn variable(pid: u32, name: &str) -> Option<String> {
     value.map(str::to_string)
 }
 
-/// The name of a process's program; that of one which was replaced meanwhile has ` (deleted)` behind it.
-fn program_of(pid: u32) -> Option<String> {
-    let program = read_link(format!("/proc/{pid}/exe")).ok()?;
+/// Where a process's program is, by no other name than its own.
+fn executable(pid: u32) -> Option<PathBuf> {
+    read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+/// The name of a program; that of one which was replaced meanwhile has ` (deleted)` behind it.
+fn name_of(program: &Path) -> Option<String> {
     Some(program.file_name()?.to_str()?.split(' ').next()?.to_string())
+}
+
+/// Whether a program came with the machine: no job's does.
+fn is_of_the_system(program: &Path) -> bool {
+    let places = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec"];
+    places.iter().any(|place| program.starts_with(place))
 }
 
 /// The pid of a process's parent.
@@ -128,19 +153,42 @@ fn stat(pid: u32) -> Option<(char, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::{Process, Role, describe, stat};
+    use crate::wait::until;
+    use std::process::Command;
+    use std::time::Duration;
+
+    #[test]
+    fn what_a_launch_script_runs_is_no_worker_and_a_job_is_one() {
+        let directory = tempfile::tempdir().expect("no temporary directory");
+        let job = directory.path().join("sleep");
+        let limit = Duration::from_secs(30);
+        let container = "container_1_0001_01_000002";
+        let mut sleep = Command::new("sleep");
+        let mut command = sleep.arg("60").env("CONTAINER_ID", container).spawn().expect("sleep starts");
+        // As a program of YARN's makes way for one that came with a job.
+        let script = "cp \"$(command -v sleep)\" \"$0\" && exec \"$0\" 60";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(&job).env("CONTAINER_ID", container);
+        let mut worker = shell.spawn().expect("sh starts");
+        let described = until("the worker", limit, || describe(worker.id()));
+        assert_eq!((described.role, described.container.as_str()), (Role::Worker, container));
+        assert_eq!(describe(command.id()), None);
+        for child in [&mut command, &mut worker] {
+            child.kill().expect("it is there");
+            child.wait().expect("it ends");
+        }
+    }
+
     #[test]
     fn a_process_is_known_by_its_start_and_gone_when_it_has_ended() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep starts");
-        let (_, started) = super::stat(child.id()).expect("it is there");
-        let own = super::Process {
-            role: super::Role::Worker,
-            pid: child.id(),
-            started,
-            container: String::new(),
-            node: 0,
-        };
-        let another = super::Process { started: started + 1, ..own.clone() };
+        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep starts");
+        let (_, started) = stat(child.id()).expect("it is there");
+        let own = Process { role: Role::Worker, pid: child.id(), started, container: String::new(), node: 0 };
+        let another = Process { started: started + 1, ..own.clone() };
         assert!(own.lives() && !another.lives() && !another.signal("KILL"));
+        let age = Process { started: started - 200, ..own.clone() }.age().as_secs_f64();
+        assert!((2.0..60.0).contains(&age), "{age} s");
         assert!(own.signal("KILL"));
         child.wait().expect("it ends");
         assert!(!own.lives());

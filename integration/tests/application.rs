@@ -9,6 +9,8 @@ use kvick_integration::text::sorted_lines;
 use kvick_integration::wait::until;
 use std::time::Duration;
 
+const LIMIT: Duration = Duration::from_secs(90);
+
 const OPTIONS: [&str; 6] = [
     "run-application",
     "-t",
@@ -41,11 +43,11 @@ fn the_containers_have_the_sizes_that_were_asked_for() {
     let id = flink(OPTIONS.iter().chain(&[jar.as_str()])).ok().application();
     let _end = KilledAtEnd(id.clone());
     let both = || (container_sizes(&id) == [4096, 2048]).then_some(());
-    until("the task executor's container", Duration::from_secs(30), both);
+    until("the task executor's container", LIMIT, both);
     application_has(&application(&id), &[("state", "RUNNING"), ("name", "MyWordCount")]);
     let overview = format!("{}/jobs/overview", rest(&id));
     let running = || json(&overview)["jobs"][0]["jid"].as_str().map(str::to_string);
-    let job = until("the job", Duration::from_secs(30), running);
+    let job = until("the job", LIMIT, running);
     flink(["cancel", "-t", "yarn-application", &format!("-Dyarn.application.id={id}"), &job]).ok();
     application_has(&ended(&id), &[("finalStatus", "KILLED")]);
     nothing_left(&id);

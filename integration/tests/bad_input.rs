@@ -34,16 +34,22 @@ fn submission(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command that must fail with this text, on one screen, without a trace of our own programs, and soon.
+/// How long a command may take that finds out by itself what is wrong.
+const REFUSAL: Duration = Duration::from_secs(30);
+
+/// How long a job may take whose containers YARN has to start first.
+const FAILURE: Duration = Duration::from_secs(90);
+
+/// Runs a command that must fail with this text, on one screen, without a trace of our own programs, and in time.
 #[track_caller]
-fn fails_with(command: &mut Command, text: &str) -> Ran {
+fn fails_with(command: &mut Command, text: &str, limit: Duration) -> Ran {
     let ran = run(command).fails(1).says(text);
     let lines = ran.err.lines().count() + ran.out.lines().count();
     assert!(lines < 40, "more than a screen: {lines} lines\n{}{}", ran.out, ran.err);
     for noise in ["panicked", "RUST_BACKTRACE", "\tat "] {
         assert!(!ran.err.contains(noise), "{}", ran.err);
     }
-    assert!(ran.took < Duration::from_secs(30), "it took {:?}", ran.took);
+    assert!(ran.took < limit, "it took {:?}", ran.took);
     ran
 }
 
@@ -51,7 +57,7 @@ fn fails_with(command: &mut Command, text: &str) -> Ran {
 #[track_caller]
 fn refused(command: &mut Command, text: &str) -> Ran {
     let before = Traces::now();
-    let ran = fails_with(command, text);
+    let ran = fails_with(command, text, REFUSAL);
     assert_eq!(Traces::now(), before, "something was left:\n{}{}", ran.out, ran.err);
     ran
 }
@@ -59,7 +65,7 @@ fn refused(command: &mut Command, text: &str) -> Ran {
 /// A job that is submitted, fails, and leaves nothing but YARN's record.
 #[track_caller]
 fn job_fails(arguments: &[&str], text: &str) -> Ran {
-    let ran = fails_with(&mut submission(arguments), text);
+    let ran = fails_with(&mut submission(arguments), text, FAILURE);
     let id = ran.application();
     assert_eq!(ended(&id)["finalStatus"], "FAILED");
     nothing_left(&id);
@@ -275,6 +281,6 @@ fn an_hdfs_in_safe_mode() {
 #[test]
 fn a_command_without_a_cluster_or_a_job() {
     let ran = flink(["list"]).fails(1);
-    assert!(ran.took < Duration::from_secs(10), "it took {:?}", ran.took);
+    assert!(ran.took < REFUSAL, "it took {:?}", ran.took);
     flink(["cancel"]).fails(1).says("Missing JobID");
 }

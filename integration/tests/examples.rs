@@ -1,9 +1,9 @@
 //! The examples of the distribution on YARN, each with what it must print or write, in per-job, session and application mode.
 
 use kvick_integration::cluster::{KilledAtEnd, ended, nothing_left, rest};
-use kvick_integration::command::{Ran, example, flink, yarn_session};
+use kvick_integration::command::{example, flink, yarn_session};
 use kvick_integration::expect::{application_has, job_finished};
-use kvick_integration::hdfs::HdfsDir;
+use kvick_integration::hdfs::{HdfsDir, committed};
 use kvick_integration::http::{json, request};
 use kvick_integration::text::sorted_lines;
 use kvick_integration::wait::until;
@@ -19,6 +19,18 @@ const SESSIONS: [&str; 5] = ["(a,1,1)", "(a,10,1)", "(b,1,3)", "(c,11,1)", "(c,6
 #[track_caller]
 fn sessions_are_right(written: &str) {
     assert_eq!(sorted_lines(written), SESSIONS);
+}
+
+/// What SideOutput writes: words of more than five letters went to the side output; the rest may lie in two windows.
+#[track_caller]
+fn counts_are_right(written: &str) {
+    let parsed = |line: &str| {
+        let (word, count) = line.trim_matches(['(', ')']).split_once(',')?;
+        Some((word.to_string(), count.parse::<u64>().ok()?))
+    };
+    let counts: Vec<(String, u64)> = written.lines().filter_map(parsed).collect();
+    assert!(counts.iter().all(|(word, _)| word.len() <= 5), "{counts:?}");
+    assert_eq!(counts.iter().filter(|(word, _)| word == "not").map(|(_, n)| n).sum::<u64>(), 2, "{counts:?}");
 }
 
 /// All that the task executors of an application have printed.
@@ -54,15 +66,37 @@ fn measures(application: &str, job: &str, metric: &str) {
     });
 }
 
-/// SocketWindowWordCount: words are served as long as they are not counted.
+/// Runs the examples that end by themselves and write or print, each with `run`, and looks at what they have written.
 #[track_caller]
-fn socket_words(session: &str) {
+fn examples_that_end(mode: &str, run: impl Fn(&str, &[&str])) {
+    let dir = HdfsDir::new(&format!("examples-{mode}"));
+    run("SessionWindowing", &["--output", &dir.path("sessions")]);
+    sessions_are_right(&dir.read("sessions"));
+    run("SideOutput", &["--output", &dir.path("counts")]);
+    counts_are_right(&dir.read("counts"));
+    let alerts = dir.path("alerts");
+    run(
+        "StateMachineExample",
+        &["--error-rate", "0.3", "--rps", "10000", "--count", "2000", "--output", &alerts],
+    );
+    let alerts = committed(&alerts);
+    assert!(!alerts.is_empty() && alerts.iter().all(|line| line.starts_with("ALERT: ")), "{alerts:?}");
+    run("FraudDetection", &["--rate", "1000", "--count", "500"]);
+    run("WindowJoin", &["--rate", "200", "--count", "200", "--windowSize", "500"]);
+}
+
+fn jar(name: &str) -> String {
+    example(&format!("streaming/{name}.jar"))
+}
+
+/// SocketWindowWordCount: words are served as long as they are not counted. `start` runs the example, which does not wait for its
+/// end, and says in which application.
+#[track_caller]
+fn socket_words(start: impl FnOnce(&[&str]) -> String) {
     let server = TcpListener::bind("127.0.0.1:0").expect("no port");
     server.set_nonblocking(true).expect("a socket");
     let port = server.local_addr().expect("an address").port().to_string();
-    let jar = example("streaming/SocketWindowWordCount.jar");
-    let job =
-        flink(["run", "-d", "-yid", session, &jar, "--hostname", "127.0.0.1", "--port", &port]).ok().job();
+    let application = start(&[&jar("SocketWindowWordCount"), "--hostname", "127.0.0.1", "--port", &port]);
     let (mut stream, _) = until("the reader of words", LIMIT, || server.accept().ok());
     stream.write_all(b"sphinx of black quartz\nsphinx of sphinx\n").expect("nobody reads on");
     // The words may come to lie in two windows.
@@ -73,77 +107,66 @@ fn socket_words(session: &str) {
     };
     let all_counted =
         |all: String| (counted(&all, "sphinx") == 3 && counted(&all, "quartz") == 1).then_some(());
-    until("the counts of all words", LIMIT, || all_counted(printed(session)));
-    drop(stream);
-    let url = format!("{}/jobs/{job}", rest(session));
-    until("the end of the stream", LIMIT, || (json(&url)["state"] == "FINISHED").then_some(()));
+    until("the counts of all words", LIMIT, || all_counted(printed(&application)));
+}
+
+/// The application ends with its job, and leaves nothing.
+#[track_caller]
+fn ended_well(application: &str) {
+    application_has(&ended(application), &[("finalStatus", "SUCCEEDED")]);
+    nothing_left(application);
 }
 
 #[test]
 fn in_per_job_mode() {
-    let dir = HdfsDir::new("examples-per-job");
-    let output = dir.path("sessions");
-    let per_job = |arguments: &[&str]| -> Ran {
-        let ran = flink(["run", "-m", "yarn-cluster", "-ytm", "1024"].iter().chain(arguments)).ok();
+    let options = ["run", "-m", "yarn-cluster", "-ytm", "1024"];
+    examples_that_end("per-job", |name, arguments| {
+        let ran = flink(options.iter().chain(&[jar(name).as_str()]).chain(arguments)).ok();
         job_finished(&ran);
-        application_has(&ended(&ran.application()), &[("finalStatus", "SUCCEEDED")]);
-        nothing_left(&ran.application());
-        ran
-    };
-    per_job(&[&example("streaming/SessionWindowing.jar"), "--output", &output]);
-    sessions_are_right(&dir.read("sessions"));
-    per_job(&[
-        &example("streaming/WindowJoin.jar"),
-        "--rate",
-        "200",
-        "--count",
-        "200",
-        "--windowSize",
-        "500",
-    ]);
+        ended_well(&ran.application());
+    });
+    let mut application = String::new();
+    socket_words(|program| {
+        application = flink(options.iter().chain(&["-d"]).chain(program)).ok().application();
+        application.clone()
+    });
+    ended_well(&application);
 }
 
 #[test]
 fn in_application_mode() {
-    let dir = HdfsDir::new("examples-application");
-    let output = dir.path("counts");
-    let run = |arguments: &[&str]| {
-        let line = ["run-application", "-t", "yarn-application", "-Dtaskmanager.memory.process.size=1g"];
-        let id = flink(line.iter().chain(arguments)).ok().application();
-        application_has(&ended(&id), &[("finalStatus", "SUCCEEDED")]);
-        nothing_left(&id);
-    };
-    run(&[&example("streaming/SideOutput.jar"), "--output", &output]);
-    let counts = dir.read("counts");
-    let parsed = |line: &str| {
-        let (word, count) = line.trim_matches(['(', ')']).split_once(',')?;
-        Some((word.to_string(), count.parse::<u64>().ok()?))
-    };
-    let counts: Vec<(String, u64)> = counts.lines().filter_map(parsed).collect();
-    // Words of more than five letters went to the side output; the rest may lie in two windows.
-    assert!(counts.iter().all(|(word, _)| word.len() <= 5), "{counts:?}");
-    assert_eq!(counts.iter().filter(|(word, _)| word == "not").map(|(_, n)| n).sum::<u64>(), 2, "{counts:?}");
-    run(&[&example("streaming/FraudDetection.jar"), "--rate", "1000", "--count", "500"]);
+    let options = ["run-application", "-t", "yarn-application", "-Dtaskmanager.memory.process.size=1g"];
+    examples_that_end("application", |name, arguments| {
+        ended_well(&flink(options.iter().chain(&[jar(name).as_str()]).chain(arguments)).ok().application());
+    });
+    let mut application = String::new();
+    socket_words(|program| {
+        application = flink(options.iter().chain(program)).ok().application();
+        application.clone()
+    });
+    ended_well(&application);
 }
 
 #[test]
 fn in_a_session() {
     let id = yarn_session(["-d", "-s", "4", "-jm", "1024", "-tm", "2048"]).ok().application();
     let _end = KilledAtEnd(id.clone());
-    let run = |arguments: &[&str]| job_finished(&flink(["run", "-yid", &id].iter().chain(arguments)).ok());
-
+    examples_that_end("session", |name, arguments| {
+        job_finished(&flink(["run", "-yid", &id, &jar(name)].iter().chain(arguments)).ok());
+    });
     // Accounts pay in turn; round 7 and 8 of every 20 are account 3's fraud.
-    run(&[&example("streaming/FraudDetection.jar"), "--rate", "1000", "--count", "500"]);
     prints(&id, "Alert{id=3}", 5);
-    run(&[&example("streaming/WindowJoin.jar"), "--rate", "200", "--count", "200", "--windowSize", "500"]);
     prints(&id, "(alice,", 1);
-    let dir = HdfsDir::new("examples-session");
-    run(&[&example("streaming/SessionWindowing.jar"), "--output", &dir.path("sessions")]);
-    sessions_are_right(&dir.read("sessions"));
 
-    socket_words(&id);
+    let mut job = String::new();
+    socket_words(|program| {
+        job = flink(["run", "-d", "-yid", &id].iter().chain(program)).ok().job();
+        id.clone()
+    });
+    let url = format!("{}/jobs/{job}", rest(&id));
+    until("the end of the stream", LIMIT, || (json(&url)["state"] == "FINISHED").then_some(()));
 
-    let endless = flink(["run", "-d", "-yid", &id, &example("streaming/TopSpeedWindowing.jar")]).ok().job();
+    let endless = flink(["run", "-d", "-yid", &id, &jar("TopSpeedWindowing")]).ok().job();
     // (car, speed, distance, time)
     prints(&id, "(0,", 1);
     prints(&id, "(1,", 1);

@@ -4,16 +4,16 @@
 use kvick_integration::chaos::{Fault, Options, Report, run};
 use std::time::Duration;
 
+/// With pauses of a minute the time-outs are Flink's defaults: where nothing hangs, nothing is given up that is only slow.
+const NO_HANG: Duration = Duration::from_secs(60);
+
+/// Long enough for a slow machine, short enough to be waited for.
+const HANG: Duration = Duration::from_secs(15);
+
 /// These faults, each once, in an order that a seed gives; the report, which is clean.
 #[track_caller]
-fn survives(faults: &[Fault], count: usize) -> Report {
-    let options = Options {
-        faults: faults.to_vec(),
-        count,
-        seed: 5,
-        pause: Duration::from_secs(6),
-        ..Options::default()
-    };
+fn survives(faults: &[Fault], count: usize, pause: Duration) -> Report {
+    let options = Options { faults: faults.to_vec(), count, seed: 5, pause, ..Options::default() };
     let report = run(&options).expect("the job goes on");
     assert!(report.is_clean(), "{report}");
     println!("{report}");
@@ -22,10 +22,11 @@ fn survives(faults: &[Fault], count: usize) -> Report {
 
 #[test]
 fn ten_application_masters_die_in_a_row_and_no_record_waits_for_the_next() {
-    let report = survives(&[Fault::MasterKilled], 10);
+    let report = survives(&[Fault::MasterKilled], 10, NO_HANG);
     assert_eq!(report.injections.len(), 10);
-    // Whoever restarts a job makes its records wait for seconds. What a busy machine adds is not the matter here.
-    let allowed = (2 * report.calm_gap).max(1000);
+    // That no worker was replaced and no restart counted, the report has checked. Beside the gap without any fault the long
+    // form shows these gaps as they are; what a busy machine adds is not the matter here.
+    let allowed = (2 * report.calm_gap).max(3000);
     let longest = report.injections.iter().map(|one| one.gap).max();
     assert!(longest.is_some_and(|gap| gap < allowed), "undisturbed {} ms:\n{report}", report.calm_gap);
 }
@@ -41,7 +42,7 @@ fn whatever_of_an_application_dies_or_hangs_nothing_is_lost_or_doubled() {
         Fault::MasterAndExecutor,
         Fault::MasterInCheckpoint,
     ];
-    assert_eq!(survives(&faults, faults.len()).injections.len(), faults.len());
+    assert_eq!(survives(&faults, faults.len(), HANG).injections.len(), faults.len());
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn whatever_of_the_cluster_dies_nothing_is_lost_or_doubled() {
         Fault::NameNodeSafeMode,
         Fault::DataNodeRestarted,
     ];
-    assert_eq!(survives(&faults, faults.len()).injections.len(), faults.len());
+    assert_eq!(survives(&faults, faults.len(), NO_HANG).injections.len(), faults.len());
 }
 
 #[test]
@@ -65,11 +66,11 @@ fn an_application_master_may_die_at_any_moment_and_in_any_mode() {
         Fault::MasterOfSession,
         Fault::MasterOfApplication,
     ];
-    assert_eq!(survives(&faults, 0).injections.len(), faults.len());
+    assert_eq!(survives(&faults, 0, NO_HANG).injections.len(), faults.len());
 }
 
 #[test]
 fn what_yarn_takes_back_is_left_after_a_checkpoint_and_is_no_failure() {
     let faults = [Fault::Preempted, Fault::Decommissioned];
-    assert_eq!(survives(&faults, 0).injections.len(), faults.len());
+    assert_eq!(survives(&faults, 0, NO_HANG).injections.len(), faults.len());
 }

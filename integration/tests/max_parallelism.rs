@@ -9,7 +9,7 @@ use kvick_integration::wait::until;
 use serde_json::Value;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Parallelism and maximum parallelism of each vertex.
 fn widths(session: &str, job: &str) -> Vec<(u64, u64)> {

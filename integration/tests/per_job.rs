@@ -9,6 +9,8 @@ use kvick_integration::text::sorted_lines;
 use kvick_integration::wait::until;
 use std::time::Duration;
 
+const LIMIT: Duration = Duration::from_secs(90);
+
 const POEM: &str = "to be or not to be\nthat is the question\n";
 const COUNTS: [&str; 8] = ["be 2", "is 1", "not 1", "or 1", "question 1", "that 1", "the 1", "to 2"];
 
@@ -69,13 +71,13 @@ fn the_old_flags_choose_sizes_slots_queue_name_and_configuration() {
     let _end = KilledAtEnd(id.clone());
     // Five subtasks need two task executors of four slots.
     let sizes = || (container_sizes(&id) == [1024, 1024, 768]).then_some(());
-    until("two task executors", Duration::from_secs(30), sizes);
+    until("two task executors", LIMIT, sizes);
     application_has(&application(&id), &[("name", "old"), ("queue", "root.other"), ("state", "RUNNING")]);
     let config = json(&format!("{}/jobmanager/config", rest(&id)));
     let config = config.as_array().expect("a list");
     assert!(config.iter().any(|entry| entry["key"] == "k" && entry["value"] == "v"), "{config:?}");
     let running = || flink(["list", "-yid", &id]).ok().out.contains("(RUNNING)").then_some(());
-    until("the job in the list", Duration::from_secs(30), running);
+    until("the job in the list", LIMIT, running);
     flink(["list", "-yid", &id]).ok().says(&format!("{job} : "));
     flink(["cancel", "-yid", &id, &job]).ok().says(&format!("Cancelled job {job}."));
     application_has(&ended(&id), &[("finalStatus", "KILLED")]);

@@ -43,7 +43,8 @@ fn words_are_counted_over_two_task_executors_on_two_nodes() {
     fs(&["put", &local.path().display().to_string(), &input]).ok();
     let mut wordcount = command("flink");
     // All subtasks side by side: with blocking exchanges a small job may be done before its second container is there.
-    wordcount.args("run -m yarn-cluster -p 4 -ys 2 -ytm 1024".split(' '));
+    // And each with more than half of a node's memory, so that YARN cannot give both from one.
+    wordcount.args("run -m yarn-cluster -p 4 -ys 2 -ytm 5120".split(' '));
     wordcount
         .arg("-Dexecution.batch-shuffle-mode=ALL_EXCHANGES_PIPELINED")
         .arg(example("batch/WordCount.jar"));

@@ -12,7 +12,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// How long a command may take that has only to say that there is no session: less than any time-out that it could run into.
+const AT_ONCE: Duration = Duration::from_secs(30);
 
 /// Sends `stop` as the documentation says, and checks what YARN says afterwards.
 #[track_caller]
@@ -76,7 +79,10 @@ fn an_attached_session_stops_when_told_to() {
     let fresh = || applications("RUNNING").into_iter().find(|id| !before.contains(id));
     let id = until("the session", LIMIT, fresh);
     let _end = KilledAtEnd(id.clone());
-    until("the properties file", LIMIT, || properties_file().exists().then_some(()));
+    let line = format!("applicationID={id}");
+    let remembered = || std::fs::read_to_string(properties_file()).unwrap_or_default();
+    // Another session's may be there until then.
+    until("the properties file", LIMIT, || remembered().lines().any(|one| one == line).then_some(()));
     let ran = flink(["run", "-p", "3", &example("streaming/WordCount.jar")]).ok();
     job_finished(&ran);
     assert_eq!(container_sizes(&id), [2048, 1792], "three slots fit into one task executor");
@@ -85,7 +91,7 @@ fn an_attached_session_stops_when_told_to() {
     application_has(&ended(&id), &[("finalStatus", "SUCCEEDED")]);
     nothing_left(&id);
     let listed = flink(["list"]).fails(1);
-    assert!(listed.took < Duration::from_secs(10), "no session: told within seconds, not {:?}", listed.took);
+    assert!(listed.took < AT_ONCE, "no session: told at once, not after {:?}", listed.took);
 }
 
 #[test]
@@ -107,12 +113,12 @@ fn the_rest_api_works_through_the_proxy_of_yarn() {
 }
 
 #[test]
-fn a_session_that_was_killed_is_named_within_seconds() {
+fn a_session_that_was_killed_is_named_at_once() {
     let id = yarn_session(["-d"]).ok().application();
     kill(&id);
     let path = properties_file();
     let ran = flink(["run", &example("streaming/WordCount.jar")]).fails(1).says(&id);
-    assert!(ran.took < Duration::from_secs(10), "it took {:?}", ran.took);
+    assert!(ran.took < AT_ONCE, "it took {:?}", ran.took);
     // A person has to be told why a cluster was looked for that nobody named.
     ran.says(&path.display().to_string());
     std::fs::remove_file(path).expect("the properties file");

@@ -4,8 +4,8 @@
 //! The plugin must be there: `scripts/build-plugins.sh`.
 
 use kvick_integration::cluster::{KilledAtEnd, processes, rest};
-use kvick_integration::command::{example, flink, fs, required, yarn_session};
-use kvick_integration::hdfs::HdfsDir;
+use kvick_integration::command::{example, flink, required, yarn_session};
+use kvick_integration::hdfs::{HdfsDir, committed};
 use kvick_integration::http::json;
 use kvick_integration::text::sorted_lines;
 use kvick_integration::wait::until;
@@ -15,17 +15,6 @@ use std::process::Command;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(90);
-
-/// The committed lines of all buckets below a directory of HDFS, sorted.
-fn committed(directory: &str) -> Vec<String> {
-    let entries = |path: &str| -> Vec<String> {
-        let listed = fs(&["ls", path]).out;
-        let paths = listed.lines().filter_map(|line| line.rsplit(' ').next().map(str::to_string));
-        paths.filter(|path| !path.rsplit('/').next().unwrap_or_default().starts_with('.')).collect()
-    };
-    let parts = entries(directory).into_iter().flat_map(|bucket| entries(&bucket));
-    sorted_lines(&parts.map(|part| fs(&["cat", &part]).ok().out).collect::<String>())
-}
 
 #[track_caller]
 fn completed(session: &str, job: &str, count: u64) {

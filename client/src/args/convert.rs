@@ -115,6 +115,12 @@ fn warnings(parsed: &Parsed) -> Vec<String> {
     if parsed.has("restoreMode") {
         warnings.push("The option 'restoreMode' is deprecated. Please use 'claimMode' instead.".to_string());
     }
+    if claim_mode(parsed).is_ok_and(|mode| mode == Some("LEGACY")) {
+        warnings.push(
+            "The claim mode 'legacy' is deprecated: nobody owns the files of the savepoint. Please use 'claim' or 'no_claim' instead."
+                .to_string(),
+        );
+    }
     warnings
 }
 

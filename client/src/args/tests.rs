@@ -86,6 +86,14 @@ fn restoring() {
     assert_eq!(args.savepoint.as_deref(), Some("hdfs:///sp"));
     assert_eq!((args.allow_non_restored, args.claim_mode), (true, Some("NO_CLAIM")));
     assert!(run("run -rm claim j.jar").cluster.warnings[0].contains("'claimMode'"));
+    for line in ["run -cm legacy j.jar", "run -restoreMode LEGACY j.jar", "run -rm legacy j.jar"] {
+        let warnings = run(line).cluster.warnings;
+        assert!(
+            warnings.last().unwrap().starts_with("The claim mode 'legacy' is deprecated"),
+            "{warnings:?}"
+        );
+    }
+    assert!(run("run -cm no_claim j.jar").cluster.warnings.is_empty());
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::cluster::{self, Running};
 use crate::console;
 use crate::deploy::{Deployment, Hadoop, Kind, Screen, wait};
 use crate::execution;
+use crate::master::{self, MasterClient};
 use crate::outcome::AlreadyTold;
-use crate::rest::RestClient;
 use crate::settings::{SessionProperties, Settings, properties};
 use crate::survivors;
 use anyhow::{Context, Result};
@@ -17,8 +17,11 @@ use kvick_core::application_spec::ApplicationMode;
 use kvick_yarn::records::{FinalStatus, NodeState};
 use repl::End;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long it may take until an application master takes the word to stop: the next one may have to come first.
+const WORD_PATIENCE: Duration = Duration::from_secs(60);
 /// How long an application may take to end after it was told to.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -65,12 +68,13 @@ async fn start(settings: &Settings, args: &SessionArgs) -> Result<()> {
         console::info(console::SESSION_CLI, super::detached_text(&session.application_id));
         return Ok(());
     }
-    let running = Running { yarn: deployment.yarn, id, address, config: settings.config.clone() };
-    match repl::run(&running).await? {
-        End::Stop => stop(settings, &running, &session.path).await,
+    let running = Arc::new(Running { yarn: deployment.yarn, id, address, config: settings.config.clone() });
+    let master = running.master()?;
+    match repl::run(&running, &master).await? {
+        End::Stop => stop(&running, &master, &session.path).await,
         End::Interrupted(code) => {
             // Who started the session takes it along.
-            stop(settings, &running, &session.path).await?;
+            stop(&running, &master, &session.path).await?;
             Err(AlreadyTold(code).into())
         }
         End::Gone => gone(&running, &session.path).await,
@@ -78,11 +82,12 @@ async fn start(settings: &Settings, args: &SessionArgs) -> Result<()> {
 }
 
 async fn attach(settings: &Settings, id: &str) -> Result<()> {
-    let running = cluster::running(settings, id).await?;
+    let running = Arc::new(cluster::running(settings, id).await?);
+    let master = running.master()?;
     let path = properties::location(&settings.config)?;
     console::line(format!("JobManager Web Interface: http://{}", running.address));
-    match repl::run(&running).await? {
-        End::Stop => stop(settings, &running, &path).await,
+    match repl::run(&running, &master).await? {
+        End::Stop => stop(&running, &master, &path).await,
         // Who only looked in leaves it as it is.
         End::Interrupted(code) => Err(AlreadyTold(code).into()),
         End::Gone => gone(&running, &path).await,
@@ -90,13 +95,12 @@ async fn attach(settings: &Settings, id: &str) -> Result<()> {
 }
 
 /// Tells the application to end; one that does not is killed.
-async fn stop(settings: &Settings, running: &Running, properties: &Path) -> Result<()> {
-    let rest = RestClient::new(&running.address, &settings.config)?;
-    if let Err(error) = rest.shut_down().await {
-        console::warn(
-            console::SESSION_CLI,
-            format!("The application does not take the word to stop: {error}"),
-        );
+async fn stop(running: &Running, master: &MasterClient, properties: &Path) -> Result<()> {
+    if let Err(why) = say_stop(master).await
+        && !master::is_over(&running.yarn.report(running.id).await?)
+    {
+        let text = format!("The application does not take the word to stop: {why}");
+        console::warn(console::SESSION_CLI, text);
     }
     let deadline = Instant::now() + STOP_PATIENCE;
     while !running.yarn.report(running.id).await?.state.is_terminal() {
@@ -107,6 +111,15 @@ async fn stop(settings: &Settings, running: &Running, properties: &Path) -> Resu
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     gone(running, properties).await
+}
+
+/// Tells whichever application master there is, or why none heard it. One that is killed instead could not tidy up.
+async fn say_stop(master: &MasterClient) -> Result<(), String> {
+    let told = master.ask(|rest| async move { rest.shut_down().await });
+    match tokio::time::timeout(WORD_PATIENCE, told).await {
+        Ok(told) => told.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no application master answered within {} s", WORD_PATIENCE.as_secs())),
+    }
 }
 
 /// Says how the application ended.
@@ -144,4 +157,18 @@ pub async fn query(settings: &Settings) -> Result<()> {
     let (nodes, metrics, queues) = tokio::try_join!(yarn.nodes(&running), yarn.metrics(), yarn.queues())?;
     console::line(table::table(&nodes, metrics.node_managers, &queues));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::master::testing::{Master, Yarn, client, nobody};
+
+    #[tokio::test]
+    async fn the_word_to_stop_reaches_the_master_of_the_next_attempt() {
+        let mut next = Master::begin(|_| Some((200, "{}"))).await;
+        let master = client(&nobody().await, &Yarn::names(&next.address));
+        say_stop(&master).await.unwrap();
+        assert!(next.request().await.starts_with("DELETE /v1/cluster "));
+    }
 }

@@ -114,6 +114,13 @@ pub fn does_not_run(report: &ApplicationReport, left: &str) -> anyhow::Error {
     anyhow!(text).context("Couldn't retrieve Yarn cluster")
 }
 
+/// `host:port` of a master that has registered: of its REST API.
+pub fn address_of(report: &ApplicationReport) -> Option<String> {
+    let port = u16::try_from(report.rpc_port).ok().filter(|port| *port > 0)?;
+    let known = !report.host.is_empty() && report.host != "N/A";
+    known.then(|| format!("{}:{port}", report.host))
+}
+
 /// The address of the application master's REST API.
 ///
 /// # Errors
@@ -123,17 +130,15 @@ pub fn rest_address(report: &ApplicationReport) -> Result<String> {
     if report.final_status != FinalStatus::Undefined || report.state.is_terminal() {
         return Err(does_not_run(report, ""));
     }
-    let port = u16::try_from(report.rpc_port).ok().filter(|port| *port > 0);
-    match port {
-        Some(port) if !report.host.is_empty() && report.host != "N/A" => {
-            let address = format!("{}:{port}", report.host);
+    match address_of(report) {
+        Some(address) => {
             console::info(
                 console::DESCRIPTOR,
                 format!("Found Web Interface {address} of application '{id}'."),
             );
             Ok(address)
         }
-        _ => Err(anyhow!(
+        None => Err(anyhow!(
             "The Yarn application {id} is in state {}: its master has not registered yet.",
             report.state
         )

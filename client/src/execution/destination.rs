@@ -5,6 +5,7 @@ use super::interrupt::Cleanup;
 use crate::cluster::{Cluster, Running};
 use crate::console;
 use crate::deploy::{Deployment, Hadoop, Kind, Screen, resources, wait};
+use crate::master::{MasterClient, Whereabouts};
 use crate::rest::RestClient;
 use crate::survivors;
 use anyhow::{Context, Result, anyhow};
@@ -13,18 +14,11 @@ use kvick_core::config::Configuration;
 use kvick_core::ids::JobId;
 use kvick_core::job::{Artifact, JobSubmission};
 use kvick_yarn::ids::ApplicationId;
-use kvick_yarn::records::{ApplicationReport, FinalStatus};
+use kvick_yarn::records::ApplicationReport;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
-
-/// Between two looks at where an application's next master is.
-const LOOK: Duration = Duration::from_millis(500);
-/// How long the next master may take.
-const NEXT_MASTER_PATIENCE: Duration = Duration::from_secs(600);
-/// How long YARN may name one that does not answer: it notices a lost process within a node's heartbeat, a lost node later.
-const OLD_MASTER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where jobs go.
 pub enum Destination {
@@ -32,8 +26,8 @@ pub enum Destination {
     PerJob(Preparation),
     /// To this cluster. The jar is uploaded with the first job.
     Cluster {
-        /// The cluster.
-        rest: RestClient,
+        /// Its master.
+        master: MasterClient,
         /// The application that it is, where it is one.
         watch: Option<Watch>,
         /// The jar, once it is uploaded.
@@ -102,39 +96,9 @@ impl Watch {
         }
     }
 
-    /// Where the application's next master is, once YARN knows: `None` if the application has ended, or goes on where it
-    /// was, or none comes in time.
-    pub async fn next_address(&self, old: &str) -> Option<String> {
-        let began = Instant::now();
-        let mut seen = began;
-        while began.elapsed() < NEXT_MASTER_PATIENCE && seen.elapsed() < OLD_MASTER_PATIENCE {
-            let report = match self {
-                Watch::Own(deployment, id) => deployment.yarn.report(*id).await,
-                Watch::Found(running) => running.yarn.report(running.id).await,
-            };
-            if let Ok(report) = report {
-                if report.state.is_terminal() || report.final_status != FinalStatus::Undefined {
-                    return None;
-                }
-                match address_of(&report) {
-                    Some(address) if address != old => return Some(address),
-                    // While YARN still names the old one, it may not have noticed; while it names none, one is coming.
-                    Some(_) => {}
-                    None => seen = Instant::now(),
-                }
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        None
-    }
-
     /// Says how the application ended, if it has, and removes what it left when it was ours.
     pub async fn explain(&self, job: JobId, error: anyhow::Error) -> anyhow::Error {
-        let report = match self {
-            Watch::Own(deployment, id) => deployment.yarn.report(*id).await,
-            Watch::Found(running) => running.yarn.report(running.id).await,
-        };
-        match report {
+        match self.report().await {
             Ok(report) if report.state.is_terminal() => {
                 let left = survivors::look(self.config(), report.id).await;
                 if let Watch::Own(deployment, id) = self
@@ -150,18 +114,20 @@ impl Watch {
     }
 }
 
-/// `host:port` of a master that has registered.
-fn address_of(report: &ApplicationReport) -> Option<String> {
-    let port = u16::try_from(report.rpc_port).ok().filter(|port| *port > 0)?;
-    let known = !report.host.is_empty() && report.host != "N/A";
-    known.then(|| format!("{}:{port}", report.host))
+impl Whereabouts for Watch {
+    fn report(&self) -> Pin<Box<dyn Future<Output = Result<ApplicationReport>> + Send + '_>> {
+        match self {
+            Watch::Own(deployment, id) => Box::pin(async { Ok(deployment.yarn.report(*id).await?) }),
+            Watch::Found(running) => running.report(),
+        }
+    }
 }
 
 impl Destination {
     /// A cluster that runs.
     pub fn cluster(cluster: Cluster) -> Destination {
-        let watch = cluster.application.map(|running| Watch::Found(Arc::new(running)));
-        Destination::Cluster { rest: cluster.rest, watch, jar: None }
+        let watch = cluster.application.map(Watch::Found);
+        Destination::Cluster { master: cluster.master, watch, jar: None }
     }
 
     /// The jar where the cluster finds it.
@@ -199,20 +165,24 @@ impl Destination {
         cleanup: &Cleanup,
     ) -> Result<Accepted> {
         let job_id = job.job_id;
-        let (rest, watch) = match self {
+        let (master, watch) = match self {
             Destination::PerJob(preparation) => {
                 let deployment = preparation.ready().await?;
                 deployment.check_job(&job.config)?;
                 deployment.check_job(&job.graph.config)?;
                 let (id, address) = deploy_job(&deployment, job, detached, cleanup).await?;
-                (RestClient::new(&address, config)?, Some(Watch::Own(deployment, id)))
+                let watch = Watch::Own(deployment, id);
+                let whereabouts = Arc::new(watch.clone());
+                (MasterClient::new(RestClient::new(&address, config)?, Some(whereabouts)), Some(watch))
             }
-            Destination::Cluster { rest, watch, .. } => {
-                rest.submit(&job).await.context("Failed to execute job.")?;
-                (rest.clone(), watch.clone())
+            Destination::Cluster { master, watch, .. } => {
+                let job = &job;
+                let submitted = master.ask(|rest| async move { rest.submit(job).await }).await;
+                submitted.context("Failed to execute job.")?;
+                (master.clone(), watch.clone())
             }
         };
-        Ok(Accepted { job_id, rest, watch })
+        Ok(Accepted { job_id, master, watch })
     }
 }
 

@@ -5,6 +5,10 @@ use crate::rest::RestError;
 use kvick_core::config::{Configuration, options};
 use kvick_core::host::{JobAnswer, JobQuestion};
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long an answer is waited for that says that the job has ended.
+const RESULT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The answer, or why there is none.
 pub async fn answer(
@@ -12,27 +16,28 @@ pub async fn answer(
     question: JobQuestion,
     config: &Configuration,
 ) -> Result<JobAnswer, String> {
-    let (rest, id) = (&job.rest, job.job_id);
+    let (master, id) = (&job.master, job.job_id);
     let answered = match question {
-        JobQuestion::State => rest.state(id).await.map(JobAnswer::State),
-        JobQuestion::Accumulators => rest.accumulators(id).await.map(JobAnswer::Accumulators),
-        JobQuestion::Result => match rest.result_soon(id).await {
-            // Another application master may go on with the job, or YARN may know why there is none.
-            Err(error) if error.is_gone() && job.watch.is_some() => {
-                return job.result().await.map(|r| JobAnswer::Result(Some(r))).map_err(|e| format!("{e:#}"));
-            }
-            answered => answered.map(JobAnswer::Result),
-        },
+        JobQuestion::State => {
+            master.ask(|rest| async move { rest.state(id).await }).await.map(JobAnswer::State)
+        }
+        JobQuestion::Accumulators => {
+            master.ask(|rest| async move { rest.accumulators(id).await }).await.map(JobAnswer::Accumulators)
+        }
+        JobQuestion::Result => {
+            let result = master.ask(|rest| async move { rest.result(id, RESULT_PATIENCE).await });
+            result.await.map(JobAnswer::Result)
+        }
         JobQuestion::Savepoint { target } => {
             let body = json!({ "target-directory": target, "cancel-job": false });
-            savepoint(job, "savepoints", &body, config).await
+            return savepoint(job, "savepoints", &body, config).await;
         }
         JobQuestion::Stop { target, drain } => {
             let body = json!({ "targetDirectory": target, "drain": drain });
-            savepoint(job, "stop", &body, config).await
+            return savepoint(job, "stop", &body, config).await;
         }
     };
-    answered.map_err(|error| error.to_string())
+    told(job, answered).await
 }
 
 async fn savepoint(
@@ -40,11 +45,43 @@ async fn savepoint(
     kind: &str,
     body: &Value,
     config: &Configuration,
-) -> Result<JobAnswer, RestError> {
-    let timeout =
-        config.get(&options::CLIENT_TIMEOUT).map_err(|error| RestError::Failed(error.to_string()))?;
-    let trigger = job.rest.trigger(&format!("jobs/{}/{kind}", job.job_id), body).await?;
-    let path = format!("jobs/{}/savepoints/{trigger}", job.job_id);
-    let done = job.rest.operation(&path, timeout).await?;
-    Ok(JobAnswer::Savepoint(done.location.unwrap_or_default()))
+) -> Result<JobAnswer, String> {
+    let timeout = config.get(&options::CLIENT_TIMEOUT).map_err(|error| error.to_string())?;
+    let done = job.master.operate(job.job_id, kind, body, timeout).await;
+    told(job, done.map(|done| JobAnswer::Savepoint(done.location.unwrap_or_default()))).await
+}
+
+/// In words for the program; those of an application that is gone are YARN's.
+async fn told(job: &Accepted, answered: Result<JobAnswer, RestError>) -> Result<JobAnswer, String> {
+    match answered {
+        Ok(answer) => Ok(answer),
+        Err(error) if error.is_gone() => Err(format!("{:#}", job.explained(error).await)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::master::testing::{Master, Yarn, client, nobody, report};
+    use kvick_core::ids::JobId;
+    use kvick_core::job::JobState;
+    use kvick_yarn::records::{ApplicationReport, ApplicationState};
+
+    #[tokio::test]
+    async fn a_program_is_answered_by_the_next_master_and_told_when_there_is_none() {
+        let next = Master::begin(|_| Some((200, "{\"status\":\"RUNNING\"}"))).await;
+        let old = nobody().await;
+        let yarn = Yarn::names(&next.address);
+        let job = Accepted { job_id: JobId(7), master: client(&old, &yarn), watch: None };
+        let config = Configuration::default();
+        let answered = answer(&job, JobQuestion::State, &config).await;
+        assert_eq!(answered, Ok(JobAnswer::State(JobState::Running)));
+
+        let address = next.address.clone();
+        next.kill().await;
+        yarn.says(ApplicationReport { state: ApplicationState::Killed, ..report(&address) });
+        let answered = answer(&job, JobQuestion::State, &config).await;
+        assert!(answered.as_ref().is_err_and(|why| why.starts_with("Lost the cluster")), "{answered:?}");
+    }
 }

@@ -23,6 +23,12 @@ pub enum RestError {
         /// How long was waited.
         after: Duration,
     },
+    /// An operation that was accepted has not ended in time.
+    #[error("the operation has not ended within {} ms; it may still do so", after.as_millis())]
+    Unfinished {
+        /// How long was waited.
+        after: Duration,
+    },
     /// The server said no.
     #[error("{message}")]
     Refused {

@@ -26,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const RETRY: Duration = Duration::from_millis(200);
 /// How long the server may hold back an answer that is waited for.
-const LONG_POLL: Duration = Duration::from_secs(20);
+pub const LONG_POLL: Duration = Duration::from_secs(20);
 /// The first pause between two questions to a server that does not hold its answers back; then it grows.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+pub const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+pub const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A client of one application master.
 #[derive(Debug, Clone)]
@@ -60,17 +60,26 @@ impl RestClient {
         RestClient { address: address.to_string(), ..self.clone() }
     }
 
+    /// The same client, but one that says at once that nobody answers.
+    pub fn without_retries(&self) -> RestClient {
+        RestClient { patience: Duration::ZERO, ..self.clone() }
+    }
+
     /// `host:port` of the server.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Submits a job.
+    /// Submits a job, whose id was drawn for this submission alone.
     ///
     /// # Errors
     /// The server refuses it or does not answer.
     pub async fn submit(&self, job: &JobSubmission) -> Result<(), RestError> {
-        self.call::<Value>(Method::POST, "jobs", Some(job)).await.map(|_| ())
+        match self.call::<Value>(Method::POST, "jobs", Some(job)).await {
+            // Whoever knows the id has the job from us: it was the answer that was lost on the way.
+            Err(RestError::Refused { status: 409, .. }) => Ok(()),
+            answer => answer.map(|_| ()),
+        }
     }
 
     /// All jobs that the server remembers.
@@ -82,33 +91,12 @@ impl RestClient {
         Ok(overview.jobs)
     }
 
-    /// Waits for the end of a job.
-    ///
-    /// # Errors
-    /// No such job, or the server went away.
-    pub async fn result(&self, job: JobId) -> Result<JobResult, RestError> {
-        let path = format!("jobs/{job}/execution-result?wait={}", LONG_POLL.as_millis());
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let asked = Instant::now();
-            let answer: ExecutionResult = self.call(Method::GET, &path, NOTHING).await?;
-            if let Some(result) = answer.result() {
-                return Ok(result);
-            }
-            // A server that answered at once does not hold its answers back.
-            if asked.elapsed() < LONG_POLL / 2 {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-
-    /// How a job ended; `None` if it still runs after about a second.
+    /// How a job ended; `None` if it still runs after `wait`, or earlier where the server does not hold its answers back.
     ///
     /// # Errors
     /// No such job, or no answer.
-    pub async fn result_soon(&self, job: JobId) -> Result<Option<JobResult>, RestError> {
-        let path = format!("jobs/{job}/execution-result?wait=1000");
+    pub async fn result(&self, job: JobId, wait: Duration) -> Result<Option<JobResult>, RestError> {
+        let path = format!("jobs/{job}/execution-result?wait={}", wait.min(LONG_POLL).as_millis());
         Ok(self.call::<ExecutionResult>(Method::GET, &path, NOTHING).await?.result())
     }
 
@@ -191,7 +179,7 @@ impl RestClient {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        Err(RestError::Timeout { address: self.address.clone(), after: timeout })
+        Err(RestError::Unfinished { after: timeout })
     }
 
     async fn call<T: DeserializeOwned>(

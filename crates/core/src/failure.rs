@@ -35,6 +35,8 @@ pub enum FailureKind {
     Withdrawn,
     /// State that a task was to begin with is not what was written: a file is missing, torn or changed.
     StateDamaged,
+    /// State is as it was written, but the program cannot read it, or has state that could never be read back.
+    StateIncompatible,
     /// A result that a task was to read is not there any more, or not what was written: its producers must run again.
     ResultLost,
     /// Slots did not come in time.

@@ -4,16 +4,15 @@ use crate::graph::{Chaining, Erased, Node, NodeKind, boxed, fan_out, scope, unbo
 use crate::keyed::KeyedStream;
 use crate::stream::{DataStream, keyed_stage};
 use kvick_core::graph::RuntimeMode;
-use kvick_runtime::element::{Data, Key, Namespace};
+use kvick_runtime::element::{Data, Key};
 use kvick_runtime::operator::{Chained, KeyedOperator, Operator, Output};
 use kvick_runtime::operators::{
-    BothInputs, BroadcastOperator, BroadcastProcessFunction, CoFlatMap, CoProcessFunction, Either,
-    KeyedBroadcastOperator, KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedCoProcessOperator,
-    ProcessOperator,
+    BothInputs, BroadcastDescriptors, BroadcastOperator, BroadcastProcessFunction, BroadcastStates,
+    CoFlatMap, CoProcessFunction, Either, KeyedBroadcastOperator, KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction, KeyedCoProcessOperator, ProcessOperator,
 };
-use kvick_runtime::state::MapStateDescriptor;
 use kvick_runtime::task::TwoInputs;
-use std::marker::PhantomData;
+use std::collections::BTreeSet;
 
 /// Adds an operator that reads two streams.
 pub(crate) fn two_inputs<A, B, O>(
@@ -124,12 +123,20 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Sends every record to all subtasks of the operator that this is connected with, to fill a map that is the same
-    /// everywhere: broadcast state.
-    pub fn broadcast_state<UK: Namespace, UV: Data>(
-        &self,
-        descriptor: &MapStateDescriptor<UK, UV>,
-    ) -> BroadcastStream<T, UK, UV> {
-        BroadcastStream { stream: self.broadcast(), name: descriptor.name().to_string(), types: PhantomData }
+    /// everywhere: broadcast state. With a tuple of descriptors it fills several, `broadcast_state((&rules, &limits))`.
+    ///
+    /// # Panics
+    /// Two descriptors of one name.
+    #[doc(alias = "broadcast")]
+    #[track_caller]
+    pub fn broadcast_state<D: BroadcastDescriptors>(&self, descriptors: D) -> BroadcastStream<T, D::States> {
+        let state = descriptors.states();
+        let mut names = BTreeSet::new();
+        for name in state.names() {
+            assert!(names.insert(name), "broadcast_state: two descriptors have the name {name:?}");
+        }
+        drop(names);
+        BroadcastStream { stream: self.broadcast(), state }
     }
 }
 
@@ -225,6 +232,33 @@ where
     F1: FnMut(&A) -> K + Clone + Send + 'static,
     F2: FnMut(&B) -> K + Clone + Send + 'static,
 {
+    /// One record for each record of either stream; records with equal keys reach one subtask. For state by key there is
+    /// [`KeyedConnectedStreams::process`].
+    #[doc(alias = "CoMapFunction")]
+    pub fn map<O: Data>(
+        &self,
+        first: impl FnMut(A) -> O + Clone + Send + 'static,
+        second: impl FnMut(B) -> O + Clone + Send + 'static,
+    ) -> DataStream<O> {
+        self.partitioned().map(first, second)
+    }
+
+    /// Any number of records for each record of either stream: the functions push them. Records with equal keys reach one
+    /// subtask. For state by key there is [`KeyedConnectedStreams::process`].
+    #[doc(alias = "CoFlatMapFunction")]
+    pub fn flat_map<O: Data>(
+        &self,
+        first: impl FnMut(A, &mut Output<O>) + Clone + Send + 'static,
+        second: impl FnMut(B, &mut Output<O>) + Clone + Send + 'static,
+    ) -> DataStream<O> {
+        self.partitioned().flat_map(first, second)
+    }
+
+    /// The streams for an operator that needs no state by key.
+    fn partitioned(&self) -> ConnectedStreams<A, B> {
+        ConnectedStreams { first: self.first.partitioned(), second: self.second.partitioned() }
+    }
+
     /// User code with a life cycle, and with state and timers by key, that sees the records of both streams.
     pub fn process<O: Data, P: KeyedCoProcessFunction<K, A, B, O>>(&self, function: P) -> DataStream<O> {
         let keys = (self.first.key.clone(), self.second.key.clone());
@@ -237,78 +271,73 @@ where
     }
 }
 
-/// A stream that every subtask sees whole, and that fills a map: broadcast state.
+/// A stream that every subtask sees whole, and that fills one map or several: broadcast state.
 #[derive(Clone)]
-pub struct BroadcastStream<B, UK, UV> {
+pub struct BroadcastStream<B, S> {
     stream: DataStream<B>,
-    name: String,
-    types: PhantomData<fn() -> (UK, UV)>,
+    /// What it fills, with nothing in it.
+    state: S,
 }
 
 /// A stream and a broadcast stream for one operator.
-pub struct BroadcastConnectedStream<I, B, UK, UV> {
+pub struct BroadcastConnectedStream<I, B, S> {
     first: DataStream<I>,
-    broadcast: BroadcastStream<B, UK, UV>,
+    broadcast: BroadcastStream<B, S>,
 }
 
-impl<I: Data, B: Data, UK: Namespace, UV: Data> ConnectWith<DataStream<I>> for BroadcastStream<B, UK, UV> {
-    type Connected = BroadcastConnectedStream<I, B, UK, UV>;
+impl<I: Data, B: Data, S: BroadcastStates> ConnectWith<DataStream<I>> for BroadcastStream<B, S> {
+    type Connected = BroadcastConnectedStream<I, B, S>;
 
     fn connect_with(&self, first: &DataStream<I>) -> Self::Connected {
         BroadcastConnectedStream { first: first.clone(), broadcast: self.clone() }
     }
 }
 
-impl<I: Data, B: Data, UK: Namespace, UV: Data> BroadcastConnectedStream<I, B, UK, UV> {
+impl<I: Data, B: Data, S: BroadcastStates> BroadcastConnectedStream<I, B, S> {
     /// User code that processes the records of the stream by the broadcast state.
-    pub fn process<O: Data, P: BroadcastProcessFunction<I, B, O, UK, UV>>(
-        &self,
-        function: P,
-    ) -> DataStream<O> {
-        let name = self.broadcast.name.clone();
+    pub fn process<O: Data, P: BroadcastProcessFunction<I, B, O, S>>(&self, function: P) -> DataStream<O> {
+        let state = self.broadcast.state.clone();
         two_inputs("Co-Process-Broadcast", &self.first, &self.broadcast.stream, move |_| {
-            BroadcastOperator::new(name.clone(), function.clone())
+            BroadcastOperator::new(state.clone(), function.clone())
         })
     }
 }
 
 /// A keyed stream and a broadcast stream for one operator.
-pub struct KeyedBroadcastConnectedStream<I, K, F, B, UK, UV> {
+pub struct KeyedBroadcastConnectedStream<I, K, F, B, S> {
     first: KeyedStream<I, K, F>,
-    broadcast: BroadcastStream<B, UK, UV>,
+    broadcast: BroadcastStream<B, S>,
 }
 
-impl<I, K, F, B, UK, UV> ConnectWith<KeyedStream<I, K, F>> for BroadcastStream<B, UK, UV>
+impl<I, K, F, B, S> ConnectWith<KeyedStream<I, K, F>> for BroadcastStream<B, S>
 where
     I: Data,
     K: Key,
     F: FnMut(&I) -> K + Clone + Send + 'static,
     B: Data,
-    UK: Namespace,
-    UV: Data,
+    S: BroadcastStates,
 {
-    type Connected = KeyedBroadcastConnectedStream<I, K, F, B, UK, UV>;
+    type Connected = KeyedBroadcastConnectedStream<I, K, F, B, S>;
 
     fn connect_with(&self, first: &KeyedStream<I, K, F>) -> Self::Connected {
         KeyedBroadcastConnectedStream { first: first.clone(), broadcast: self.clone() }
     }
 }
 
-impl<I, K, F, B, UK, UV> KeyedBroadcastConnectedStream<I, K, F, B, UK, UV>
+impl<I, K, F, B, S> KeyedBroadcastConnectedStream<I, K, F, B, S>
 where
     I: Data,
     K: Key,
     F: FnMut(&I) -> K + Clone + Send + 'static,
     B: Data,
-    UK: Namespace,
-    UV: Data,
+    S: BroadcastStates,
 {
     /// User code, with state and timers by key, that processes the records of the keyed stream by the broadcast state.
-    pub fn process<O: Data, P: KeyedBroadcastProcessFunction<K, I, B, O, UK, UV>>(
+    pub fn process<O: Data, P: KeyedBroadcastProcessFunction<K, I, B, O, S>>(
         &self,
         function: P,
     ) -> DataStream<O> {
-        let (key, name) = (self.first.key.clone(), self.broadcast.name.clone());
+        let (key, state) = (self.first.key.clone(), self.broadcast.state.clone());
         let first = self.first.partitioned();
         let mut keyed = key.clone();
         let key_of = move |record: &Either<I, B>| match record {
@@ -317,7 +346,7 @@ where
         };
         two_keyed_inputs("Co-Process-Broadcast-Keyed", &first, &self.broadcast.stream, key_of, move |mode| {
             let batch = mode == RuntimeMode::Batch;
-            KeyedBroadcastOperator::new(key.clone(), name.clone(), function.clone(), batch)
+            KeyedBroadcastOperator::new(key.clone(), state.clone(), function.clone(), batch)
         })
     }
 }

@@ -1,13 +1,12 @@
-//! Joins of two streams: on common windows, and on an interval of time.
+//! Joins of two streams on common windows.
 
-use crate::connected::{either_key, two_keyed_inputs};
 use crate::keyed::KeyedStream;
 use crate::stream::DataStream;
 use crate::windowed::{ByDefault, Evict, Eviction, Named, NoEvictor, TriggerChoice, WindowedStream};
 use kvick_runtime::element::{Data, Key};
 use kvick_runtime::operator::Output;
+use kvick_runtime::operators::Either;
 use kvick_runtime::operators::window::{Evictor, Trigger, WindowAssigner};
-use kvick_runtime::operators::{Either, Interval, IntervalJoin, LateRecords};
 use kvick_runtime::side::OutputTag;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -287,101 +286,5 @@ where
         function: impl FnMut(&[&A], &[&B], &mut Output<O>) + Clone + Send + 'static,
     ) -> DataStream<O> {
         grouped(self.windows, function).name("Co-Group")
-    }
-}
-
-impl<A, K, F1> KeyedStream<A, K, F1>
-where
-    A: Data,
-    K: Key,
-    F1: FnMut(&A) -> K + Clone + Send + 'static,
-{
-    /// Joins each record of this stream with the records of another, keyed alike, whose event time is within an interval of
-    /// its own.
-    ///
-    /// ```
-    /// # use kvick::prelude::*;
-    /// # let env = StreamExecutionEnvironment::get_execution_environment();
-    /// # let orders = env.from_collection([(7_u32, 10_i64)]).assign_ascending_timestamps(|order| order.1);
-    /// # let payments = env.from_collection([(7_u32, 20_i64)]).assign_ascending_timestamps(|payment| payment.1);
-    /// let paid_soon = orders
-    ///     .key_by(|order| order.0)
-    ///     .interval_join(&payments.key_by(|payment| payment.0))
-    ///     .between(0, 60_000) // milliseconds: from the order's time to a minute after it
-    ///     .process(|order, payment, out| out.push((order.0, payment.1 - order.1)));
-    /// # assert_eq!(paid_soon.execute_and_collect("paid").unwrap(), [(7, 10)]);
-    /// ```
-    pub fn interval_join<B: Data, F2>(&self, other: &KeyedStream<B, K, F2>) -> IntervalJoined<A, B, K, F1, F2>
-    where
-        F2: FnMut(&B) -> K + Clone + Send + 'static,
-    {
-        let (interval, late) = (Interval { lower: 0, upper: 0 }, LateRecords::default());
-        IntervalJoined { first: self.clone(), second: other.clone(), interval, late }
-    }
-}
-
-/// Two keyed streams that are to be joined on an interval of time.
-pub struct IntervalJoined<A, B, K, F1, F2> {
-    first: KeyedStream<A, K, F1>,
-    second: KeyedStream<B, K, F2>,
-    interval: Interval,
-    late: LateRecords<A, B>,
-}
-
-impl<A, B, K, F1, F2> IntervalJoined<A, B, K, F1, F2>
-where
-    A: Data,
-    B: Data,
-    K: Key,
-    F1: FnMut(&A) -> K + Clone + Send + 'static,
-    F2: FnMut(&B) -> K + Clone + Send + 'static,
-{
-    /// The second record's time minus the first one's lies between these, both included, in milliseconds; negative for
-    /// earlier.
-    #[must_use]
-    pub fn between(mut self, lower: i64, upper: i64) -> Self {
-        self.interval = Interval { lower, upper };
-        self
-    }
-
-    /// Leaves the lower bound itself out.
-    #[must_use]
-    pub fn lower_bound_exclusive(mut self) -> Self {
-        self.interval.lower = self.interval.lower.saturating_add(1);
-        self
-    }
-
-    /// Leaves the upper bound itself out.
-    #[must_use]
-    pub fn upper_bound_exclusive(mut self) -> Self {
-        self.interval.upper = self.interval.upper.saturating_sub(1);
-        self
-    }
-
-    /// Sends records of the first stream that come behind the watermark to a side output of the result.
-    #[must_use]
-    pub fn side_output_left_late_data(mut self, tag: &OutputTag<A>) -> Self {
-        self.late.left = Some(tag.clone());
-        self
-    }
-
-    /// Sends records of the second stream that come behind the watermark to a side output of the result.
-    #[must_use]
-    pub fn side_output_right_late_data(mut self, tag: &OutputTag<B>) -> Self {
-        self.late.right = Some(tag.clone());
-        self
-    }
-
-    /// Calls the function for each pair of records.
-    pub fn process<O: Data>(
-        self,
-        function: impl FnMut(&A, &B, &mut Output<O>) + Clone + Send + 'static,
-    ) -> DataStream<O> {
-        let (first, second) = (self.first.partitioned(), self.second.partitioned());
-        let key = either_key((self.first.key.clone(), self.second.key.clone()));
-        two_keyed_inputs("Interval Join", &first, &second, key, move |_| {
-            let keys = (self.first.key.clone(), self.second.key.clone());
-            IntervalJoin::new(keys.0, keys.1, self.interval, function.clone(), self.late.clone())
-        })
     }
 }

@@ -28,6 +28,7 @@ mod connected;
 mod environment;
 mod execute;
 mod graph;
+mod interval_joined;
 mod job_client;
 mod joined;
 mod keyed;
@@ -46,10 +47,11 @@ pub use connected::{
 };
 pub use environment::StreamExecutionEnvironment;
 pub use execute::JobError;
+pub use interval_joined::{IntervalJoin, IntervalJoined};
 pub use job_client::{JobClient, RestError};
 pub use joined::{
-    CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, IntervalJoined, JoinEqualTo, JoinWhere,
-    JoinWindow, JoinedStreams,
+    CoGroupEqualTo, CoGroupWhere, CoGroupWindow, CoGroupedStreams, JoinEqualTo, JoinWhere, JoinWindow,
+    JoinedStreams,
 };
 pub use keyed::KeyedStream;
 pub use kvick_core::accumulator::{Accumulator, Accumulators};
@@ -59,9 +61,10 @@ pub use kvick_runtime::element::{Batch, Data, Event, Key};
 pub use kvick_runtime::error::{BoxError, TaskError, TaskResult};
 pub use kvick_runtime::metrics::{Counter, Histogram, Meter, MetricGroup, metric_prefix};
 pub use kvick_runtime::operator::{Operator, Output as Collector};
-pub use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, RetryDelay};
+pub use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, AsyncTimeout, RetryDelay};
 pub use kvick_runtime::operators::{
-    BroadcastProcessFunction, BroadcastState, CoProcessFunction, Either, FunctionContext,
+    BroadcastContext, BroadcastDescriptors, BroadcastProcessFunction, BroadcastState, BroadcastStates,
+    CoProcessFunction, Either, FunctionContext, JoinContext, KeyedBroadcastContext,
     KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedContext, KeyedProcessFunction, Process,
     ProcessFunction, TimerService,
 };
@@ -81,7 +84,7 @@ pub mod state {
     pub use kvick_core::checkpoint::{Redistribution, SnapshotKind};
     pub use kvick_runtime::snapshot::OperatorSnapshot;
     pub use kvick_runtime::state::{
-        AggregatingState, AggregatingStateDescriptor, ListState, ListStateDescriptor, MapState,
+        AggregatingState, AggregatingStateDescriptor, EveryKey, ListState, ListStateDescriptor, MapState,
         MapStateDescriptor, ReducingState, ReducingStateDescriptor, StateAccess, StateError, StateTtlConfig,
         StateVisibility, TtlUpdate, ValueState, ValueStateDescriptor, WindowState, WindowStateAccess,
     };

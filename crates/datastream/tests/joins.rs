@@ -4,7 +4,7 @@
 
 use kvick::prelude::*;
 use kvick::window::*;
-use kvick::{BroadcastState, KeyedBroadcastProcessFunction};
+use kvick::{BroadcastState, KeyedBroadcastContext, KeyedBroadcastProcessFunction};
 use std::time::Duration;
 
 fn environment(parallelism: u32, mode: RuntimeMode) -> StreamExecutionEnvironment {
@@ -91,7 +91,7 @@ struct Limited {
     waiting: ListState<u32>,
 }
 
-impl KeyedBroadcastProcessFunction<u32, u32, u64, (u32, u64), String, u64> for Limited {
+impl KeyedBroadcastProcessFunction<u32, u32, u64, (u32, u64), BroadcastState<String, u64>> for Limited {
     fn open(&mut self, context: &mut FunctionContext<'_, u32>) -> Result<(), BoxError> {
         self.count = context.value_state(ValueStateDescriptor::new("count"))?;
         self.waiting = context.list_state(ListStateDescriptor::new("waiting"))?;
@@ -113,6 +113,7 @@ impl KeyedBroadcastProcessFunction<u32, u32, u64, (u32, u64), String, u64> for L
     fn process_broadcast_element(
         &mut self,
         limit: u64,
+        _: &mut KeyedBroadcastContext<'_, u32>,
         state: &mut BroadcastState<String, u64>,
         _: &mut Collector<(u32, u64)>,
     ) -> Result<(), BoxError> {

@@ -60,12 +60,18 @@ impl From<std::io::Error> for TaskError {
     }
 }
 
+/// What the job master goes by: it falls back to an earlier checkpoint, or starts the tasks again, or does not.
+fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
+    match error.downcast_ref::<StateError>() {
+        Some(state) if state.is_damage() => FailureKind::StateDamaged,
+        Some(state) if state.is_incompatible() => FailureKind::StateIncompatible,
+        _ => FailureKind::Error,
+    }
+}
+
 /// A failure with one cause for each `source()` of the error.
 pub fn failure_of(error: &(dyn Error + 'static)) -> Failure {
-    // The job master falls back to an earlier checkpoint then.
-    let damaged = error.downcast_ref::<StateError>().is_some_and(StateError::is_damage);
-    let kind = if damaged { FailureKind::StateDamaged } else { FailureKind::Error };
-    let mut failure = Failure::new(kind, error.to_string());
+    let mut failure = Failure::new(kind_of(error), error.to_string());
     failure.cause = error.source().map(|cause| Box::new(failure_of(cause)));
     failure
 }

@@ -3,15 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 use kvick_runtime::error::BoxError;
-use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, AsyncSettings, AsyncWait};
+use kvick_runtime::operators::async_wait::{AsyncRetryStrategy, AsyncSettings, AsyncTimeout, AsyncWait};
 use kvick_runtime::testing::{Emitted, Harness};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-fn settings(ordered: bool, retry: AsyncRetryStrategy<u64>) -> AsyncSettings<u64> {
-    AsyncSettings { ordered, timeout: Duration::from_secs(30), capacity: 10, retry }
+fn settings(ordered: bool, retry: AsyncRetryStrategy<u64>) -> AsyncSettings<u64, u64> {
+    AsyncSettings { ordered, timeout: Duration::from_secs(30).into(), capacity: 10, retry }
 }
 
 type Answer = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u64>, BoxError>> + Send>>;
@@ -111,7 +111,7 @@ fn a_failing_call_is_tried_again_as_often_as_allowed_and_then_fails_the_task() {
 #[test]
 fn a_call_that_takes_too_long_and_one_that_panics_fail_the_task_in_words() {
     let retry = AsyncRetryStrategy::no_retry;
-    let short = AsyncSettings { timeout: Duration::from_millis(5), ..settings(false, retry()) };
+    let short = AsyncSettings { timeout: Duration::from_millis(5).into(), ..settings(false, retry()) };
     let never = |_: u64| std::future::pending::<Result<Vec<u64>, BoxError>>();
     let mut harness = Harness::open(AsyncWait::new(never, short)).unwrap();
     harness.process_unstamped(1).unwrap();
@@ -122,4 +122,33 @@ fn a_call_that_takes_too_long_and_one_that_panics_fail_the_task_in_words() {
     harness.process_unstamped(1).unwrap();
     let error = harness.end().unwrap_err().to_string();
     assert!(error.contains("panicked"), "{error}");
+}
+
+#[test]
+fn a_call_that_takes_too_long_may_have_results_all_the_same_and_without_a_limit_none_does() {
+    let (open, gate) = watch::channel(false);
+    let unknown = AsyncTimeout::or_else(Duration::from_millis(5), |n: &u64| match n {
+        5 => Err("five must be known".into()),
+        n => Ok(vec![n + 1000]),
+    });
+    let short = AsyncSettings { timeout: unknown, ..settings(true, AsyncRetryStrategy::no_retry()) };
+    let mut harness = Harness::open(AsyncWait::new(gated(gate.clone()), short)).unwrap();
+    (1..=3).for_each(|n| harness.process(n, n as i64).unwrap());
+    let expected = [1001, 20, 1003].into_iter().zip(1..).map(|(n, at)| Emitted::Record(n, Some(at)));
+    assert_eq!(emitted(&mut harness, 3), expected.collect::<Vec<_>>());
+    harness.process_unstamped(5).unwrap();
+    let error = harness.end().unwrap_err().to_string();
+    assert!(error.contains("five must be known"), "{error}");
+
+    let none =
+        AsyncSettings { timeout: Duration::ZERO.into(), ..settings(true, AsyncRetryStrategy::no_retry()) };
+    let mut harness = Harness::open(AsyncWait::new(gated(gate), none)).unwrap();
+    (1..=2).for_each(|n| harness.process_unstamped(n).unwrap());
+    let patient = Instant::now() + Duration::from_millis(50);
+    while Instant::now() < patient {
+        harness.tick(Instant::now()).unwrap();
+    }
+    open.send(true).unwrap();
+    harness.end().unwrap();
+    assert_eq!(harness.take_records(), [10, 20]);
 }

@@ -1,4 +1,4 @@
-//! Operators of two streams: interval joins against a naive computation, broadcast and keyed state through snapshots.
+//! Operators of two streams: interval joins against a naive computation, keyed state through snapshots.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,8 +6,8 @@ use kvick_core::checkpoint::SubtaskState;
 use kvick_runtime::error::{BoxError, TaskResult};
 use kvick_runtime::operator::Output;
 use kvick_runtime::operators::{
-    BroadcastOperator, BroadcastProcessFunction, BroadcastState, Either, FunctionContext, Interval,
-    IntervalJoin, KeyedCoProcessFunction, KeyedCoProcessOperator, KeyedContext, LateRecords,
+    Either, FunctionContext, Interval, IntervalJoin, JoinContext, KeyedCoProcessFunction,
+    KeyedCoProcessOperator, KeyedContext, LateRecords,
 };
 use kvick_runtime::state::{StateAccess, ValueState, ValueStateDescriptor};
 use kvick_runtime::testing::{Emitted, Harness};
@@ -30,11 +30,14 @@ fn records() -> impl Strategy<Value = Vec<(bool, u8, i64, bool)>> {
 type Join = IntervalJoin<u8, Record, Record, (u32, u32), fn(&Record) -> u8, fn(&Record) -> u8, Pairs>;
 
 fn join(interval: Interval) -> Join {
-    let pairs: Pairs = |left, right, out| out.push((left.2, right.2));
+    let pairs: Pairs = |left, right, context, out| {
+        assert_eq!((context.left_timestamp(), context.right_timestamp()), (left.1, right.1));
+        out.push((left.2, right.2));
+    };
     IntervalJoin::new(key, key, interval, pairs, LateRecords::default())
 }
 
-type Pairs = fn(&Record, &Record, &mut Output<(u32, u32)>);
+type Pairs = fn(&Record, &Record, JoinContext, &mut Output<(u32, u32)>);
 
 proptest! {
     #[test]
@@ -81,52 +84,6 @@ fn bytes_of_records(state: &SubtaskState) -> u64 {
         KeyedData::Files { .. } => 1,
     };
     state.keyed.iter().filter(|keyed| keyed.kind.ends_with("-records")).map(|keyed| groups(&keyed.data)).sum()
-}
-
-/// Passes on numbers above the threshold of their kind, which is broadcast.
-#[derive(Clone)]
-struct Above;
-
-impl BroadcastProcessFunction<(u8, u32), (u8, u32), u32, u8, u32> for Above {
-    fn process_element(
-        &mut self,
-        value: (u8, u32),
-        thresholds: &BroadcastState<u8, u32>,
-        out: &mut Output<u32>,
-    ) -> Result<(), BoxError> {
-        if thresholds.get(&value.0).is_some_and(|threshold| value.1 > *threshold) {
-            out.push(value.1);
-        }
-        Ok(())
-    }
-
-    fn process_broadcast_element(
-        &mut self,
-        value: (u8, u32),
-        thresholds: &mut BroadcastState<u8, u32>,
-        _: &mut Output<u32>,
-    ) -> Result<(), BoxError> {
-        thresholds.put(value.0, value.1);
-        Ok(())
-    }
-}
-
-#[test]
-fn every_subtask_gets_the_broadcast_state_back() -> TaskResult {
-    let operator = || BroadcastOperator::new("thresholds".to_string(), Above);
-    let mut harness = Harness::open(operator())?;
-    harness.process_unstamped(Either::Right((1, 10)))?;
-    harness.process_unstamped(Either::Left((1, 11)))?;
-    harness.process_unstamped(Either::Left((2, 11)))?;
-    assert_eq!(harness.take_records(), [11]);
-    let state = harness.snapshot()?;
-    for subtask in 0..2 {
-        let mut restored = Harness::restored(operator(), &[state.clone(), state.clone()], subtask, 2)?;
-        restored.process_unstamped(Either::Left((1, 10)))?;
-        restored.process_unstamped(Either::Left((1, 12)))?;
-        assert_eq!(restored.take_records(), [12]);
-    }
-    Ok(())
 }
 
 /// Emits an order's number with its payment; an order that was not paid within 50 alone.

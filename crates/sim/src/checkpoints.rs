@@ -2,6 +2,7 @@
 //! fails, and people who ask for savepoints.
 
 use crate::executor::ModelTask;
+use crate::job::PATIENT;
 use crate::outage::PATIENCE;
 use crate::world::{Happening, World};
 use kvick_core::checkpoint::message::SnapshotMetrics;
@@ -238,7 +239,7 @@ impl World {
             if let Some(worker) = model.and_then(|model| model.holdings.worker(job)) {
                 tasks.iter().for_each(|task| worker.heard_of_checkpoint(*task, order.checkpoint));
             }
-            return self.flows(job, &order);
+            return self.heard(job, &tasks, &order);
         }
         for task in tasks {
             if let Some(serial) = self.live(executor, job, task) {
@@ -256,30 +257,47 @@ impl World {
                     self.storage.check_restore(*job_id, task.execution, task.restore.as_ref());
                 }
             }
-            ToExecutor::Checkpoint { job_id, command: CheckpointCommand::Trigger(order), .. } => {
+            ToExecutor::Checkpoint { job_id, executions, command: CheckpointCommand::Trigger(order) } => {
                 self.triggered(*job_id, order);
+                let key = (self.epoch, order.checkpoint);
+                self.storage.job(*job_id).ordered.entry(key).or_default().extend(executions);
             }
             _ => {}
         }
     }
 
-    /// The first tasks were told; barriers reach all the others in no particular order.
-    fn flows(&mut self, job: JobId, order: &TriggerCheckpoint) {
-        if !self.storage.job(job).flowing.insert((self.epoch, order.checkpoint)) {
-            return;
-        }
-        for place in self.places(job) {
-            if !self.fault(3) {
+    /// Some of the first tasks were told. Once all of them were, barriers reach all the others in no particular order.
+    fn heard(&mut self, job: JobId, tasks: &[ExecutionId], order: &TriggerCheckpoint) {
+        let key = (self.epoch, order.checkpoint);
+        let Some(ordered) = self.storage.job(job).ordered.get_mut(&key) else { return };
+        ordered.retain(|task| !tasks.contains(task));
+        let all = ordered.is_empty();
+        // Nothing but the time-out finds a barrier that is lost between two that live.
+        let percent = if self.is_patient(job) { 0 } else { 3 };
+        let (told, others): (Vec<Place>, Vec<Place>) =
+            self.places(job).into_iter().partition(|place| tasks.contains(&place.3));
+        let first = self.storage.job(job).first.entry(key).or_default();
+        first.extend(tasks);
+        let first = first.clone();
+        let others = others.into_iter().filter(|place| all && !first.contains(&place.3));
+        for place in told.into_iter().chain(others).collect::<Vec<_>>() {
+            if !self.fault(percent) {
                 let longest = if self.fault(5) { 15_000 } else { 300 };
                 self.soon(longest, Happening::Checkpoint(Event::Barrier(place, Box::new(order.clone()))));
             }
         }
     }
 
+    /// Whether a job waits for a checkpoint for longer than any fault lasts.
+    fn is_patient(&self, job: JobId) -> bool {
+        let checkpoints = self.master.job(job).and_then(|job| job.checkpoints());
+        checkpoints.is_some_and(|checkpoints| checkpoints.settings().timeout.0 >= PATIENT)
+    }
+
     /// A checkpoint is begun.
     fn triggered(&mut self, job: JobId, order: &TriggerCheckpoint) {
         let id = order.checkpoint;
-        let (running, epoch) = (self.running(job), self.epoch);
+        let (running, epoch, now) = (self.running(job), self.epoch, self.now());
         let record = self.storage.job(job);
         let again = record.triggered_by.insert(id, epoch);
         if again == Some(epoch) {
@@ -287,6 +305,7 @@ impl World {
         }
         // A number may come again if nobody lives who has heard of it: what was under way with it counts for nothing.
         record.acknowledged.remove(&id);
+        record.triggered_at.insert(id, now);
         record.discarded.remove(&id);
         let newest = record.triggered_by.iter().filter(|(_, by)| **by == epoch).map(|(id, _)| *id).max();
         let rising = newest == Some(id) && record.restore_point().is_none_or(|point| point < id);
@@ -481,6 +500,7 @@ fn snapshot_of(operator: VertexId, files: BTreeMap<String, StateHandle>) -> Task
         name,
         redistribution: Redistribution::Split,
         handle,
+        head: 0,
         elements: vec![Piece { offset: 0, length: 1 }],
     };
     let operator_state = files.into_iter().map(state).collect();

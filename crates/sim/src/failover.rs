@@ -3,7 +3,7 @@
 use crate::checkpoints::Event;
 use crate::network::NetworkEvent;
 use crate::world::{Happening, World};
-use kvick_core::checkpoint::CompletedCheckpoint;
+use kvick_core::checkpoint::{CompletedCheckpoint, KeptCheckpoints};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId};
 use kvick_core::job::{JobResult, JobSubmission};
 use kvick_core::master::{Legacy, Master, RecoveredJob};
@@ -111,7 +111,10 @@ impl World {
             submission: job.clone(),
             submitted: Millis(submitted),
             source: None,
-            completed: self.store.completed.range(own).map(|(_, completed)| completed.clone()).collect(),
+            checkpoints: KeptCheckpoints {
+                completed: self.store.completed.range(own).map(|(_, completed)| completed.clone()).collect(),
+                ..KeptCheckpoints::default()
+            },
             restarts: self.store.restarts.get(&job.job_id).copied().unwrap_or(0),
         }
     }

@@ -7,6 +7,9 @@ use kvick_core::ids::{JobId, VertexId};
 use kvick_core::job::{Artifact, JobSubmission, ProgramSpec};
 use std::collections::BTreeMap;
 
+/// A time-out of checkpoints that no fault lasts for, in milliseconds.
+pub const PATIENT: u64 = 600_000;
+
 /// A random job with this id.
 pub fn random_job(id: JobId, random: &mut Random) -> JobSubmission {
     let graph = random_graph(random);
@@ -34,7 +37,9 @@ fn set_checkpoints(config: &mut Configuration, random: &mut Random) {
     let mut set = |key: &str, value: String| config.set(format!("execution.checkpointing.{key}"), value);
     let interval = if random.chance(7) { random.between(100, 600) } else { random.between(1_000, 15_000) };
     set("interval", format!("{interval} ms"));
-    set("timeout", format!("{} ms", random.between(500, 15_000)));
+    // Flink's own is ten minutes: nothing may wait for that but what really takes so long.
+    let timeout = if random.chance(40) { PATIENT } else { random.between(500, 15_000) };
+    set("timeout", format!("{timeout} ms"));
     set("min-pause", format!("{} ms", random.between(0, 1) * random.between(0, 3_000)));
     set("max-concurrent-checkpoints", random.between(1, 3).to_string());
     set("tolerable-failed-checkpoints", random.between(0, 3).to_string());

@@ -4,6 +4,7 @@
 //! One connection is one gRPC stream: what is said on it arrives in order, each message once, and its end after all of it. So
 //! nothing is doubled or reordered on a connection, and an order that was sent is not sent again. What the transport does
 //! permit happens across connections, and is modelled:
+//! - a connection is reset: what was on its way, in either direction, is lost, however long ago it was said;
 //! - a connection stalls, its task executor gives it up and opens another: what was said on the old one arrives after the
 //!   registration on the new one. Such messages are dropped, for the registration tells the same and more;
 //! - a registration arrives late, after that on a newer connection, and tells what was true before. It is passed over, for its
@@ -139,6 +140,9 @@ impl World {
         if !self.alive || serial < self.first_serial {
             return;
         }
+        if self.is_reset(serial) {
+            return;
+        }
         match &message {
             FromExecutor::Register { connection, .. } if self.master.is_overtaken(&id, *connection) => {
                 self.outcome.overtaken += 1;
@@ -178,6 +182,9 @@ impl World {
     }
 
     fn at_executor(&mut self, id: ExecutorId, serial: u64, message: ToExecutor) {
+        if self.is_reset(serial) {
+            return;
+        }
         let Some(model) = self.executors.get_mut(&id).filter(|m| m.connection == Some(serial)) else {
             return;
         };
@@ -189,9 +196,21 @@ impl World {
         self.obey(id, message);
     }
 
+    /// Whether a message is lost, for its connection is.
+    fn is_reset(&mut self, serial: u64) -> bool {
+        let lost = self.reset.contains(&serial);
+        self.outcome.lost += u32::from(lost);
+        lost
+    }
+
     fn breaks(&mut self, id: &ExecutorId) {
         if let Some(serial) = self.executors.get(id).and_then(|model| model.connection) {
-            self.gives_up(id, serial, 4_000);
+            if !self.fault(50) {
+                return self.gives_up(id, serial, 4_000);
+            }
+            // Nobody notices for a while that nothing arrives any more.
+            self.reset.insert(serial);
+            self.network_soon(6_000, NetworkEvent::GivesUp(id.clone(), serial));
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Outcome {
     pub stalls: u32,
     /// Messages that arrived over a connection which a newer one had replaced.
     pub stale: u32,
+    /// Messages that were lost with the connection that they were on.
+    pub lost: u32,
     /// Registrations that arrived after that on a newer connection.
     pub overtaken: u32,
     /// Reports about checkpoints that were kept until there was a connection again.
@@ -97,6 +99,7 @@ impl std::ops::AddAssign for Outcome {
         self.gave_up += more.gave_up;
         self.stalls += more.stalls;
         self.stale += more.stale;
+        self.lost += more.lost;
         self.overtaken += more.overtaken;
         self.kept += more.kept;
         self.rejections += more.rejections;

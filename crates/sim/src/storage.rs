@@ -9,8 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct JobRecord {
     /// Which were triggered, and under which application master the last time.
     pub triggered_by: BTreeMap<u64, u64>,
-    /// Whose barriers have begun to flow, and under which application master.
-    pub flowing: BTreeSet<(u64, u64)>,
+    /// When each was triggered the last time.
+    pub triggered_at: BTreeMap<u64, u64>,
+    /// Which tasks were ordered to begin, by application master and number, and have not heard of it.
+    pub ordered: BTreeMap<(u64, u64), BTreeSet<ExecutionId>>,
+    /// Which have.
+    pub first: BTreeMap<(u64, u64), BTreeSet<ExecutionId>>,
     /// Who ran when each was triggered.
     pub participants: BTreeMap<u64, BTreeSet<ExecutionId>>,
     /// Who has acknowledged each.

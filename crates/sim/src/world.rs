@@ -20,7 +20,7 @@ use kvick_core::master::{Effect, Master, MasterMode, MasterSettings};
 use kvick_core::resources::ResourceSettings;
 use kvick_core::task::TaskState;
 use kvick_core::time::Millis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Until when things break, in milliseconds.
 const FAULTS_END: u64 = 120_000;
@@ -68,6 +68,8 @@ pub(crate) struct World {
     pub(crate) executors: BTreeMap<ExecutorId, ModelExecutor>,
     /// The application master's ends of connections.
     pub(crate) links: BTreeMap<ExecutorId, u64>,
+    /// Connections that were reset: what is said over them is lost, also what was on its way.
+    pub(crate) reset: BTreeSet<u64>,
     /// Connections before this one were to an application master that has died.
     pub(crate) first_serial: u64,
     wanted: u32,
@@ -108,7 +110,8 @@ pub fn run(seed: u64, trace: bool) -> Result<Outcome, Violation> {
         // What is held back is decided, but not done.
         let master = world.alive.then_some(&world.master).filter(|_| !world.gate.is_closed());
         let accounted = invariant::every_container_is_accounted_for(master, &world.yarn, world.now);
-        let holds = broken.and(accounted);
+        let waits = invariant::no_checkpoint_waits_in_vain(master, &mut world.storage, world.now);
+        let holds = broken.and(accounted).and(waits);
         let holds = holds.and_then(|()| invariant::check(master, &world.executors, &mut world.storage));
         holds.map_err(|what| violation(world.now, what))?;
     }
@@ -155,6 +158,7 @@ impl World {
             storage: ModelStorage::default(),
             executors: BTreeMap::new(),
             links: BTreeMap::new(),
+            reset: BTreeSet::new(),
             first_serial: 0,
             wanted: 0,
             granting: 0,

@@ -68,3 +68,19 @@ pub enum StorageError {
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
+
+impl StorageError {
+    /// Whether the same may succeed later, with nothing changed by anybody.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            StorageError::FileSystem(error) => error.is_transient(),
+            StorageError::Timeout { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether no copy of a file can be had, though the file system answers: its DataNodes may only be starting.
+    pub fn lacks_copies(&self) -> bool {
+        matches!(self, StorageError::FileSystem(FsError::Corrupt { .. }))
+    }
+}

@@ -4,6 +4,7 @@ use crate::error::StorageError;
 use bytes::Bytes;
 use kvick_core::checkpoint::CheckpointMetadata;
 use kvick_core::checkpoint::metadata::METADATA_FILE;
+use kvick_core::checkpoint::settings::CHECKPOINT_PREFIX;
 use kvick_core::ids::JobId;
 use kvick_filesystem::{CreateOptions, FileSystem, FileSystems, FsError, FsPath};
 use std::future::Future;
@@ -133,6 +134,23 @@ impl CheckpointStorage {
             Ok(Located { metadata: Arc::new(metadata), directory })
         };
         self.in_time(format!("read {path}"), reading).await
+    }
+
+    /// The greatest number that a directory below a job's own is named after; 0 if there is none.
+    ///
+    /// # Errors
+    /// The directory is there, but cannot be listed.
+    pub async fn newest_number(&self, job_directory: &str) -> Result<u64, StorageError> {
+        let (fs, path) = self.files.locate(job_directory)?;
+        let listing = async {
+            match fs.list(&path).await {
+                Err(error) if error.is_not_found() => Ok(Vec::new()),
+                listed => Ok(listed?),
+            }
+        };
+        let entries = self.in_time(format!("list {path}"), listing).await?;
+        let number = |name: &str| name.strip_prefix(CHECKPOINT_PREFIX)?.parse::<u64>().ok();
+        Ok(entries.iter().filter_map(|entry| number(entry.path.name())).max().unwrap_or(0))
     }
 
     /// Removes a checkpoint or savepoint that a person does not need any more: its directory. Files that other checkpoints
@@ -287,6 +305,18 @@ mod tests {
         fs::write(dir.path().join("_metadata"), bytes).unwrap();
         let error = storage().read(&text(dir.path())).await.unwrap_err();
         assert!(matches!(&error, StorageError::Metadata { source: MetadataError::Damaged, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn numbers_that_directories_have_are_known_whatever_else_lies_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = text(dir.path());
+        assert_eq!(storage().newest_number(&base).await.unwrap(), 0);
+        for name in ["chk-9", "chk-12", "chk-99x", "shared", "savepoint-000000-1"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        assert_eq!(storage().newest_number(&base).await.unwrap(), 12);
+        assert_eq!(storage().newest_number(&format!("{base}/nowhere")).await.unwrap(), 0);
     }
 
     #[tokio::test]

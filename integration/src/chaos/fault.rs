@@ -91,6 +91,12 @@ impl Fault {
         Fault::APART.contains(&self)
     }
 
+    /// Whether other jobs notice nothing of it: one that runs all the time may go on meanwhile.
+    pub fn spares_other_jobs(self) -> bool {
+        // The container that is taken back, or what runs on the node, may be theirs.
+        self.has_own_job() && !matches!(self, Fault::Preempted | Fault::Decommissioned)
+    }
+
     /// Whether a running job's workers live through it, without a restart. YARN counts a node that is cut off as lost, with
     /// whatever else runs there; and task executors end whose master has not answered for `heartbeat.timeout`.
     pub fn spares_workers(self) -> bool {

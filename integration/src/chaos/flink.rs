@@ -37,10 +37,11 @@ pub fn measure() -> Result<Vec<u64>> {
         let master = master(&target).context("Flink's master is not to be found")?;
         let at = now();
         let killed = Command::new("kill").args(["-9", &master.to_string()]).status()?;
+        let over = now();
         if !killed.success() || !within(PATIENCE, || self::master(&target) != Some(master)) {
             bail!("Flink's master {master} was not killed");
         }
-        monitor.await_health(at, PATIENCE)?;
+        monitor.await_health(over, PATIENCE)?;
         all.push(monitor.felt(at, 0).recovery);
     }
     Ok(all)

@@ -11,7 +11,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long something may take that ought to be quick.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(90);
+
+/// How old a task executor is of which YARN knows: NodeManagers tell of their containers every second.
+const KNOWN: Duration = Duration::from_secs(3);
 
 /// When a fault was there, and since when the job may be well again.
 #[derive(Debug, Clone, Copy)]
@@ -77,10 +80,10 @@ impl Scene<'_> {
     }
 
     fn kill(&mut self, role: Role) -> Result<Blow> {
-        let process = self.one(role)?;
-        let at = now();
-        kill(&process)?;
-        Ok(Blow { at, over: at })
+        if role == Role::Master {
+            await_known(&self.target.application)?;
+        }
+        kill(&self.one(role)?)
     }
 
     fn pause(&mut self, role: Role, time: Duration) -> Result<Blow> {
@@ -102,14 +105,14 @@ impl Scene<'_> {
         if self.random.below(2) == 0 {
             order.reverse();
         }
-        let at = now();
-        kill(&order[0])?;
+        let Blow { at, .. } = kill(&order[0])?;
         sleep(Duration::from_millis(self.random.below(1000)));
-        kill(&order[1])?;
-        Ok(Blow { at, over: now() })
+        let Blow { over, .. } = kill(&order[1])?;
+        Ok(Blow { at, over })
     }
 
     fn kill_in_checkpoint(&mut self) -> Result<Blow> {
+        await_known(&self.target.application)?;
         let process = self.one(Role::Master)?;
         let begun = Instant::now();
         while !self.target.view().is_some_and(|view| view.checkpointing) {
@@ -117,9 +120,7 @@ impl Scene<'_> {
                 bail!("no checkpoint was seen under way");
             }
         }
-        let at = now();
-        kill(&process)?;
-        Ok(Blow { at, over: at })
+        kill(&process)
     }
 
     /// Nobody can end the master while its NodeManager is away, so it meets its successor.
@@ -223,9 +224,27 @@ impl Scene<'_> {
     }
 }
 
-fn kill(process: &Process) -> Result<()> {
+/// Kills a process. What it still did while the signal was sent is not taken for its successor's work.
+///
+/// # Errors
+/// If it is not there.
+pub fn kill(process: &Process) -> Result<Blow> {
+    let at = now();
     if !process.signal("KILL") {
         bail!("{process:?} was not there to be killed");
+    }
+    Ok(Blow { at, over: now() })
+}
+
+/// Waits until YARN knows of all task executors of an application. One of which it does not know when their master dies is not
+/// kept for the next master: that is YARN's way, and costs the job a restart.
+///
+/// # Errors
+/// If there is always another one that has just begun.
+pub fn await_known(application: &str) -> Result<()> {
+    let known = || in_role(application, Role::Executor).iter().all(|executor| executor.age() >= KNOWN);
+    if !within(SOON, known) {
+        bail!("for {SOON:?} there was a task executor that had just begun");
     }
     Ok(())
 }
@@ -251,8 +270,18 @@ fn restart(role: &str, away: Duration) -> Result<Blow> {
     Ok(Blow { at, over: now() })
 }
 
+/// The role of the ResourceManager that is active, or becomes it soon.
+fn await_active() -> Result<&'static str> {
+    let mut active = None;
+    within(SOON, || {
+        active = active_resource_manager();
+        active.is_some()
+    });
+    active.context("no ResourceManager is active")
+}
+
 fn restart_resource_manager() -> Result<Blow> {
-    let role = active_resource_manager().context("no ResourceManager is active")?;
+    let role = await_active()?;
     let at = now();
     script(&["kill", role])?;
     script(&["restart", role])?;
@@ -261,7 +290,7 @@ fn restart_resource_manager() -> Result<Blow> {
 
 /// The other one becomes active, by itself or because it is told to; the killed one comes back as a standby.
 fn fail_over() -> Result<Blow> {
-    let killed = active_resource_manager().context("no ResourceManager is active")?;
+    let killed = await_active()?;
     let other = if killed == "resourcemanager" { "rm2" } else { "rm1" };
     let at = now();
     script(&["kill", killed])?;

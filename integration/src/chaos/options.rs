@@ -9,11 +9,12 @@ use std::time::Duration;
 pub struct Options {
     /// How long faults are injected.
     pub time: Duration,
-    /// How many faults at most.
+    /// How many faults at most, besides those that are done to jobs of their own before the time begins.
     pub count: usize,
     /// Whoever gives the same seed gets the same faults in the same order.
     pub seed: u64,
-    /// Which faults; each comes once before one comes again.
+    /// Which faults; each comes once before one comes again, but for those that have to have the cluster for themselves: they
+    /// come once.
     pub faults: Vec<Fault>,
     /// What remembers jobs: `filesystem` or `zookeeper`.
     pub ha: String,

@@ -46,14 +46,15 @@ pub fn run(options: &Options) -> Result<Report> {
         daemons::script(&["kill", role])?;
         say(&format!("{role} is dead from now on"));
     }
-    let (own, shared): (Vec<Fault>, Vec<Fault>) = faults.into_iter().partition(|fault| fault.has_own_job());
-    for fault in own {
-        say(fault.name());
-        let outcome = sequences::run(options, fault);
-        sequences::record(fault, outcome, &mut report);
+    let mut random = Random::new(options.seed);
+    // Each of those once in any case, however short the time is.
+    for fault in faults.iter().filter(|fault| fault.has_own_job()) {
+        apart(options, *fault, &mut random, &mut report);
     }
-    if !shared.is_empty() {
-        disturb(options, &shared, &mut report)?;
+    if !faults.iter().all(|fault| fault.has_own_job()) {
+        let drawn = |fault: &Fault| !fault.has_own_job() || fault.spares_other_jobs();
+        let drawn: Vec<Fault> = faults.into_iter().filter(drawn).collect();
+        disturb(options, &drawn, &mut random, &mut report)?;
     }
     if options.faults.contains(&Fault::MasterKilled) {
         match flink::measure() {
@@ -75,8 +76,15 @@ fn allowed(options: &Options, report: &mut Report) -> Vec<Fault> {
     options.faults.iter().copied().filter(is_allowed).collect()
 }
 
-/// The job that runs all the time, and what happens to it.
-fn disturb(options: &Options, faults: &[Fault], report: &mut Report) -> Result<()> {
+/// A fault that is done to a job of its own.
+fn apart(options: &Options, fault: Fault, random: &mut Random, report: &mut Report) {
+    say(fault.name());
+    let outcome = sequences::run(options, fault, random);
+    sequences::record(fault, outcome, report);
+}
+
+/// The job that runs all the time, and what happens to it, and beside it.
+fn disturb(options: &Options, faults: &[Fault], random: &mut Random, report: &mut Report) -> Result<()> {
     let directory = HdfsDir::new("chaos");
     let target = Target::submit(options, directory.root())?;
     let _end = KilledAtEnd(target.application.clone());
@@ -87,7 +95,8 @@ fn disturb(options: &Options, faults: &[Fault], report: &mut Report) -> Result<(
         let began = now();
         std::thread::sleep(CALM);
         let calm = (began, now());
-        let felt = inject_all(options, faults, &target, &monitor, report);
+        let mut scene = Scene { options, target: &target, random };
+        let felt = inject_all(&mut scene, faults, &monitor, report);
         (calm, felt)
     };
     let (calm, felt) = felt;
@@ -111,22 +120,20 @@ pub(super) fn add(sum: &mut Verdict, more: &Verdict) {
 }
 
 /// Round after round, each fault once in each; what goes wrong for good ends it early, and is in the report.
-fn inject_all(
-    options: &Options,
-    faults: &[Fault],
-    target: &Target,
-    monitor: &Monitor,
-    report: &mut Report,
-) -> Vec<Felt> {
-    let (mut random, begun) = (Random::new(options.seed), Instant::now());
-    let (mut felt, mut queue) = (Vec::new(), Vec::new());
-    while begun.elapsed() < options.time && felt.len() < options.count {
+fn inject_all(scene: &mut Scene<'_>, faults: &[Fault], monitor: &Monitor, report: &mut Report) -> Vec<Felt> {
+    let (begun, options) = (Instant::now(), scene.options);
+    let (mut felt, mut queue, mut done) = (Vec::new(), Vec::new(), 0);
+    while begun.elapsed() < options.time && done < options.count {
         if queue.is_empty() {
-            queue = random.shuffled(faults);
+            queue = scene.random.shuffled(faults);
         }
         let Some(fault) = queue.pop() else { break };
-        let mut scene = Scene { options, target, random: &mut random };
-        match inject(&mut scene, fault, monitor, report) {
+        done += 1;
+        if fault.has_own_job() {
+            beside(scene, fault, monitor, report);
+            continue;
+        }
+        match inject(scene, fault, monitor, report) {
             Ok(one) => felt.push(one),
             Err(error) => {
                 report.violations.push(format!("{}: {error:#}", fault.name()));
@@ -135,9 +142,16 @@ fn inject_all(
             }
         }
         // So that faults come at any point between two checkpoints.
-        std::thread::sleep(Duration::from_millis(random.below(1500)));
+        std::thread::sleep(Duration::from_millis(scene.random.below(1500)));
     }
     felt
+}
+
+/// What is done to a job of its own leaves the one alone that runs all the time.
+fn beside(scene: &mut Scene<'_>, fault: Fault, monitor: &Monitor, report: &mut Report) {
+    let (workers, restarts) = (in_role(&scene.target.application, Role::Worker), monitor.restarts());
+    apart(scene.options, fault, scene.random, report);
+    unharmed(scene.target, fault, &workers, monitor.restarts() - restarts, report);
 }
 
 fn inject(scene: &mut Scene<'_>, fault: Fault, monitor: &Monitor, report: &mut Report) -> Result<Felt> {

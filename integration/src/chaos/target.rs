@@ -26,8 +26,18 @@ pub struct Target {
     /// Where its output is.
     pub output: String,
     /// The local file with whose appearance its input ends.
-    marker: PathBuf,
+    marker: Arc<Marker>,
     rest: Arc<Mutex<Option<String>>>,
+}
+
+/// A local file that is removed when nobody asks for the job any more.
+#[derive(Default)]
+struct Marker(PathBuf);
+
+impl Drop for Marker {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// What REST says of a job at one moment.
@@ -101,12 +111,14 @@ impl Target {
     fn run(options: &Options, directory: &str, line: &str, properties: Vec<String>) -> Result<Target> {
         let output = format!("{directory}/out");
         let name = directory.rsplit('/').next().unwrap_or_default();
-        let marker = std::env::temp_dir().join(format!("{name}.end"));
+        // Directories in HDFS have their process in their name further up.
+        let marker = std::env::temp_dir().join(format!("{name}-{}.end", std::process::id()));
         let _ = std::fs::remove_file(&marker);
+        let marker = Arc::new(Marker(marker));
         let mut line: Vec<String> = line.split(' ').map(str::to_string).collect();
         line.extend(properties);
         line.extend(["-c".into(), "ticks".into(), required("KVICK_TEST_JOBS")]);
-        line.extend(["--until".into(), marker.display().to_string()]);
+        line.extend(["--until".into(), marker.0.display().to_string()]);
         line.extend(["--rate".into(), options.rate.to_string(), "--output".into(), output.clone()]);
         line.extend(["--roll".into(), options.roll.clone()]);
         let ran = flink(line);
@@ -119,7 +131,7 @@ impl Target {
 
     /// A job of somebody else's program, of which only its life is seen.
     pub fn of(application: String, job: String) -> Target {
-        Target { application, job, output: String::new(), marker: PathBuf::new(), rest: Arc::default() }
+        Target { application, job, output: String::new(), marker: Arc::default(), rest: Arc::default() }
     }
 
     /// The id of the job that an application has begun.
@@ -140,7 +152,8 @@ impl Target {
     /// # Errors
     /// If the file that says so cannot be made.
     pub fn end_input(&self) -> Result<()> {
-        std::fs::write(&self.marker, "").with_context(|| self.marker.display().to_string())
+        let Marker(path) = &*self.marker;
+        std::fs::write(path, "").with_context(|| path.display().to_string())
     }
 
     /// What REST says at a path below the job's own; nothing while nobody answers.

@@ -33,11 +33,11 @@ pub fn run(options: &Options, fault: Fault) -> Result<Report> {
     let monitor = Monitor::begin(&target);
     monitor.await_running(now(), PATIENCE).context("the job did not begin")?;
     let before = in_role(&target.application, Role::Executor);
-    let at = now();
+    let (at, restarts) = (now(), monitor.restarts());
     let take_back = if fault == Fault::Preempted { preempt } else { decommission };
     take_back(&before)?;
     monitor.await_running(now(), PATIENCE)?;
-    let (felt, view) = (monitor.felt(at, 0), monitor.last());
+    let (felt, view) = (monitor.felt(at, restarts), monitor.last());
     drop(monitor);
     let mut report = Report::default();
     if felt.restarts > 0 {

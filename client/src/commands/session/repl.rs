@@ -3,6 +3,7 @@
 use crate::cluster::Running;
 use crate::console;
 use crate::execution;
+use crate::master::MasterClient;
 use anyhow::Result;
 use kvick_yarn::records::ApplicationState;
 use std::io::BufRead;
@@ -25,8 +26,8 @@ pub enum End {
     Gone,
 }
 
-/// Holds the dialogue until it ends.
-pub async fn run(running: &Running) -> Result<End> {
+/// Holds the dialogue until it ends; `master` is told of every master that takes over meanwhile.
+pub async fn run(running: &Running, master: &MasterClient) -> Result<End> {
     let mut lines = stdin_lines();
     let mut looks = tokio::time::interval(LOOK);
     let mut heard = Instant::now();
@@ -47,6 +48,7 @@ pub async fn run(running: &Running) -> Result<End> {
                         }
                         return Ok(End::Gone);
                     }
+                    master.heed(&report);
                 }
                 Err(error) if heard.elapsed() > UNREACHABLE => {
                     console::complain("The Flink Yarn cluster is in an unknown state. Please check the Yarn cluster.");

@@ -42,6 +42,8 @@ pub enum CheckpointFailureReason {
     JobFailure,
     /// A task failed while it was under way.
     TaskFailure,
+    /// The connection to a task executor broke while it was under way, and what was said on it is lost.
+    ConnectionLost,
     /// Everything was there, but the metadata could not be stored.
     FinalizeFailure,
     /// The savepoint was stored, but then the job did not stop.
@@ -74,6 +76,7 @@ impl CheckpointFailureReason {
             CoordinatorSuspend => "Checkpoint Coordinator is suspending.",
             JobFailure => "The job has failed.",
             TaskFailure => "Task has failed.",
+            ConnectionLost => "The connection to a task executor broke while the checkpoint was under way.",
             FinalizeFailure => "Failure to finalize checkpoint.",
             StoppingFailed => "A savepoint has been created, but the job did not stop.",
             NotRescaled => "The parallelism of the job was not changed.",

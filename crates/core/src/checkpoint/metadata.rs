@@ -189,6 +189,7 @@ mod tests {
             name: "offsets".into(),
             redistribution: crate::checkpoint::Redistribution::Split,
             handle,
+            head: 0,
             elements: vec![crate::checkpoint::Piece { offset: 0, length: 3 }],
         };
         let state = SubtaskState { operator: vec![named], ..SubtaskState::default() };

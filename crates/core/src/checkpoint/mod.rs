@@ -19,7 +19,7 @@ pub mod stats;
 
 pub use coordinator::{
     CallerId, CheckpointCoordinator, CheckpointEffect, CompletedCheckpoint, CoordinatorEffect, Fallback,
-    SnapshotDone, SnapshotRequest,
+    KeptCheckpoints, SnapshotDone, SnapshotRequest,
 };
 pub use failure::{CheckpointFailure, CheckpointFailureReason};
 pub use key_groups::{KeyGroups, MAX_KEY_GROUPS};

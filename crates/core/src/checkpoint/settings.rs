@@ -2,6 +2,7 @@
 
 use crate::config::options::{self, ConfigOption};
 use crate::config::{ConfigError, ConfigValue, Configuration};
+use crate::ids::JobId;
 use crate::time::Millis;
 
 /// The shortest interval and timeout that Flink accepts (`CheckpointConfig.MINIMAL_CHECKPOINT_TIME`), in milliseconds.
@@ -86,7 +87,21 @@ pub struct CheckpointSettings {
     pub history: usize,
 }
 
+/// What precedes the number in the name of a checkpoint's directory (`AbstractFsCheckpointStorageAccess.CHECKPOINT_DIR_PREFIX`).
+pub const CHECKPOINT_PREFIX: &str = "chk-";
+
 impl CheckpointSettings {
+    /// The directory of a job's checkpoints; none where state is inline.
+    pub fn job_directory(&self, job: JobId) -> Option<String> {
+        match &self.storage {
+            CheckpointStorage::JobManager { .. } => None,
+            CheckpointStorage::FileSystem { dir, create_subdir } => {
+                let dir = dir.trim_end_matches('/');
+                Some(if *create_subdir { format!("{dir}/{job}") } else { dir.to_string() })
+            }
+        }
+    }
+
     /// Reads the settings of a job: what the program itself configured is stronger than what the client did.
     ///
     /// # Errors

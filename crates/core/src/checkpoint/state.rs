@@ -175,7 +175,10 @@ pub struct NamedState {
     pub redistribution: Redistribution,
     /// Where the elements are.
     pub handle: StateHandle,
-    /// Each element.
+    /// How many bytes before the elements say what they are, in the runtime's words; 0 where nothing was said.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub head: u64,
+    /// Each element, from the handle's beginning.
     pub elements: Vec<Piece>,
 }
 
@@ -200,6 +203,10 @@ pub struct ChannelState {
     pub channel: u32,
     /// The records.
     pub handle: StateHandle,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// All state of one operator in one subtask.

@@ -77,6 +77,14 @@ impl JobMaster {
         self.advance(now, fx);
     }
 
+    /// Why the job cannot be started again without losing its state, if so.
+    pub(super) fn cannot_restore(&self) -> Option<String> {
+        let why = self.checkpoints.as_ref()?.cannot_restore()?;
+        Some(format!(
+            "none of its checkpoints can be read, and to begin from nothing would lose its state: {why}"
+        ))
+    }
+
     /// Applies an input to the coordinator and does what it wants.
     pub(super) fn with_checkpoints(
         &mut self,

@@ -32,14 +32,49 @@ impl JobMaster {
             && self.fall_back(now, checkpoint, fx) == Fallback::Nothing
             && !self.ending()
         {
-            self.record(now, Some(task), executor, &failure);
             let text = format!(
                 "the job was to be restored from checkpoint {checkpoint}, which is damaged, and no earlier one is kept \
                  (execution.checkpointing.num-retained)"
             );
-            return self.fail(now, failure.wrapped(FailureKind::RestartSuppressed, text), fx);
+            return self.fail_for_good(now, task, executor, failure, text, fx);
+        }
+        if let Some(text) = self.cannot_begin(task, &failure) {
+            return self.fail_for_good(now, task, executor, failure, text, fx);
         }
         self.fail_regions(now, regions, Some(task), executor, failure, fx);
+    }
+
+    /// Why a task would fail again in the same way, where its state and its program do not go together. A job that is being
+    /// rescaled goes back to what it was.
+    fn cannot_begin(&self, task: TaskRef, failure: &Failure) -> Option<String> {
+        if !failure.has_kind(FailureKind::StateIncompatible) || self.ending() || self.rescale.is_some() {
+            return None;
+        }
+        let execution = self.execution(task);
+        match execution.restored_from {
+            Some(checkpoint) => Some(format!(
+                "the job was to be restored from checkpoint {checkpoint}, whose state its program cannot read: it is not started \
+                 again"
+            )),
+            None if execution.entered.contains_key(&TaskState::Running) => None,
+            None => {
+                Some("the job's program has state that cannot be kept: it is not started again".to_string())
+            }
+        }
+    }
+
+    /// Ends the job, whatever the restart strategy says: `why` says what starting again would not change.
+    fn fail_for_good(
+        &mut self,
+        now: Millis,
+        task: TaskRef,
+        executor: Option<&ExecutorId>,
+        failure: Failure,
+        why: String,
+        fx: &mut Vec<JobEffect>,
+    ) {
+        self.record(now, Some(task), executor, &failure);
+        self.fail(now, failure.wrapped(FailureKind::RestartSuppressed, why), fx);
     }
 
     fn fall_back(&mut self, now: Millis, checkpoint: u64, fx: &mut Vec<JobEffect>) -> Fallback {
@@ -112,6 +147,9 @@ impl JobMaster {
 
     /// What the restart strategy says. A job that may be restarted is not charged with what the cluster did.
     fn decide_on(&mut self, now: Millis, failure: &Failure) -> Decision {
+        if let Some(why) = self.cannot_restore() {
+            return Decision::Suppress(why);
+        }
         let restarts = !matches!(self.restart, RestartStrategy::None);
         if restarts && failure.has_kind(FailureKind::Withdrawn) {
             return Decision::RestartAfter(Millis(0));

@@ -65,10 +65,11 @@ impl JobMaster {
             fx.push(JobEffect::Cancel(executor.clone(), unwanted));
         }
         self.repeat(now, executor, missed, fx);
+        let tasks = self.tasks_on(executor).into_iter();
+        let here: Vec<ExecutionId> = tasks.map(|task| self.execution_id(task)).collect();
         self.with_checkpoints(now, fx, |c, e| {
-            if c.restore_point().is_some() {
-                c.announce(e);
-            }
+            c.announce(e);
+            c.reconnected(now, &here, e);
         });
     }
 

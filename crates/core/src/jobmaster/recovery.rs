@@ -3,8 +3,9 @@
 
 use super::adoption::Adoption;
 use super::{JobEffect, JobMaster, JobSettings, Phase, Worker};
-use crate::checkpoint::{CheckpointReport, CompletedCheckpoint};
+use crate::checkpoint::{CheckpointReport, KeptCheckpoints};
 use crate::executor::TaskStatus;
+use crate::failure::{Failure, FailureKind};
 use crate::graph::TaskRef;
 use crate::ids::{ExecutorId, SlotId};
 use crate::job::{JobState, JobSubmission};
@@ -43,14 +44,9 @@ impl JobMaster {
         self.restarts = restarts;
     }
 
-    /// Set-up: the checkpoints that were completed before, oldest first.
-    pub fn recover_checkpoints(
-        &mut self,
-        now: Millis,
-        completed: Vec<CompletedCheckpoint>,
-        fx: &mut Vec<JobEffect>,
-    ) {
-        self.with_checkpoints(now, fx, |c, e| c.recover_kept(completed, e));
+    /// Set-up: what is left of the checkpoints that were taken before.
+    pub fn recover_checkpoints(&mut self, now: Millis, kept: KeptCheckpoints, fx: &mut Vec<JobEffect>) {
+        self.with_checkpoints(now, fx, |c, e| c.recover_kept(kept, e));
     }
 
     /// Input: what runs of this job is known, and these are its slots. Ends the reconciliation.
@@ -80,6 +76,11 @@ impl JobMaster {
             fx.push(JobEffect::RequireSlots(self.pool.len() as u32));
         }
         fx.extend(adoption.stale.iter().map(|(e, ids)| JobEffect::Cancel(e.clone(), ids.clone())));
+        if let Some(why) = self.cannot_restore().filter(|_| !self.pending_regions.is_empty()) {
+            let text = "the job could not be recovered under a new application master";
+            let lost = Failure::new(FailureKind::Error, why).wrapped(FailureKind::RestartSuppressed, text);
+            return self.fail(now, lost, fx);
+        }
         if !lost.is_empty() {
             self.count_restart(now, fx);
         }

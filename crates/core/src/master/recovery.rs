@@ -2,7 +2,7 @@
 //! every job adopt its tasks.
 
 use super::{Effect, Master, PartEffect, SubmitError};
-use crate::checkpoint::{CheckpointSettings, CompletedCheckpoint, RestoreSource};
+use crate::checkpoint::{CheckpointSettings, KeptCheckpoints, RestoreSource};
 use crate::executor::{FromExecutor, Holdings, ToExecutor, WorkerStatus};
 use crate::ids::{ExecutorId, JobId};
 use crate::job::{JobResult, JobState, JobSubmission};
@@ -19,8 +19,8 @@ pub struct RecoveredJob {
     pub submitted: Millis,
     /// The checkpoint or savepoint that it was started from.
     pub source: Option<RestoreSource>,
-    /// The checkpoints that it has completed and kept, oldest first.
-    pub completed: Vec<CompletedCheckpoint>,
+    /// What is left of the checkpoints that it has taken.
+    pub checkpoints: KeptCheckpoints,
     /// How often regions of it were started again.
     pub restarts: u32,
 }
@@ -81,7 +81,7 @@ impl Master {
     }
 
     fn recover_job(&mut self, now: Millis, epoch: u64, job: RecoveredJob) -> Result<(), SubmitError> {
-        let RecoveredJob { submission, submitted, source, completed, restarts } = job;
+        let RecoveredJob { submission, submitted, source, checkpoints, restarts } = job;
         let id = submission.job_id;
         let mut settings = JobSettings::from_config(&submission.graph.config, &submission.config)?;
         if !self.settings.checkpoints {
@@ -94,7 +94,7 @@ impl Master {
         }
         self.jobs.insert(id, job);
         self.tell_job(id, |job, e| {
-            job.recover_checkpoints(now, completed, e);
+            job.recover_checkpoints(now, checkpoints, e);
             e.push(JobEffect::StateChanged(JobState::Reconciling));
         });
         Ok(())

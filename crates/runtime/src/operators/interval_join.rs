@@ -36,6 +36,34 @@ impl Interval {
     }
 }
 
+/// When the records of a pair happened, in milliseconds of event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(alias = "ProcessJoinFunction.Context")]
+pub struct JoinContext {
+    left: i64,
+    right: i64,
+}
+
+impl JoinContext {
+    /// Of the first stream's record.
+    #[doc(alias = "getLeftTimestamp")]
+    pub fn left_timestamp(&self) -> i64 {
+        self.left
+    }
+
+    /// Of the second stream's record.
+    #[doc(alias = "getRightTimestamp")]
+    pub fn right_timestamp(&self) -> i64 {
+        self.right
+    }
+
+    /// The later of the two: that of what the function emits.
+    #[doc(alias = "getTimestamp")]
+    pub fn timestamp(&self) -> i64 {
+        self.left.max(self.right)
+    }
+}
+
 const LEFT: u8 = 0;
 const RIGHT: u8 = 1;
 
@@ -85,7 +113,7 @@ where
     O: Data,
     F1: FnMut(&A) -> K + Send + 'static,
     F2: FnMut(&B) -> K + Send + 'static,
-    J: FnMut(&A, &B, &mut Output<O>) + Send + 'static,
+    J: FnMut(&A, &B, JoinContext, &mut Output<O>) + Send + 'static,
 {
     /// Joins streams that are keyed by `first` and `second`.
     pub fn new(first: F1, second: F2, interval: Interval, join: J, late: LateRecords<A, B>) -> Self {
@@ -102,8 +130,9 @@ where
         let (from, to) = (at.saturating_add(self.interval.lower), at.saturating_add(self.interval.upper));
         opened.right.for_each_of(&key, &(), |time, others| {
             if (from..=to).contains(time) {
-                out.set_timestamp(Some(at.max(*time)));
-                others.iter().for_each(|other| (self.join)(&record, other, out));
+                let context = JoinContext { left: at, right: *time };
+                out.set_timestamp(Some(context.timestamp()));
+                others.iter().for_each(|other| (self.join)(&record, other, context, out));
             }
         })?;
         let until = self.interval.left_until(at);
@@ -121,8 +150,9 @@ where
         let (from, to) = (at.saturating_sub(self.interval.upper), at.saturating_sub(self.interval.lower));
         opened.left.for_each_of(&key, &(), |time, others| {
             if (from..=to).contains(time) {
-                out.set_timestamp(Some(at.max(*time)));
-                others.iter().for_each(|other| (self.join)(other, &record, out));
+                let context = JoinContext { left: *time, right: at };
+                out.set_timestamp(Some(context.timestamp()));
+                others.iter().for_each(|other| (self.join)(other, &record, context, out));
             }
         })?;
         let until = self.interval.right_until(at);
@@ -156,7 +186,7 @@ where
     O: Data,
     F1: FnMut(&A) -> K + Send + 'static,
     F2: FnMut(&B) -> K + Send + 'static,
-    J: FnMut(&A, &B, &mut Output<O>) + Send + 'static,
+    J: FnMut(&A, &B, JoinContext, &mut Output<O>) + Send + 'static,
 {
     type In = Either<A, B>;
     type Out = O;
@@ -213,7 +243,7 @@ where
     O: Data,
     F1: FnMut(&A) -> K + Send + 'static,
     F2: FnMut(&B) -> K + Send + 'static,
-    J: FnMut(&A, &B, &mut Output<O>) + Send + 'static,
+    J: FnMut(&A, &B, JoinContext, &mut Output<O>) + Send + 'static,
 {
     fn end_key(&mut self, _out: &mut Output<O>) -> TaskResult {
         let opened = after_open(&mut self.opened)?;

@@ -17,15 +17,15 @@ pub mod window;
 
 pub use aggregate::{Combine, KeyedAggregate, Reduce, Reducer};
 pub use broadcast::{
-    BroadcastOperator, BroadcastProcessFunction, BroadcastState, KeyedBroadcastOperator,
-    KeyedBroadcastProcessFunction,
+    BroadcastContext, BroadcastDescriptors, BroadcastOperator, BroadcastProcessFunction, BroadcastState,
+    BroadcastStates, KeyedBroadcastContext, KeyedBroadcastOperator, KeyedBroadcastProcessFunction,
 };
 pub use connect::{
     BothInputs, CoFlatMap, CoProcessFunction, Either, KeyedCoProcessFunction, KeyedCoProcessOperator,
 };
 pub use function::FunctionContext;
 pub use grouped::GroupedAggregate;
-pub use interval_join::{Interval, IntervalJoin, LateRecords};
+pub use interval_join::{Interval, IntervalJoin, JoinContext, LateRecords};
 pub use keyed_process::{KeyedContext, KeyedProcessFunction, KeyedProcessOperator, TimerService};
 pub use one_key::OneKeyAtATime;
 pub use process::{Process, ProcessFunction, ProcessOperator};

@@ -45,13 +45,13 @@ impl Head {
     /// Reads the bytes before the first group; also tells how many they are.
     ///
     /// # Errors
-    /// They are no head, or of a newer version.
+    /// They are no head, are cut off, or of a newer version.
     pub fn read(from: &mut impl Read, name: &str) -> Result<(Head, u64), StateError> {
         let unreadable = |reason: String| StateError::Unreadable { state: name.to_string(), reason };
         let mut fixed = [0; 9];
-        from.read_exact(&mut fixed).map_err(|e| unreadable(e.to_string()))?;
+        from.read_exact(&mut fixed).map_err(|error| cut_off(name, &error))?;
         if fixed[..4] != MAGIC {
-            return Err(unreadable("it does not begin with the signature of keyed state".to_string()));
+            return Err(unreadable("it does not begin with the signature of state".to_string()));
         }
         if fixed[4] > VERSION {
             let version = fixed[4];
@@ -64,10 +64,15 @@ impl Head {
             return Err(unreadable(format!("its head claims {length} bytes")));
         }
         let mut body = vec![0; length];
-        from.read_exact(&mut body).map_err(|e| unreadable(e.to_string()))?;
+        from.read_exact(&mut body).map_err(|error| cut_off(name, &error))?;
         let head = serde_json::from_slice(&body).map_err(|e| unreadable(e.to_string()))?;
         Ok((head, (fixed.len() + length) as u64))
     }
+}
+
+fn cut_off(name: &str, error: &io::Error) -> StateError {
+    let place = format!("the head of \"{name}\"");
+    StateError::Damaged { place, reason: format!("it cannot be read: {error}") }
 }
 
 /// Adds an entry with its length before it. `scratch` is kept from entry to entry.

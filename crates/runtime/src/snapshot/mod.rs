@@ -22,7 +22,7 @@ pub use local::LocalState;
 pub use part::{SnapshotPart, WrittenPart};
 pub use reader::StateReader;
 pub(crate) use restore::{restore_map_table, restore_table};
-pub(crate) use table::EntryReader;
+pub(crate) use table::{EntryReader, schema_of};
 pub use writer::PartWriter;
 pub use writers::{GiveUp, SnapshotJob, SnapshotWriters};
 

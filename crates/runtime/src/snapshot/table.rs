@@ -45,15 +45,20 @@ fn encode_map<K: Key, N: Namespace, UK: Namespace, UV: Data>(
     entries.try_for_each(|(uk, uv)| format::put_entry(out, scratch, &(&entry.key, &entry.namespace, uk, uv)))
 }
 
-/// What a table's stream says of itself. Finding a schema takes some readings of the type, so each is found once.
-/// A type that gives none away, as it refuses made-up values, is written without: it can be read as it is, not changed.
-fn head_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Head, StateError> {
-    let schema = schema_of::<E>(name).ok().and_then(|schema| serde_json::to_value(&*schema).ok());
+/// What a stream of entries says of itself.
+///
+/// # Errors
+/// As [`schema_of`].
+pub(super) fn head_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Head, StateError> {
+    let schema = serde_json::to_value(&*schema_of::<E>(name)?).ok();
     Ok(Head { name: name.to_string(), schema })
 }
 
-/// The schema of an entry.
-fn schema_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Arc<Schema>, StateError> {
+/// The schema of an entry. Finding it takes some readings of the type, so each is found once.
+///
+/// # Errors
+/// Entries of this type could be written, but never read back.
+pub(crate) fn schema_of<E: DeserializeOwned + 'static>(name: &str) -> Result<Arc<Schema>, StateError> {
     static FOUND: Mutex<BTreeMap<TypeId, Arc<Schema>>> = Mutex::new(BTreeMap::new());
     let mut found = crate::task::lock(&FOUND);
     if let Some(schema) = found.get(&TypeId::of::<E>()) {
@@ -104,6 +109,19 @@ impl<E: DeserializeOwned + 'static> EntryReader<E> {
         let Some(written) = &self.written else { return decode(entry, &self.name) };
         let failed = |source| schema_failed(&self.name, source);
         decode_with(written, entry).map_err(failed)
+    }
+
+    /// Reads an entry of which no schema says anything: that bytes are left over is the only sign of another type.
+    ///
+    /// # Errors
+    /// The bytes are not an entry, or more than one.
+    pub(super) fn read_bare(&self, entry: &[u8]) -> Result<E, StateError> {
+        let left_over = |rest: &[u8]| format!("{} bytes are left over: its type was another one", rest.len());
+        match postcard::take_from_bytes(entry) {
+            Ok((value, [])) => Ok(value),
+            Ok((_, rest)) => Err(decode_failed::<E>(&self.name, left_over(rest))),
+            Err(error) => Err(decode_failed::<E>(&self.name, error.to_string())),
+        }
     }
 }
 
@@ -180,9 +198,9 @@ impl<K: Key, N: Namespace, V: Send + Sync> SnapshotPart for TablePart<K, N, V> {
 }
 
 fn decode<E: DeserializeOwned>(entry: &[u8], name: &str) -> Result<E, StateError> {
-    postcard::from_bytes(entry).map_err(|error| StateError::Decode {
-        state: name.to_string(),
-        type_name: std::any::type_name::<E>(),
-        reason: error.to_string(),
-    })
+    postcard::from_bytes(entry).map_err(|error| decode_failed::<E>(name, error.to_string()))
+}
+
+fn decode_failed<E>(name: &str, reason: String) -> StateError {
+    StateError::Decode { state: name.to_string(), type_name: std::any::type_name::<E>(), reason }
 }

@@ -4,7 +4,8 @@ use super::split::{SplitReader, SplitSource};
 use crate::element::{BATCH_SIZE, Data};
 use crate::error::{TaskError, TaskResult};
 use crate::operator::Output;
-use crate::task::{Poll, TaskContext};
+use crate::task::{Poll, TaskContext, lock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The shortest pause between two batches: at high rates a batch has several records.
@@ -22,16 +23,27 @@ pub struct DataGeneratorSource<F> {
     records_per_second: Option<f64>,
     block: u64,
     parallelism: u32,
+    /// What the subtask may make, whatever the number of its ranges; there since [`SplitSource::open`].
+    rate: Option<SharedRate>,
 }
 
 impl<F> DataGeneratorSource<F> {
     /// `count` records; `u64::MAX` of them never end.
     pub fn new(generate: F, count: u64) -> Self {
-        DataGeneratorSource { generate, count, records_per_second: None, block: 1, parallelism: 1 }
+        DataGeneratorSource {
+            generate,
+            count,
+            records_per_second: None,
+            block: 1,
+            parallelism: 1,
+            rate: None,
+        }
     }
 
-    /// At most so many records a second, all subtasks together.
+    /// At most so many records a second, all subtasks together: each makes its share. As in Flink, the share of a subtask that
+    /// has nothing (left) to make is not made by the others.
     #[must_use]
+    #[doc(alias = "RateLimiterStrategy")]
     pub fn rate_limited(mut self, records_per_second: f64) -> Self {
         self.records_per_second = Some(records_per_second);
         self
@@ -55,7 +67,7 @@ pub struct GeneratorReader<F> {
     generate: F,
     next: u64,
     end: u64,
-    rate: Option<Rate>,
+    rate: Option<SharedRate>,
 }
 
 impl<T: Data, F: FnMut(u64) -> T + Clone + Send + 'static> SplitSource for DataGeneratorSource<F> {
@@ -71,7 +83,11 @@ impl<T: Data, F: FnMut(u64) -> T + Clone + Send + 'static> SplitSource for DataG
             Some(rate) if !(rate.is_finite() && rate > 0.0) => Err(TaskError::failed(format!(
                 "a data generator cannot make {rate} records a second: the rate must be more than 0"
             ))),
-            _ => Ok(()),
+            rate => {
+                let share = rate.map(|all| Rate::new(all / f64::from(self.parallelism)));
+                self.rate = share.map(|share| Arc::new(Mutex::new(share)));
+                Ok(())
+            }
         }
     }
 
@@ -91,9 +107,8 @@ impl<T: Data, F: FnMut(u64) -> T + Clone + Send + 'static> SplitSource for DataG
     }
 
     fn reader(&mut self, split: &(u64, u64), position: Option<u64>) -> TaskResult<GeneratorReader<F>> {
-        let rate = self.records_per_second.map(|all| Rate::new(all / f64::from(self.parallelism)));
         let (next, end) = (position.unwrap_or(split.0), split.1);
-        Ok(GeneratorReader { generate: self.generate.clone(), next, end, rate })
+        Ok(GeneratorReader { generate: self.generate.clone(), next, end, rate: self.rate.clone() })
     }
 }
 
@@ -103,13 +118,14 @@ impl<T: Data, F: FnMut(u64) -> T + Send> SplitReader for GeneratorReader<F> {
 
     fn read(&mut self, out: &mut Output<T>) -> TaskResult<Poll> {
         let left = self.end - self.next;
-        let allowed = match &mut self.rate {
-            Some(rate) => match rate.take(left.min(BATCH_SIZE as u64), Instant::now()) {
+        let wanted = left.min(BATCH_SIZE as u64);
+        let allowed = match &self.rate {
+            Some(rate) => match lock(rate).take(wanted, Instant::now()) {
                 Ok(allowed) => allowed,
                 Err(pause) if left > 0 => return Ok(Poll::Wait(pause)),
                 Err(_) => 0,
             },
-            None => left.min(BATCH_SIZE as u64),
+            None => wanted,
         };
         for number in self.next..self.next + allowed {
             out.push((self.generate)(number));
@@ -122,6 +138,9 @@ impl<T: Data, F: FnMut(u64) -> T + Send> SplitReader for GeneratorReader<F> {
         Some(self.next)
     }
 }
+
+/// The rate of a subtask, for all of its readers.
+type SharedRate = Arc<Mutex<Rate>>;
 
 /// Lets so many records a second through: a token bucket.
 #[derive(Debug)]

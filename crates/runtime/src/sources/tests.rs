@@ -333,3 +333,16 @@ fn a_rate_limited_generator_takes_its_time() {
     let never = DataGeneratorSource::new(|n| n, 30).rate_limited(0.0);
     assert!(Subtask::open(never, &[], 0, 1).err().unwrap().to_string().contains("rate"));
 }
+
+#[test]
+fn a_subtask_with_several_ranges_of_a_generator_makes_no_more_than_its_share() {
+    let source = DataGeneratorSource::new(|n| n, 40).rate_limited(1000.0);
+    let mut before: Vec<_> =
+        (0..4).map(|index| Subtask::open(source.clone(), &[], index, 4).unwrap()).collect();
+    let states: Vec<SubtaskState> = before.iter_mut().map(Subtask::snapshot).collect();
+    let begun = std::time::Instant::now();
+    let mut alone = Subtask::open(source, &states, 0, 1).unwrap();
+    alone.read_to_end();
+    assert!(begun.elapsed() >= Duration::from_millis(38), "{:?}", begun.elapsed());
+    assert_eq!(alone.records().into_iter().collect::<BTreeSet<_>>(), (0..40).collect());
+}

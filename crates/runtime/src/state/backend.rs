@@ -13,7 +13,7 @@ use super::{Keyed, MapInner, MapTable, StateError};
 use crate::element::{Data, Key, Namespace};
 use crate::snapshot::format::{MAP_KIND, TABLE_KIND};
 use crate::snapshot::{
-    EntryReader, OperatorSnapshot, StateReader, copy_part, restore_map_table, restore_table,
+    EntryReader, OperatorSnapshot, StateReader, copy_part, restore_map_table, restore_table, schema_of,
 };
 use kvick_core::checkpoint::KeyedState;
 use kvick_core::config::Configuration;
@@ -86,6 +86,8 @@ pub struct KeyedBackend<K> {
     store: Option<StoreBackend>,
     /// Stores that were restored though this backend has none.
     fetched: Vec<FetchedStore>,
+    /// Whether snapshots are taken, from which what is kept must come back.
+    snapshots: bool,
     types: PhantomData<fn() -> K>,
 }
 
@@ -113,6 +115,7 @@ impl<K: Key> KeyedBackend<K> {
             settings: None,
             store: None,
             fetched: Vec::new(),
+            snapshots: true,
             types: PhantomData,
         }
     }
@@ -121,6 +124,13 @@ impl<K: Key> KeyedBackend<K> {
     #[must_use]
     pub fn with_store(mut self, settings: StoreSettings) -> KeyedBackend<K> {
         self.settings = Some(settings);
+        self
+    }
+
+    /// The same where no snapshot is ever taken: in memory, values may be of types that could not be restored.
+    #[must_use]
+    pub fn without_snapshots(mut self) -> KeyedBackend<K> {
+        self.snapshots = false;
         self
     }
 
@@ -151,7 +161,7 @@ impl<K: Key> KeyedBackend<K> {
     /// Opens a table and fills it with what was restored for its name.
     ///
     /// # Errors
-    /// The name is taken, or what was restored cannot be read.
+    /// The name is taken, what was restored cannot be read, or nothing of these types could ever be restored.
     pub fn table<N: Namespace, V: Data>(&mut self, spec: TableSpec) -> Result<Table<K, N, V>, StateError> {
         if self.kind != BackendKind::RocksDb {
             return self.memory_table(spec);
@@ -180,6 +190,7 @@ impl<K: Key> KeyedBackend<K> {
         spec: TableSpec,
     ) -> Result<Table<K, N, V>, StateError> {
         self.open(&spec.name)?;
+        self.restorable::<(K, N, V)>(&spec.name)?;
         self.refuse(MAP_KIND, TABLE_KIND, &spec.name)?;
         let parts = self.restored.remove(&format!("{TABLE_KIND}{}", spec.name));
         let mut table = Table::new(spec.name, Inner::Memory(self.segments()));
@@ -201,6 +212,7 @@ impl<K: Key> KeyedBackend<K> {
         spec: TableSpec,
     ) -> Result<MapTable<K, N, UK, UV>, StateError> {
         self.open(&spec.name)?;
+        self.restorable::<(K, N, UK, UV)>(&spec.name)?;
         self.refuse(TABLE_KIND, MAP_KIND, &spec.name)?;
         let (kind, name, max) = (format!("{MAP_KIND}{}", spec.name), spec.name, self.max_parallelism);
         let parts = self.restored.remove(&kind).unwrap_or_default();
@@ -308,6 +320,11 @@ impl<K: Key> KeyedBackend<K> {
         } else {
             Err(StateError::OpenTwice(name.to_string()))
         }
+    }
+
+    /// A snapshot of entries that nobody can read must not come to be.
+    fn restorable<E: serde::de::DeserializeOwned + 'static>(&self, name: &str) -> Result<(), StateError> {
+        if self.snapshots { schema_of::<E>(name).map(drop) } else { Ok(()) }
     }
 
     /// State that was written as something else must not be taken for missing.

@@ -155,6 +155,11 @@ impl StateError {
             _ => false,
         }
     }
+
+    /// Whether this program cannot read what was written, however often it tries, or has state that nobody could read back.
+    pub fn is_incompatible(&self) -> bool {
+        matches!(self, StateError::Decode { .. } | StateError::Unreadable { .. } | StateError::Schema { .. })
+    }
 }
 
 /// A schema that cannot be found or followed, of a state.

@@ -3,7 +3,7 @@
 //! What has expired is not shown any more, as the state's configuration says, and leaves the table when the search for it
 //! (`sweep`) comes by. Knows neither the clock nor which key is current: it is given both.
 
-use super::keyed_states::AnyTable;
+use super::any_table::AnyTable;
 use super::sweep::{Perishable, Sweep};
 use super::ttl::{Lifetime, Stamped, StateTtlConfig};
 use super::{Keyed, MapTable, StateError, Table};
@@ -35,6 +35,10 @@ impl<K: Key, S: Data + Perishable> AnyTable for Expiring<K, S> {
 
     fn clear(&mut self) -> Result<(), StateError> {
         self.table.clear_all()
+    }
+
+    fn each_key(&mut self, visit: &mut dyn FnMut(&dyn Any)) -> Result<(), StateError> {
+        self.table.for_each(|key, (), _| visit(key))
     }
 
     fn sweep(&mut self, now: i64) -> Result<(), StateError> {
@@ -131,6 +135,10 @@ impl<K: Key, V: Data> AnyTable for ExpiringList<K, V> {
 
     fn clear(&mut self) -> Result<(), StateError> {
         self.lists.clear()
+    }
+
+    fn each_key(&mut self, visit: &mut dyn FnMut(&dyn Any)) -> Result<(), StateError> {
+        self.lists.each_key(visit)
     }
 
     fn sweep(&mut self, now: i64) -> Result<(), StateError> {
@@ -250,6 +258,10 @@ impl<K: Key, UK: Namespace, UV: Data> AnyTable for ExpiringMap<K, UK, UV> {
 
     fn clear(&mut self) -> Result<(), StateError> {
         self.table.clear_all()
+    }
+
+    fn each_key(&mut self, visit: &mut dyn FnMut(&dyn Any)) -> Result<(), StateError> {
+        self.table.for_each(|key, (), _, _| visit(key))
     }
 
     fn sweep(&mut self, now: i64) -> Result<(), StateError> {

@@ -13,7 +13,7 @@ macro_rules! handle {
     ($(#[$doc:meta])* $name:ident<$($type:ident),+>) => {
         $(#[$doc])*
         pub struct $name<$($type),+> {
-            place: Place,
+            pub(super) place: Place,
             types: PhantomData<fn() -> ($($type,)+)>,
         }
 
@@ -274,7 +274,7 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
 
 /// One value for each key, into which others are reduced.
 pub struct ReducingState<V> {
-    place: Place,
+    pub(super) place: Place,
     reduce: Option<ReduceFn<V>>,
 }
 
@@ -323,7 +323,7 @@ impl<V: Data> ReducingState<V> {
 
 /// One accumulator for each key.
 pub struct AggregatingState<IN, ACC, OUT> {
-    place: Place,
+    pub(super) place: Place,
     aggregation: Option<Arc<Aggregation<IN, ACC, OUT>>>,
 }
 

@@ -1,5 +1,6 @@
 //! The states that a function has opened, and the key for which they are used.
 
+use super::any_table::AnyTable;
 use super::descriptors::{
     AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
     ValueStateDescriptor,
@@ -14,54 +15,6 @@ use crate::element::{Data, Key, Namespace};
 use crate::snapshot::OperatorSnapshot;
 use crate::time::Clock;
 use std::any::Any;
-
-/// A table of any type.
-pub(super) trait AnyTable: Any + Send {
-    fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError>;
-    fn as_any(&mut self) -> &mut dyn Any;
-    /// Removes everything.
-    fn clear(&mut self) -> Result<(), StateError>;
-    /// Removes some of what has expired.
-    fn sweep(&mut self, _now: i64) -> Result<(), StateError> {
-        Ok(())
-    }
-    /// Whether its values belong to windows.
-    fn is_by_window(&self) -> bool {
-        false
-    }
-    /// A window of a key is over: a [`Keyed`] and a window.
-    fn end_window(&mut self, _key: &dyn Any, _window: &dyn Any) -> Result<(), StateError> {
-        Ok(())
-    }
-}
-
-impl<K: Key, V: Data> AnyTable for Table<K, (), V> {
-    fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError> {
-        snapshot.table(self)
-    }
-
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn clear(&mut self) -> Result<(), StateError> {
-        self.clear_all()
-    }
-}
-
-impl<K: Key, UK: Namespace, UV: Data> AnyTable for MapTable<K, (), UK, UV> {
-    fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError> {
-        snapshot.map_table(self)
-    }
-
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn clear(&mut self) -> Result<(), StateError> {
-        self.clear_all()
-    }
-}
 
 /// Which of the opened states a handle refers to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -257,6 +210,19 @@ impl<K: Key> KeyedStates<K> {
         };
         let (table, key) = self.table::<ExpiringList<K, V>>(place)?;
         table.append(key, lifetime, elements)
+    }
+
+    /// The keys for which a state has something, each once.
+    pub(super) fn keys_of(&mut self, place: Place) -> Result<Vec<K>, StateError> {
+        let Some(index) = place.index else { return Err(StateError::NotOpened) };
+        let Some(table) = self.tables.get_mut(index as usize) else { return Err(StateError::ForeignHandle) };
+        let mut keys: Vec<K> = Vec::new();
+        table.each_key(&mut |key| match key.downcast_ref::<K>() {
+            // The entries of a map come one behind the other.
+            Some(key) if keys.last() != Some(key) => keys.push(key.clone()),
+            _ => {}
+        })?;
+        Ok(keys)
     }
 
     fn open<V: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {

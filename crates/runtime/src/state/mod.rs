@@ -5,9 +5,11 @@
 //!
 //! Reading order: `keyed` → `segments` → `table`, `map_table` → `backend` → `keyed_states`, `handles` → `expiring`, `sweep`.
 
+mod any_table;
 mod backend;
 mod descriptors;
 mod error;
+mod every_key;
 mod expiring;
 mod handles;
 mod hash_state;
@@ -31,6 +33,7 @@ pub use descriptors::{
 };
 pub use error::StateError;
 pub(crate) use error::schema_failed;
+pub use every_key::EveryKey;
 pub use handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use hash_state::HashState;
 pub use keyed::Keyed;

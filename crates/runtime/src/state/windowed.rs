@@ -2,7 +2,8 @@
 //!
 //! It is a map of the key from windows to values, whose entry goes with its window.
 
-use super::keyed_states::{AnyTable, Place};
+use super::any_table::AnyTable;
+use super::keyed_states::Place;
 use super::{Keyed, KeyedStates, MapTable, StateError};
 use crate::element::{Data, Key, Namespace};
 use crate::snapshot::OperatorSnapshot;
@@ -29,6 +30,10 @@ impl<K: Key, W: Namespace, V: Data> AnyTable for Windowed<K, W, V> {
 
     fn clear(&mut self) -> Result<(), StateError> {
         self.0.clear_all()
+    }
+
+    fn each_key(&mut self, visit: &mut dyn FnMut(&dyn Any)) -> Result<(), StateError> {
+        self.0.for_each(|key, (), _, _| visit(key))
     }
 
     fn is_by_window(&self) -> bool {

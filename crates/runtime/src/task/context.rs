@@ -6,7 +6,8 @@ use crate::element::{Data, Key};
 use crate::error::TaskResult;
 use crate::key_group::range_of;
 use crate::metrics::{MetricGroup, MetricRegistry};
-use crate::snapshot::{LocalState, SnapshotWriters, StateReader, restore_list};
+use crate::options;
+use crate::snapshot::{LocalState, SnapshotWriters, StateReader, restore_list, schema_of};
 use crate::state::store::StoreSettings;
 use crate::state::{BackendKind, KeyedBackend};
 use crate::stdio::StandardOutput;
@@ -135,7 +136,13 @@ impl TaskContext {
         let restored = self.restored_state().map(|state| state.keyed.clone()).unwrap_or_default();
         let backend =
             KeyedBackend::new(groups, self.max_parallelism, self.backend, restored, self.state_reader());
-        Ok(backend.with_store(self.store_settings()))
+        let backend = backend.with_store(self.store_settings());
+        Ok(if self.is_batch() { backend.without_snapshots() } else { backend })
+    }
+
+    /// Whether no snapshot is ever taken of the task.
+    fn is_batch(&self) -> bool {
+        options::is_batch(&self.job.config)
     }
 
     /// What a store of the operator that is being opened must know.
@@ -154,8 +161,11 @@ impl TaskContext {
     /// The elements of an operator state that this subtask is given; none when nothing is restored.
     ///
     /// # Errors
-    /// What was restored cannot be read, is damaged, or is of another type.
+    /// What was restored cannot be read, is damaged, or is of another type; or nothing of this type could ever be restored.
     pub fn restored_list<V: Data>(&self, name: &str) -> TaskResult<Vec<V>> {
+        if !self.is_batch() {
+            schema_of::<V>(name)?;
+        }
         let named = self.restored_state().map(|state| state.operator.as_slice()).unwrap_or_default();
         let own: Vec<_> = named.iter().filter(|state| state.name == name).cloned().collect();
         Ok(restore_list(&self.state_reader(), &own)?)

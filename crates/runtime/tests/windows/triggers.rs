@@ -16,18 +16,92 @@ enum Rule {
     Continuous(i64),
 }
 
-/// A rule, whether firing purges, and how many records an evictor leaves.
+/// What an evictor goes by.
+#[derive(Debug, Clone, Copy)]
+enum Evicts {
+    /// All but the last so many.
+    Count(usize),
+    /// What is older than the youngest by so much.
+    Time(i64),
+    /// What differs from the last by so much.
+    Delta(u64),
+}
+
+/// What a window leaves out, before or after it is evaluated.
+#[derive(Debug, Clone, Copy)]
+struct Eviction {
+    evicts: Evicts,
+    after: bool,
+}
+
+/// A rule, whether firing purges, and what is evicted.
 #[derive(Debug, Clone, Copy)]
 struct Policy {
     rule: Rule,
     purges: bool,
-    keeps: Option<usize>,
+    eviction: Option<Eviction>,
+}
+
+impl Evicts {
+    /// The same of numbers with their times, as on paper.
+    fn evict(self, records: &mut Vec<(u64, i64)>) {
+        let (last, youngest) = (records.last().copied(), records.iter().map(|record| record.1).max());
+        let (Some((last, _)), Some(youngest)) = (last, youngest) else { return };
+        match self {
+            Evicts::Count(keeps) => drop(records.drain(..records.len().saturating_sub(keeps))),
+            Evicts::Time(span) => records.retain(|(_, at)| youngest - at < span),
+            Evicts::Delta(threshold) => records.retain(|(number, _)| number.abs_diff(last) < threshold),
+        }
+    }
+}
+
+/// The evictor of any [`Eviction`].
+#[derive(Clone)]
+enum AnyEvictor {
+    Count(CountEvictor),
+    Time(TimeEvictor),
+    Delta(DeltaEvictor<fn(&Record, &Record) -> f64>),
+}
+
+impl AnyEvictor {
+    fn of(Eviction { evicts, after }: Eviction) -> AnyEvictor {
+        let difference: fn(&Record, &Record) -> f64 = |a, b| a.1.abs_diff(b.1) as f64;
+        match (evicts, after) {
+            (Evicts::Count(keeps), false) => AnyEvictor::Count(CountEvictor::of(keeps)),
+            (Evicts::Count(keeps), true) => AnyEvictor::Count(CountEvictor::of_after(keeps)),
+            (Evicts::Time(keeps), false) => AnyEvictor::Time(TimeEvictor::of(span(keeps))),
+            (Evicts::Time(keeps), true) => AnyEvictor::Time(TimeEvictor::of_after(span(keeps))),
+            (Evicts::Delta(least), false) => AnyEvictor::Delta(DeltaEvictor::of(least as f64, difference)),
+            (Evicts::Delta(least), true) => {
+                AnyEvictor::Delta(DeltaEvictor::of_after(least as f64, difference))
+            }
+        }
+    }
+}
+
+impl Evictor<Record, TimeWindow> for AnyEvictor {
+    fn evict_before(&mut self, all: &mut Elements<Record>, window: &TimeWindow, context: &EvictorContext) {
+        match self {
+            AnyEvictor::Count(evictor) => evictor.evict_before(all, window, context),
+            AnyEvictor::Time(evictor) => evictor.evict_before(all, window, context),
+            AnyEvictor::Delta(evictor) => evictor.evict_before(all, window, context),
+        }
+    }
+
+    fn evict_after(&mut self, all: &mut Elements<Record>, window: &TimeWindow, context: &EvictorContext) {
+        match self {
+            AnyEvictor::Count(evictor) => evictor.evict_after(all, window, context),
+            AnyEvictor::Time(evictor) => evictor.evict_after(all, window, context),
+            AnyEvictor::Delta(evictor) => evictor.evict_after(all, window, context),
+        }
+    }
 }
 
 /// What is known of one key and window.
 #[derive(Debug, Clone, Default)]
 struct Pane {
-    records: Vec<u64>,
+    /// Numbers with their times.
+    records: Vec<(u64, i64)>,
     seen: u64,
     next: Option<i64>,
     timers: BTreeSet<i64>,
@@ -75,14 +149,14 @@ impl Pane {
 
     /// What the window says when it fires.
     fn fire(&mut self, policy: Policy) -> Option<Vec<u64>> {
-        if let Some(keeps) = policy.keeps {
-            self.records.drain(..self.records.len().saturating_sub(keeps));
-        }
-        let told = Some(self.records.clone()).filter(|records| !records.is_empty());
+        let evict = |after: bool| policy.eviction.filter(|eviction| eviction.after == after);
+        evict(false).iter().for_each(|eviction| eviction.evicts.evict(&mut self.records));
+        let numbers: Vec<u64> = self.records.iter().map(|record| record.0).collect();
+        evict(true).iter().for_each(|eviction| eviction.evicts.evict(&mut self.records));
         if policy.purges {
             self.records.clear();
         }
-        told
+        Some(numbers).filter(|numbers| !numbers.is_empty())
     }
 }
 
@@ -130,7 +204,7 @@ impl Model {
             taken = true;
             let pane = self.panes.entry((key, start)).or_default();
             pane.timers.insert(last + lateness);
-            pane.records.push(number);
+            pane.records.push((number, at));
             if pane.record(self.policy.rule, at, last, watermark) {
                 fired.extend(pane.fire(self.policy).map(|records| (key, start, start + size, records)));
             }
@@ -171,7 +245,7 @@ fn span(millis: i64) -> Duration {
 fn with_trigger<Tr: Trigger<Record, TimeWindow>>(model: &Model, trigger: Tr, steps: &[Step]) -> Told {
     let assigner = SlidingEventTimeWindows::with_offset(span(model.size), span(model.slide), span(0));
     let emit = ApplyList::new(list);
-    match model.policy.keeps {
+    match model.policy.eviction {
         None => observe(
             || {
                 let (trigger, emit) = (trigger.clone(), emit.clone());
@@ -179,9 +253,9 @@ fn with_trigger<Tr: Trigger<Record, TimeWindow>>(model: &Model, trigger: Tr, ste
             },
             steps,
         ),
-        Some(keeps) => observe(
+        Some(eviction) => observe(
             || {
-                let emit = Evicting::new(CountEvictor::of(keeps), emit.clone());
+                let emit = Evicting::new(AnyEvictor::of(eviction), emit.clone());
                 let trigger = trigger.clone();
                 WindowOperator::new(key, assigner, trigger, Listed::new(), emit, settings(model.lateness))
             },
@@ -211,8 +285,14 @@ fn policies() -> impl Strategy<Value = Policy> {
         (1_u64..5).prop_map(Rule::Count),
         (2_i64..12).prop_map(Rule::Continuous),
     ];
-    let keeps = prop_oneof![2 => Just(None), 1 => (1_usize..4).prop_map(Some)];
-    (rule, any::<bool>(), keeps).prop_map(|(rule, purges, keeps)| Policy { rule, purges, keeps })
+    let evicts = prop_oneof![
+        (1_usize..4).prop_map(Evicts::Count),
+        (1_i64..12).prop_map(Evicts::Time),
+        (1_u64..8).prop_map(Evicts::Delta),
+    ];
+    let eviction = (evicts, any::<bool>()).prop_map(|(evicts, after)| Eviction { evicts, after });
+    let eviction = prop_oneof![1 => Just(None), 1 => eviction.prop_map(Some)];
+    (rule, any::<bool>(), eviction).prop_map(|(rule, purges, eviction)| Policy { rule, purges, eviction })
 }
 
 proptest! {
@@ -241,35 +321,6 @@ proptest! {
             observe(|| WindowOperator::new(key, assigner, trigger, Listed::new(), ApplyList::new(list), settings(0)), &steps)
         };
         prop_assert_eq!(in_order(told), model);
-    }
-
-    #[test]
-    fn windows_of_processing_time_hold_what_came_while_they_lasted(
-        pauses in proptest::collection::vec((0_u8..3, 0_i64..9), 0..60), size in 1_i64..20, slide in 1_i64..20,
-    ) {
-        let slide = slide.min(size);
-        let (mut now, mut expected) = (0, BTreeMap::<(i64, u8), u64>::new());
-        let panes = Panes { size, slide, offset: 0 };
-        let add = Reduced(Reduce(|a: Record, b: Record| (a.0, a.1 + b.1)));
-        let domain = kvick_runtime::timers::TimeDomain::ProcessingTime;
-        let emit = ApplyEach::new(Itself, |key: &u8, window: &TimeWindow, sum: Record, out: &mut kvick_runtime::operator::Output<(i64, u8, u64)>| {
-            out.push((window.end, *key, sum.1));
-        });
-        let operator = SliceOperator::<Record, u8, _, TimeWindow, _, _>::new(key, add, emit, panes, domain, settings(0));
-        let mut harness = kvick_runtime::testing::Harness::open(operator).unwrap();
-        for (number, (record_key, pause)) in pauses.iter().enumerate() {
-            now += pause;
-            harness.set_processing_time(now).unwrap();
-            harness.process_unstamped((*record_key, number as u64 + 1)).unwrap();
-            for start in (now - size + 1..=now).filter(|start| start.rem_euclid(slide) == 0) {
-                *expected.entry((start + size, *record_key)).or_default() += number as u64 + 1;
-            }
-        }
-        harness.set_processing_time(now + 2 * size).unwrap();
-        let mut told = harness.take_records();
-        told.sort_unstable();
-        let expected: Vec<_> = expected.into_iter().map(|((end, key), sum)| (end, key, sum)).collect();
-        prop_assert_eq!(told, expected);
     }
 }
 

@@ -21,7 +21,7 @@ async fn start(nodes: &NmClients, container: &Container, context: LaunchContext)
 async fn made(path: &Path) -> anyhow::Result<()> {
     let begun = Instant::now();
     while !path.exists() {
-        ensure!(begun.elapsed() < Duration::from_secs(30), "{} was not made", path.display());
+        ensure!(begun.elapsed() < PATIENCE, "{} was not made", path.display());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
@@ -38,7 +38,7 @@ pub async fn containers_are_resized() -> anyhow::Result<()> {
     running(&nodes, &container).await?;
     let larger = Resource::new(container.resource.memory_mb * 2, 1);
     let update = master.update_container(&container, ContainerUpdate::Increase(larger.clone()));
-    let changed = tokio::time::timeout(Duration::from_secs(30), update).await.context("no answer")??;
+    let changed = tokio::time::timeout(PATIENCE, update).await.context("no answer")??;
     ensure!(changed.resource == larger && changed.version == container.version + 1, "{changed:?}");
     let (_, told) = nodes.update(&container.node_id, std::slice::from_ref(&changed)).await.remove(0);
     told.context("the NodeManager")?;
@@ -57,7 +57,7 @@ async fn running(nodes: &NmClients, container: &Container) -> anyhow::Result<()>
         if status?.state == kvick_yarn::records::ContainerState::Running {
             return Ok(());
         }
-        ensure!(begun.elapsed() < Duration::from_secs(30), "{} does not run", container.id);
+        ensure!(begun.elapsed() < PATIENCE, "{} does not run", container.id);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

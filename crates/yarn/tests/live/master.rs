@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub async fn next(events: &mut AmEvents) -> anyhow::Result<AmEvent> {
     let event =
-        tokio::time::timeout(Duration::from_secs(60), events.recv()).await.context("no event in a minute")?;
+        tokio::time::timeout(PATIENCE, events.recv()).await.context("no event for a minute and a half")?;
     event.context("the heartbeats ended")
 }
 
@@ -66,7 +66,7 @@ pub async fn containers_from_grant_to_end() -> anyhow::Result<()> {
     let begun = Instant::now();
     master.set_wanted(wanted.clone());
     let granted = grants(&mut events, 4).await?;
-    ensure!(begun.elapsed() < Duration::from_secs(4), "four named containers took {:?}", begun.elapsed());
+    ensure!(begun.elapsed() < PATIENCE / 3, "four named containers took {:?}", begun.elapsed());
     master.set_wanted(Wanted { count: 0, ..wanted });
     let nodes = NmClients::new(master.nm_tokens().clone(), PATIENCE);
     let commands = ["exit 7", "exec sleep 600", "exec sleep 600"];

@@ -9,7 +9,7 @@ use kvick_yarn::records::{ApplicationReport, LaunchContext, SubmissionContext};
 use kvick_yarn::rpc::{Address, current_user};
 use std::time::{Duration, Instant};
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 pub fn conf() -> anyhow::Result<HadoopConf> {
     Ok(HadoopConf::load_default()?)
@@ -47,7 +47,7 @@ pub async fn wait(
         if wish(&report) {
             return Ok(report);
         }
-        if begun.elapsed() > Duration::from_secs(60) {
+        if begun.elapsed() > PATIENCE {
             bail!("{id} is still {} ({})", report.state, report.diagnostics);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -7,7 +7,7 @@ use kvick::sources::DataGeneratorSource;
 use kvick::{Accumulator, JobClient};
 use std::time::{Duration, Instant};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(90);
 
 fn environment(params: &Params) -> Result<StreamExecutionEnvironment, BoxError> {
     Ok(match params.get("jar") {

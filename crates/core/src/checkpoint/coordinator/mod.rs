@@ -1,7 +1,7 @@
 //! The checkpoint coordinator of one job: when a checkpoint is taken, when it counts, which ones are kept.
 //!
 //! A machine without IO. Its methods come in four kinds:
-//! - *inputs* about tasks (`task_running`, `task_finished`, `tasks_lost`, `report`), about what was asked to be done
+//! - *inputs* about tasks (`task_running`, `task_finished`, `tasks_lost`, `reconnected`, `report`), about what was asked to be done
 //!   (`savepoint_prepared`, `stored`, `store_failed`), from people (`request`), about the job (`shut_down`, `ended`), and
 //!   `tick`: they take the time and push [`CoordinatorEffect`]s;
 //! - *set-up*, before the first input: `start_from`, `recover`;
@@ -17,6 +17,7 @@ mod collect;
 mod complete;
 mod damage;
 mod pending;
+mod reconnect;
 mod recovery;
 mod schedule;
 mod store;
@@ -26,6 +27,7 @@ mod tests;
 mod trigger;
 
 pub use damage::Fallback;
+pub use recovery::KeptCheckpoints;
 pub use store::CompletedCheckpoint;
 
 use super::failure::{CheckpointFailure, CheckpointFailureReason};
@@ -196,6 +198,10 @@ pub struct CheckpointCoordinator {
     /// Callers that wait for a checkpoint to be triggered, and whether it must be full.
     queue: VecDeque<(CallerId, bool)>,
     store: CompletedStore,
+    /// Completed checkpoints of an earlier application master that cannot be read.
+    unreadable: BTreeSet<u64>,
+    /// Why there is nothing to restore from, though there should be.
+    lost: Option<String>,
     /// Files that the job was started from and does not own: never to be removed.
     foreign: BTreeSet<String>,
     /// Files of removed checkpoints to which those under way may still refer.
@@ -230,6 +236,8 @@ impl CheckpointCoordinator {
             preparing: BTreeMap::new(),
             queue: VecDeque::new(),
             store: CompletedStore::new(settings.retained),
+            unreadable: BTreeSet::new(),
+            lost: None,
             foreign: BTreeSet::new(),
             garbage: BTreeSet::new(),
             aborted: BTreeMap::new(),

@@ -1,5 +1,7 @@
 //! Dialogues with the coordinator: what it is told, and what it wants.
 
+mod connections;
+
 use super::*;
 use crate::checkpoint::message::{CheckpointReport, SnapshotMetrics, TaskSnapshot, TriggerCheckpoint};
 use crate::checkpoint::settings::{CheckpointRetention, CheckpointStorage};
@@ -204,6 +206,7 @@ fn with_files(files: &[&str]) -> TaskSnapshot {
             length: 1,
             checksum: 0,
         },
+        head: 0,
         elements: Vec::new(),
     };
     let state = SubtaskState { operator: files.iter().map(state).collect(), ..SubtaskState::default() };

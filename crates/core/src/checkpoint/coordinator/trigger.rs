@@ -10,7 +10,7 @@ use crate::checkpoint::failure::{CheckpointFailure, CheckpointFailureReason as R
 use crate::checkpoint::message::{
     BarrierAlignment, CheckpointCommand, SnapshotKind, SnapshotTarget, TriggerCheckpoint,
 };
-use crate::checkpoint::settings::{CheckpointMode, CheckpointStorage};
+use crate::checkpoint::settings::{CHECKPOINT_PREFIX, CheckpointMode, CheckpointStorage};
 use crate::checkpoint::stats::{CheckpointStats, CheckpointStatus};
 use crate::failure::{Failure, FailureKind};
 use crate::time::Millis;
@@ -229,7 +229,7 @@ impl CheckpointCoordinator {
         let Some(exclusive) = directory.map(str::to_string) else {
             return SnapshotTarget::Inline { max_bytes };
         };
-        let beside = |name: &str| match self.job_directory() {
+        let beside = |name: &str| match self.settings.job_directory(self.job) {
             Some(base) if !kind.is_savepoint() => format!("{base}/{name}"),
             _ => exclusive.clone(),
         };
@@ -243,18 +243,7 @@ impl CheckpointCoordinator {
 
     /// The directory of a checkpoint of this job; none where state is inline.
     pub(super) fn checkpoint_directory(&self, id: u64) -> Option<String> {
-        self.job_directory().map(|base| format!("{base}/chk-{id}"))
-    }
-
-    /// The directory of this job's checkpoints.
-    fn job_directory(&self) -> Option<String> {
-        match &self.settings.storage {
-            CheckpointStorage::JobManager { .. } => None,
-            CheckpointStorage::FileSystem { dir, create_subdir } => {
-                let dir = dir.trim_end_matches('/');
-                Some(if *create_subdir { format!("{dir}/{}", self.job) } else { dir.to_string() })
-            }
-        }
+        self.settings.job_directory(self.job).map(|base| format!("{base}/{CHECKPOINT_PREFIX}{id}"))
     }
 }
 

@@ -51,7 +51,7 @@ fn bytes(owner: u32) -> StateHandle {
 fn named(name: &str, redistribution: Redistribution, owner: u32, elements: usize) -> NamedState {
     let piece = |i: usize| Piece { offset: i as u64, length: 1 };
     let elements = (0..elements).map(piece).collect();
-    NamedState { name: name.into(), redistribution, handle: bytes(owner), elements }
+    NamedState { name: name.into(), redistribution, handle: bytes(owner), head: 0, elements }
 }
 
 /// The state of subtask `i`: its key groups, `i % 4` list elements, two union elements, one broadcast element.

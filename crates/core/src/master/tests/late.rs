@@ -1,6 +1,7 @@
 //! What comes late, over another connection or from before a takeover: each test is a fault that the simulator has found.
 
 use super::*;
+use crate::checkpoint::{KeptCheckpoints, SnapshotRequest};
 use crate::executor::{TaskStatus, WorkerStatus};
 use crate::graph::{Exchange, JobEdge, Partitioning, RuntimeMode};
 use crate::jobmaster::JobMaster;
@@ -10,7 +11,7 @@ fn attempt(vertex: u128, attempt: u32) -> ExecutionId {
 }
 
 /// A worker of the job that is ready, and one attempt in it.
-fn holding(execution: ExecutionId, state: TaskState) -> Holdings {
+pub(super) fn holding(execution: ExecutionId, state: TaskState) -> Holdings {
     let mut task = TaskStatus::deployed(execution);
     task.report.state = state;
     let worker =
@@ -73,17 +74,68 @@ fn an_attempt_that_counts_as_failed_is_stopped_where_it_still_runs() {
 
 /// What an earlier application master has left of the job.
 fn take_over(restarts: u32) -> World {
+    take_over_with(restarts, KeptCheckpoints::default())
+}
+
+fn take_over_with(restarts: u32, checkpoints: KeptCheckpoints) -> World {
     let mut world = World::new();
-    let job = RecoveredJob {
-        submission: submission(5),
-        submitted: Millis(0),
-        source: None,
-        completed: Vec::new(),
-        restarts,
-    };
+    let job =
+        RecoveredJob { submission: submission(5), submitted: Millis(0), source: None, checkpoints, restarts };
     let legacy = Legacy { epoch: 2, jobs: vec![job], results: Vec::new(), containers: vec![executor(1)] };
     world.decide(|m, now, fx| assert!(m.recover(now, legacy, fx).is_empty()));
     world
+}
+
+/// None of the checkpoints that there are can be read.
+fn unreadable() -> KeptCheckpoints {
+    KeptCheckpoints { lost: Some("chk-4 is damaged".into()), next_id: 5, ..KeptCheckpoints::default() }
+}
+
+fn ended(fx: &[Effect]) -> Option<String> {
+    fx.iter().find_map(|effect| match effect {
+        Effect::JobEnded { result } => result.failure.as_ref().map(ToString::to_string),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_job_that_runs_is_adopted_though_none_of_its_checkpoints_can_be_read_and_does_not_begin_anew() {
+    let mut world = take_over_with(0, unreadable());
+    world.register(1, 1, holding(first(), TaskState::Running));
+    assert_eq!(world.job().state(), JobState::Running);
+    assert_eq!(world.job().task_counts(), BTreeMap::from([(TaskState::Running, 1)]));
+    let fx = world.report(1, first(), TaskState::Failed);
+    let why = ended(&fx).expect("nothing is left to start it from");
+    assert!(why.contains("chk-4 is damaged"), "{why}");
+}
+
+#[test]
+fn a_job_that_does_not_run_ends_when_none_of_its_checkpoints_can_be_read() {
+    let mut world = take_over_with(0, unreadable());
+    let fx = world.register(1, 1, holding(first(), TaskState::Failed));
+    let why = ended(&fx).expect("nothing is left to start it from");
+    assert!(why.contains("could not be recovered") && why.contains("chk-4 is damaged"), "{why}");
+}
+
+#[test]
+fn the_next_checkpoint_makes_up_for_those_that_cannot_be_read() {
+    let mut world = take_over_with(0, unreadable());
+    world.register(1, 1, holding(first(), TaskState::Running));
+    let request = SnapshotRequest::Checkpoint { full: false };
+    let fx = world.decide(|m, now, fx| {
+        m.request_snapshot(now, JOB, 1, request, fx);
+    });
+    assert_eq!(triggered(&fx), Some(5), "no number comes again");
+    let report = CheckpointReport::Acknowledged {
+        execution: first(),
+        checkpoint: 5,
+        snapshot: TaskSnapshot::default(),
+        metrics: SnapshotMetrics::default(),
+    };
+    world.say(1, FromExecutor::Checkpoint { job_id: JOB, report });
+    world.decide(|m, now, fx| m.checkpoint_stored(now, JOB, 5, Ok(None), fx));
+    world.report(1, first(), TaskState::Failed);
+    assert_eq!(world.job().state(), JobState::Restarting);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod late;
 mod stages;
+mod state;
 
 use super::*;
 use crate::checkpoint::{
@@ -255,4 +256,18 @@ fn a_container_that_is_taken_without_warning_is_not_charged_to_the_restart_strat
     let failed = Failure::new(FailureKind::ExecutorLost, "exit code 1");
     world.decide(|m, now, fx| m.container_ended(now, &executor(2), failed, fx));
     assert_eq!(world.job().state(), JobState::Failed, "a failure is: none is allowed");
+}
+
+#[test]
+fn a_move_goes_on_when_the_order_for_its_checkpoint_was_lost_with_a_connection() {
+    let mut world = World::running();
+    let wanted = WantedBack { strict: vec![executor(1)], negotiable: Vec::new() };
+    world.decide(|m, now, fx| m.wanted_back(now, &wanted, fx));
+    let lost = triggered(&world.start(2)).expect("a checkpoint is taken");
+    world.decide(|m, now, _| m.executor_disconnected(now, &executor(1)));
+    let fx = world.register(1, 2, late::holding(first(), TaskState::Running));
+    let again = triggered(&fx).expect("it is taken again");
+    assert!(again > lost);
+    let fx = move_away(&mut world, again, first());
+    assert!(releases(&fx, 1), "{fx:?}");
 }

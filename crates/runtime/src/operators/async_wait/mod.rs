@@ -5,8 +5,10 @@
 
 mod queue;
 mod retry;
+mod timeout;
 
 pub use retry::{AsyncRetryStrategy, RetryDelay};
+pub use timeout::AsyncTimeout;
 
 use super::{after_open, transform::for_each};
 use crate::element::{Batch, Data, Event};
@@ -30,21 +32,27 @@ const RECHECK: Duration = Duration::from_millis(20);
 
 /// How an asynchronous function is run.
 #[derive(Clone)]
-pub struct AsyncSettings<O> {
+pub struct AsyncSettings<T, O> {
     /// Whether results are emitted in the order of the records.
     pub ordered: bool,
-    /// How long a record may take, all attempts together.
-    pub timeout: Duration,
+    /// How long a record may take, all attempts together, and what becomes of it then.
+    pub timeout: AsyncTimeout<T, O>,
     /// How many records may be in flight.
     pub capacity: usize,
     /// When to call again.
     pub retry: AsyncRetryStrategy<O>,
 }
 
+/// How the calls for a record ended.
+enum Outcome<O> {
+    Answered(Result<Vec<O>, BoxError>),
+    TimedOut,
+}
+
 /// What became of a record.
 struct Done<O> {
     id: u64,
-    result: Result<Vec<O>, BoxError>,
+    outcome: Outcome<O>,
 }
 
 /// Reports what became of a record, in any case: a future that panics is dropped.
@@ -52,14 +60,15 @@ struct Report<O> {
     id: u64,
     done: Sender<Done<O>>,
     control: Arc<TaskControl>,
-    result: Option<Result<Vec<O>, BoxError>>,
+    outcome: Option<Outcome<O>>,
 }
 
 impl<O> Drop for Report<O> {
     fn drop(&mut self) {
-        let result = self.result.take().unwrap_or_else(|| Err("an asynchronous function panicked".into()));
+        let panicked = || Outcome::Answered(Err("an asynchronous function panicked".into()));
+        let outcome = self.outcome.take().unwrap_or_else(panicked);
         // A task that has ended does not listen.
-        let _ = self.done.send(Done { id: self.id, result });
+        let _ = self.done.send(Done { id: self.id, outcome });
         self.control.nudge();
     }
 }
@@ -77,10 +86,23 @@ struct Opened<T, O> {
     running: usize,
 }
 
+/// Waits for the results of a record, as long as it may take.
+async fn within<O>(
+    limit: Option<Duration>,
+    attempts: impl Future<Output = Result<Vec<O>, BoxError>>,
+) -> Outcome<O> {
+    match limit {
+        None => Outcome::Answered(attempts.await),
+        Some(limit) => {
+            tokio::time::timeout(limit, attempts).await.map_or(Outcome::TimedOut, Outcome::Answered)
+        }
+    }
+}
+
 /// The operator of an asynchronous function.
 pub struct AsyncWait<T, O, F, Fut> {
     function: F,
-    settings: AsyncSettings<O>,
+    settings: AsyncSettings<T, O>,
     opened: Option<Opened<T, O>>,
     types: PhantomData<fn() -> Fut>,
 }
@@ -93,7 +115,7 @@ where
     Fut: Future<Output = Result<Vec<O>, BoxError>> + Send + 'static,
 {
     /// Calls the function for each record.
-    pub fn new(function: F, settings: AsyncSettings<O>) -> Self {
+    pub fn new(function: F, settings: AsyncSettings<T, O>) -> Self {
         AsyncWait { function, settings, opened: None, types: PhantomData }
     }
 
@@ -106,13 +128,11 @@ where
         opened.records.insert(id, (record.clone(), timestamp));
         opened.queue.push(id, timestamp);
         let (done, control) = (opened.sender.clone(), Arc::clone(&opened.control));
-        let (timeout, function) = (self.settings.timeout, self.function.clone());
+        let (limit, function) = (self.settings.timeout.limit(), self.function.clone());
         let attempts = self.settings.retry.clone().run(function, record);
         opened.runtime.spawn(async move {
-            let mut report = Report { id, done, control, result: None };
-            let result = tokio::time::timeout(timeout, attempts).await;
-            let late = |_| Err(format!("an asynchronous function took longer than {timeout:?}").into());
-            report.result = Some(result.unwrap_or_else(late));
+            let mut report = Report { id, done, control, outcome: None };
+            report.outcome = Some(within(limit, attempts).await);
         });
         Ok(())
     }
@@ -149,8 +169,13 @@ where
     fn finished(&mut self, done: Done<O>, out: &mut Output<O>) -> TaskResult {
         let opened = after_open(&mut self.opened)?;
         opened.running -= 1;
-        let results = done.result.map_err(TaskError::from)?;
-        opened.queue.finished(done.id, results);
+        let results = match (done.outcome, opened.records.get(&done.id)) {
+            (Outcome::Answered(results), _) => results,
+            (Outcome::TimedOut, Some((record, _))) => self.settings.timeout.results(record),
+            // Whatever is emitted is not in flight any more.
+            (Outcome::TimedOut, None) => return Ok(()),
+        };
+        opened.queue.finished(done.id, results.map_err(TaskError::from)?);
         self.emit(out)
     }
 

@@ -81,6 +81,11 @@ impl<O> AsyncRetryStrategy<O> {
         self
     }
 
+    /// Whether any record may be tried more than once.
+    pub fn is_any(&self) -> bool {
+        self.max_attempts > 1
+    }
+
     fn wants_more(&self, result: &Result<Vec<O>, BoxError>) -> bool {
         match result {
             Ok(results) => self.if_result.as_ref().is_some_and(|again| again(results)),

@@ -1,6 +1,6 @@
 //! Into which directory under the output path a record goes.
 
-use std::fmt::Write;
+use super::pattern::Pattern;
 
 /// What is known of a record beside the record itself. Times in epoch milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl<T> BucketAssigner<T> for BasePathBucketAssigner {
 /// Times are UTC unless an offset is given: subtasks on machines with different settings must agree.
 #[derive(Debug, Clone)]
 pub struct DateTimeBucketAssigner {
-    pattern: String,
+    pattern: Pattern,
     offset_seconds: i64,
     event_time: bool,
     /// The second for which `text` holds.
@@ -52,9 +52,18 @@ impl Default for DateTimeBucketAssigner {
 }
 
 impl DateTimeBucketAssigner {
-    /// Buckets by a pattern of `yyyy`, `MM`, `dd`, `HH`, `mm` and `ss`; everything else stands for itself.
+    /// Buckets by a pattern of java.time's `DateTimeFormatter`: `yyyy` (or `uuuu`), `yy` for its last two digits, `MM`, `dd`,
+    /// `HH`, `mm` and `ss`; `M`, `d`, `H`, `m` and `s` for the same without a leading zero. Text in single quotes stands for itself
+    /// (`'dt='yyyy-MM-dd`), as does everything that is neither a letter nor one of `[]{}#`; `''` is a quote.
+    ///
+    /// # Panics
+    /// A pattern with other letters, which java.time knows or may know some day, or with a quote that does not end.
+    #[track_caller]
     pub fn new(pattern: &str) -> Self {
-        let pattern = pattern.to_string();
+        let pattern = match Pattern::parse(pattern) {
+            Ok(parsed) => parsed,
+            Err(reason) => panic!("the pattern {pattern:?} of a DateTimeBucketAssigner: {reason}"),
+        };
         DateTimeBucketAssigner {
             pattern,
             offset_seconds: 0,
@@ -86,50 +95,11 @@ impl<T> BucketAssigner<T> for DateTimeBucketAssigner {
         let second = millis.div_euclid(1000) + self.offset_seconds;
         if second != self.second {
             self.text.clear();
-            format_time(&self.pattern, second, &mut self.text);
+            self.pattern.format(second, &mut self.text);
             self.second = second;
         }
         bucket.push_str(&self.text);
     }
-}
-
-fn format_time(mut pattern: &str, second: i64, out: &mut String) {
-    let (year, month, day) = civil(second.div_euclid(86_400));
-    let of_day = second.rem_euclid(86_400);
-    let fields = [
-        ("yyyy", 4, year),
-        ("MM", 2, month),
-        ("dd", 2, day),
-        ("HH", 2, of_day / 3600),
-        ("mm", 2, of_day / 60 % 60),
-        ("ss", 2, of_day % 60),
-    ];
-    while let Some(next) = pattern.chars().next() {
-        match fields.iter().find(|(name, ..)| pattern.starts_with(name)) {
-            Some((name, width, value)) => {
-                // Writing to a string does not fail.
-                let _ = write!(out, "{value:0width$}");
-                pattern = &pattern[name.len()..];
-            }
-            None => {
-                out.push(next);
-                pattern = &pattern[next.len_utf8()..];
-            }
-        }
-    }
-}
-
-/// Year, month and day of a day since 1970-01-01, by the proleptic Gregorian calendar: years begin in March here, so that the
-/// leap day is a year's last.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -151,9 +121,15 @@ mod tests {
         let mut hourly = DateTimeBucketAssigner::default();
         assert_eq!(bucket(&mut hourly, None, 951_782_400_000), "2000-02-29--00");
         assert_eq!(bucket(&mut hourly, Some(0), 1_795_256_999_999), "2026-11-21--10");
-        let mut nested = DateTimeBucketAssigner::new("dt=yyyyMMdd/HHmm.ss").with_utc_offset(-3600);
+        let mut nested = DateTimeBucketAssigner::new("'dt='yyyyMMdd/HHmm.ss").with_utc_offset(-3600);
         assert_eq!(bucket(&mut nested, None, 0), "dt=19691231/2300.00");
         assert_eq!(bucket(&mut hourly.by_event_time(), Some(-1), 5), "1969-12-31--23");
         assert_eq!(bucket(&mut |n: &u8| format!("n={n}"), None, 5), "n=1");
+    }
+
+    #[test]
+    #[should_panic(expected = "the pattern \"dt=yyyy\" of a DateTimeBucketAssigner: \"t\"")]
+    fn a_pattern_that_means_nothing_is_refused_where_it_is_given() {
+        DateTimeBucketAssigner::new("dt=yyyy");
     }
 }

@@ -12,6 +12,7 @@
 mod bucket;
 mod encoder;
 mod part;
+mod pattern;
 mod policy;
 #[cfg(test)]
 mod tests;

@@ -191,8 +191,8 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger {
     }
 }
 
-/// Fires at regular intervals of processing time. In windows of event time, what comes after the last interval is not emitted
-/// at the window's end.
+/// Fires at regular intervals of processing time, and when the clock has passed the window's end. A window of event time may be over
+/// before that: what comes after the last interval is not emitted then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContinuousProcessingTimeTrigger(i64);
 
@@ -203,6 +203,11 @@ impl ContinuousProcessingTimeTrigger {
     }
 }
 
+/// When to fire next: at `at`, or at the window's end if that is still to come and comes first.
+fn within<W: Window>(window: &W, now: i64, at: i64) -> i64 {
+    if now <= window.max_timestamp() { at.min(window.max_timestamp()) } else { at }
+}
+
 impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger {
     /// The next time to fire.
     type State = Option<i64>;
@@ -211,12 +216,12 @@ impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger {
         &mut self,
         _: &T,
         _: i64,
-        _: &W,
+        window: &W,
         next: &mut Option<i64>,
         context: &mut TriggerContext<'_>,
     ) -> TriggerResult {
         if next.is_none() {
-            let at = next_multiple(context.now, self.0);
+            let at = within(window, context.now, next_multiple(context.now, self.0));
             context.register_processing_time_timer(at);
             *next = Some(at);
         }
@@ -233,11 +238,9 @@ impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger {
         if *next != Some(time) {
             return TriggerResult::Continue;
         }
-        let at = time.saturating_add(self.0);
-        *next = Some(at).filter(|at| *at < window.max_timestamp());
-        if next.is_some() {
-            context.register_processing_time_timer(at);
-        }
+        let at = within(window, time, time.saturating_add(self.0));
+        *next = Some(at).filter(|_| time < window.max_timestamp());
+        next.iter().for_each(|at| context.register_processing_time_timer(*at));
         TriggerResult::Fire
     }
 

@@ -52,6 +52,8 @@ pub struct Cluster {
     pub result_waiters: BTreeMap<JobId, Vec<oneshot::Sender<JobResult>>>,
     /// Results of ended jobs.
     pub results: BTreeMap<JobId, JobResult>,
+    /// What the application's own program recorded with `once` under an earlier application master.
+    pub once: BTreeMap<String, String>,
     /// Who waits for an answer from an executor, by request.
     pub log_waiters: BTreeMap<u64, oneshot::Sender<LogAnswer>>,
     next_request: u64,
@@ -79,6 +81,7 @@ impl Cluster {
             connections: BTreeMap::new(),
             result_waiters: BTreeMap::new(),
             results: BTreeMap::new(),
+            once: BTreeMap::new(),
             log_waiters: BTreeMap::new(),
             next_request: 0,
             checkpoints,

@@ -212,6 +212,7 @@ fn perform(cluster: &mut Cluster, resources: &mut dyn ResourceDriver, effect: Ef
         Effect::JobForgotten { job } => {
             cluster.results.remove(&job);
             cluster.checkpoints.forget(job);
+            durable::job_forgotten(cluster, job);
         }
         Effect::Finish { status, diagnostics } => {
             return Some(End { status, diagnostics, attempt_over: false });
@@ -226,6 +227,10 @@ fn checkpoint_effect(cluster: &mut Cluster, job: JobId, effect: CheckpointEffect
         CheckpointEffect::Answer { caller, outcome } => {
             let outcome = outcome.map(Some).map_err(checkpoints::as_failure);
             cluster.operations.end(now(), caller, outcome);
+        }
+        CheckpointEffect::Discard { checkpoint: Some(id), .. } => {
+            cluster.checkpoints.perform(job, effect);
+            durable::being_removed(cluster, job, id);
         }
         effect => cluster.checkpoints.perform(job, effect),
     }
@@ -256,7 +261,7 @@ fn checkpoint_outcome(cluster: &mut Cluster, outcome: Outcome) {
 
 fn send(cluster: &Cluster, executor: &ExecutorId, message: &ToExecutor) {
     let Some(connection) = cluster.connections.get(executor) else { return };
-    match encode(cluster.settings.epoch, message) {
+    match encode(cluster.settings.epoch.attempt, message) {
         // A broken connection is told by its reader.
         Ok(frame) => drop(connection.frames.send(frame)),
         Err(error) => warn!(%executor, "a message was not sent: {error}"),
@@ -273,5 +278,4 @@ fn job_ended(cluster: &mut Cluster, result: JobResult) {
         let _ = waiter.send(result.clone());
     }
     cluster.results.insert(job, result);
-    durable::job_ended(cluster, job);
 }

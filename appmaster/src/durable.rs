@@ -10,12 +10,14 @@ use crate::clock::now;
 use crate::cluster::Cluster;
 use crate::handle::ClusterHandle;
 use crate::input::Input;
+use crate::program::fixed_job_id;
+use crate::settings::Settings;
 use futures::future::BoxFuture;
 use kvick_core::checkpoint::{CheckpointEffect, RestoreSource, SnapshotKind};
 use kvick_core::ha::{Change, Contents, Record, RecordKey, StoredCheckpoint, StoredJob, StoredSource};
 use kvick_core::ids::{ExecutorId, JobId};
 use kvick_core::job::JobSubmission;
-use kvick_core::master::{Effect, HeldEffects, Master, SubmitError};
+use kvick_core::master::{Effect, HeldEffects, Master, MasterMode, SubmitError};
 use kvick_core::time::Millis;
 use kvick_ha::{HaError, HaServices};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,8 +43,10 @@ pub struct Durable {
     writing: BTreeSet<Key>,
     /// Pointers that are or will be there.
     pointers: BTreeSet<Key>,
-    /// Checkpoints of ended jobs that are being removed, and noted as such.
-    going: BTreeMap<JobId, BTreeSet<u64>>,
+    /// Checkpoints that are to be removed, and are noted as such.
+    going: BTreeSet<Key>,
+    /// Those that are gone: the notes of them go with what is written next.
+    gone: BTreeSet<Key>,
     /// Effects that wait: those of the end of a job first.
     held: HeldEffects,
 }
@@ -60,7 +64,8 @@ impl Durable {
             storing: BTreeMap::new(),
             writing: BTreeSet::new(),
             pointers,
-            going: BTreeMap::new(),
+            going: BTreeSet::new(),
+            gone: BTreeSet::new(),
             held: HeldEffects::default(),
         }
     }
@@ -89,11 +94,12 @@ impl Durable {
             }
         }
         if waits {
-            return Some(changes);
+            return Some(self.with_gone(changes));
         }
         if !changes.is_empty() {
             // A pointer to a checkpoint that is gone does no harm: there is a later one. Nothing follows from the number of
             // restarts.
+            let changes = self.with_gone(changes);
             drop(self.services.write(changes));
         }
         None
@@ -101,34 +107,37 @@ impl Durable {
 
     /// What is removed with the end of a job is noted before: should this process die, its successor goes on with it.
     fn removals(&mut self, ended: JobId, effects: &[Effect]) -> Vec<Change> {
-        let mut records = Vec::new();
-        for effect in effects {
-            if let Effect::Checkpoint {
-                job,
-                effect: CheckpointEffect::Discard { checkpoint: Some(id), directory, files },
-            } = effect
-                && *job == ended
-                && (directory.is_some() || !files.is_empty())
-            {
-                let record = StoredCheckpoint::going(ended, *id, directory.clone(), files.clone());
-                records.push(Change::Put(Record::Checkpoint(Box::new(record))));
-                self.going.entry(ended).or_default().insert(*id);
-            }
-        }
-        records
+        let of_job = effects.iter().filter_map(|effect| match effect {
+            Effect::Checkpoint { job, effect } if *job == ended => going(ended, effect),
+            _ => None,
+        });
+        let records: Vec<StoredCheckpoint> = of_job.collect();
+        self.going.extend(records.iter().map(|record| (ended, record.checkpoint)));
+        records.into_iter().map(|record| Change::Put(Record::Checkpoint(Box::new(record)))).collect()
     }
 
-    /// What was to be removed of this job is being removed; once it is, the note of it goes.
-    fn forget_removals(&mut self, job: JobId, removed: impl Future<Output = bool> + Send + 'static) {
-        let Some(ids) = self.going.remove(&job) else { return };
-        let services = self.services.clone();
-        tokio::spawn(async move {
-            if removed.await {
-                let forget = |id| Change::Remove(RecordKey::Checkpoint(job, id));
-                // Should that fail, it is removed again, which does no harm.
-                drop(services.write(ids.into_iter().map(forget).collect()).await);
-            }
-        });
+    /// These changes, and with them notes of what is gone. Nothing waits for that: what is gone can be removed again.
+    fn with_gone(&mut self, mut changes: Vec<Change>) -> Vec<Change> {
+        let gone = std::mem::take(&mut self.gone);
+        let notes = gone.into_iter().filter(|key| !self.pointers.contains(key));
+        changes.extend(notes.map(|(job, id)| Change::Remove(RecordKey::Checkpoint(job, id))));
+        changes
+    }
+
+    /// The pointer to a checkpoint goes, or becomes the note that its files do. Says whether it was still on its way: nothing
+    /// may follow from its going before it is gone.
+    fn pointer_goes(&mut self, key: Key, note: Option<StoredCheckpoint>, changes: &mut Vec<Change>) -> bool {
+        self.storing.remove(&key);
+        if self.pointers.remove(&key) {
+            changes.push(match note {
+                Some(note) => {
+                    self.going.insert(key);
+                    Change::Put(Record::Checkpoint(Box::new(note)))
+                }
+                None => Change::Remove(RecordKey::Checkpoint(key.0, key.1)),
+            });
+        }
+        self.writing.remove(&key)
     }
 
     /// The record of a job, with its graph as it is now.
@@ -138,7 +147,7 @@ impl Durable {
         Some(Change::Put(Record::Job(Box::new(StoredJob { submission, submitted, source }))))
     }
 
-    /// Says whether the pointer that goes was still on its way: nothing may follow from its going before it is gone.
+    /// Takes note of an effect. Says whether nothing may follow from it before what it changes is written.
     fn note(&mut self, job: JobId, effect: &CheckpointEffect, changes: &mut Vec<Change>) -> bool {
         match effect {
             CheckpointEffect::Store { checkpoint, metadata, directory, restore_point: true } => {
@@ -158,14 +167,23 @@ impl Durable {
             }
             CheckpointEffect::Discard { checkpoint: Some(id), .. }
             | CheckpointEffect::Damaged { checkpoint: id, fallback: Some(_), .. } => {
-                self.storing.remove(&(job, *id));
-                if self.pointers.remove(&(job, *id)) {
-                    changes.push(Change::Remove(RecordKey::Checkpoint(job, *id)));
-                }
-                self.writing.remove(&(job, *id))
+                self.pointer_goes((job, *id), going(job, effect), changes)
             }
             _ => false,
         }
+    }
+}
+
+/// The note that a checkpoint is being removed, while there is something of it: should this process die, its successor goes on
+/// with it.
+fn going(job: JobId, effect: &CheckpointEffect) -> Option<StoredCheckpoint> {
+    match effect {
+        CheckpointEffect::Discard { checkpoint: Some(id), directory, files }
+            if directory.is_some() || !files.is_empty() =>
+        {
+            Some(StoredCheckpoint::going(job, *id, directory.clone(), files.clone()))
+        }
+        _ => None,
     }
 }
 
@@ -212,16 +230,42 @@ pub fn executor_registers(cluster: &mut Cluster, executor: &ExecutorId) {
     }
 }
 
-/// The end of a job is being told, and the removal of its checkpoints has been ordered.
-pub fn job_ended(cluster: &mut Cluster, job: JobId) {
-    if let Some(durable) = &mut cluster.durable {
-        durable.forget_removals(job, cluster.checkpoints.done());
+/// The removal of a checkpoint has been ordered; once it is done, the note of it is of no use.
+pub fn being_removed(cluster: &mut Cluster, job: JobId, checkpoint: u64) {
+    let key = (job, checkpoint);
+    let Some(durable) = &mut cluster.durable else { return };
+    if !durable.going.remove(&key) {
+        return;
     }
+    let (removed, handle) = (cluster.checkpoints.done(), durable.handle.clone());
+    tokio::spawn(async move {
+        if removed.await {
+            let forget = move |cluster: &mut Cluster, _| {
+                if let Some(durable) = &mut cluster.durable {
+                    durable.gone.insert(key);
+                }
+            };
+            handle.send(Input::Request(Box::new(forget)));
+        }
+    });
+}
+
+/// Nobody is told of an ended job any more: its result goes, and the pointers to checkpoints that it has left to people. Not where
+/// a program is run anew under the next application master: it must meet its jobs, however long ago they ended.
+pub fn job_forgotten(cluster: &mut Cluster, job: JobId) {
+    let Some(durable) = &mut cluster.durable else { return };
+    if cluster.master.settings().mode != MasterMode::Session {
+        return;
+    }
+    let pointers = durable.pointers.extract_if((job, 0)..=(job, u64::MAX), |_| true);
+    let pointers = pointers.map(|(job, id)| RecordKey::Checkpoint(job, id));
+    let changes = pointers.chain([RecordKey::Result(job)]).map(Change::Remove).collect();
+    // What stays then takes room, and the next application master forgets it in its turn.
+    drop(durable.services.write(changes));
 }
 
 /// Goes on with removals that an earlier attempt had begun.
 pub fn go_on_removing(cluster: &mut Cluster, contents: &mut Contents) {
-    let Some(durable) = &mut cluster.durable else { return };
     for (job, pointers) in &mut contents.checkpoints {
         let going = |_: &u64, pointer: &mut StoredCheckpoint| pointer.going.is_some();
         for (id, pointer) in pointers.extract_if(.., going) {
@@ -230,9 +274,12 @@ pub fn go_on_removing(cluster: &mut Cluster, contents: &mut Contents) {
             let effect =
                 CheckpointEffect::Discard { checkpoint: Some(id), directory: pointer.directory, files };
             cluster.checkpoints.perform(*job, effect);
-            durable.going.entry(*job).or_default().insert(id);
+            if let Some(durable) = &mut cluster.durable {
+                durable.pointers.remove(&(*job, id));
+                durable.going.insert((*job, id));
+            }
+            being_removed(cluster, *job, id);
         }
-        durable.forget_removals(*job, cluster.checkpoints.done());
     }
 }
 
@@ -246,7 +293,8 @@ pub fn record_checkpoint(cluster: &mut Cluster, job: JobId, checkpoint: u64, pat
     }
     durable.pointers.insert(key);
     durable.writing.insert(key);
-    let written = durable.services.write(vec![Change::Put(Record::Checkpoint(Box::new(pointer)))]);
+    let changes = durable.with_gone(vec![Change::Put(Record::Checkpoint(Box::new(pointer)))]);
+    let written = durable.services.write(changes);
     let (handle, path) = (durable.handle.clone(), path.cloned());
     tokio::spawn(async move {
         let outcome = match written.await {
@@ -290,7 +338,8 @@ impl Cluster {
             durable.jobs.insert(id, kept);
             // As the master has it: what it took over from a checkpoint must not depend on that being there later.
             if let Some(change) = durable.record_of(&self.master, id) {
-                let written = durable.services.write(vec![change]);
+                let once = record_of_once(&self.settings, &self.master, id);
+                let written = durable.services.write(once.into_iter().chain([change]).collect());
                 // A caller that goes away does not decide what becomes of the job.
                 let outcome = tokio::spawn(accepted(id, written, durable.handle.clone()));
                 return Ok(Box::pin(async {
@@ -300,6 +349,31 @@ impl Cluster {
         }
         Ok(Box::pin(std::future::ready(Ok(()))))
     }
+}
+
+impl Cluster {
+    /// The client of a job says that it is there; the next application master must know that there is one, for it is to end the
+    /// job too if that falls silent. Says whether there is such a job.
+    pub fn client_heartbeat(&mut self, now: Millis, job_id: JobId) -> bool {
+        let is_known = self.master.has_client(job_id);
+        let found = self.master.client_heartbeat(now, job_id);
+        if let Some(durable) = &self.durable
+            && !is_known
+            && self.master.has_client(job_id)
+        {
+            // Should it not be written, the job outlives its client if it also outlives this master.
+            drop(durable.services.write(vec![Change::Put(Record::Client { job_id })]));
+        }
+        found
+    }
+}
+
+/// What the program of an application in application mode had recorded with `once` when it submitted a job. The program draws nothing
+/// anew under the next application master, though the job may have ended by then.
+fn record_of_once(settings: &Settings, master: &Master, id: JobId) -> Option<Change> {
+    let (application, job) = (settings.application()?, master.job(id)?.submission());
+    let own = id == fixed_job_id(&application, job.ordinal);
+    own.then(|| Change::Put(Record::Once { application, values: job.once.clone() }))
 }
 
 /// Waits until the record of a job is written.

@@ -9,10 +9,11 @@ use anyhow::Result;
 use kvick_core::config::options;
 use kvick_core::executor::ToExecutor;
 use kvick_core::master::FinalStatus;
+use kvick_ha::Fence;
 use kvick_rpc::gateway::encode;
 use std::process::ExitCode;
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How long the end waits for checkpoints to be removed that nobody needs any more.
 const LAST_REMOVALS: Duration = Duration::from_secs(20);
@@ -48,10 +49,28 @@ pub async fn finish(cluster: Cluster, end: End, yarn: Yarn) -> Result<ExitCode> 
     })
 }
 
+/// Ends an attempt when a later one leads, and leaves everything to that. If it is one of another application, YARN is told: any
+/// further attempt of this one would end in the same way.
+///
+/// # Errors
+/// If YARN cannot be told.
+pub async fn fenced(fence: &Fence, yarn: &Yarn) -> Result<ExitCode> {
+    error!("ending, and leaving everything to the later attempt: {}", fence.why);
+    if fence.replaced {
+        let why = format!(
+            "{}: both have the same high-availability.cluster-id, and the later application goes on with the jobs. Give \
+             applications that are to run side by side different ids",
+            fence.why
+        );
+        yarn.finish(FinalStatus::Failed, &why, "").await?;
+    }
+    Ok(ExitCode::FAILURE)
+}
+
 fn send_home(cluster: &Cluster) {
     let message = ToExecutor::Shutdown { reason: "the application has ended".to_string() };
     for connection in cluster.connections.values() {
-        if let Ok(frame) = encode(cluster.settings.epoch, &message) {
+        if let Ok(frame) = encode(cluster.settings.epoch.attempt, &message) {
             // One that is gone needs no telling.
             let _ = connection.frames.send(frame);
         }

@@ -55,7 +55,7 @@ impl MasterGateway for Gateway {
 impl Gateway {
     fn understand(&self, frame: &Frame) -> Result<FromExecutor, Status> {
         let (epoch, message) = decode(frame).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let own = self.cluster.settings.epoch;
+        let own = self.cluster.settings.epoch.attempt;
         if epoch != own {
             return Err(Status::failed_precondition(format!(
                 "this is attempt {own}, the message is for {epoch}"
@@ -70,7 +70,7 @@ async fn listen(cluster: ClusterHandle, executor: ExecutorId, serial: u64, mut i
     loop {
         match incoming.message().await {
             Ok(Some(frame)) => match decode::<FromExecutor>(&frame) {
-                Ok((epoch, message)) if epoch == cluster.settings.epoch => {
+                Ok((epoch, message)) if epoch == cluster.settings.epoch.attempt => {
                     cluster.send(Input::Executor(executor.clone(), serial, message));
                 }
                 Ok((epoch, _)) => warn!(%executor, "dropped a message for attempt {epoch}"),

@@ -26,7 +26,7 @@ pub fn executor_context(settings: &Settings, port: u16) -> LaunchContext {
 fn environment(settings: &Settings, port: u16) -> BTreeMap<String, String> {
     let own = [
         (MASTER_ENV, format!("{}:{port}", settings.host)),
-        (EPOCH_ENV, settings.epoch.to_string()),
+        (EPOCH_ENV, settings.epoch.key()),
         (SLOTS_ENV, settings.spec.executor.slots.to_string()),
         ("HADOOP_USER_NAME", settings.spec.user.clone()),
     ];

@@ -9,9 +9,10 @@ use kvick_appmaster::cluster::Cluster;
 use kvick_appmaster::handle::ClusterHandle;
 use kvick_appmaster::input::Input;
 use kvick_appmaster::settings::Settings;
+use kvick_appmaster::takeover::Leading;
 use kvick_appmaster::{checkpoints, clock, driver, end, server, start, takeover, yarn_driver};
 use kvick_core::master::Master;
-use kvick_ha::HaServices;
+use kvick_ha::{Fence, HaServices};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
 fn run(settings: Arc<Settings>) -> Result<ExitCode> {
     let log = settings.log_dir.join("jobmanager.log");
     kvick_process::log::to_file(&log).with_context(|| format!("cannot write {}", log.display()))?;
-    info!(attempt = settings.epoch, name = %settings.spec.name, "starting application master");
+    info!(attempt = settings.epoch.attempt, name = %settings.spec.name, "starting application master");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(settings))
 }
@@ -57,11 +58,16 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode> {
     let server = tokio::spawn(server::serve(listener, handle.clone()));
     let (yarn, leading) =
         tokio::join!(yarn_driver::register(&settings, port, handle.clone()), takeover::lead(&handle, port));
-    let (yarn, leading) = (yarn?, leading?);
+    let yarn = yarn?;
+    let kept = match leading? {
+        Leading::Alone => None,
+        Leading::Keeps(services, contents) => Some((services, contents)),
+        Leading::Fenced(fence) => return end::fenced(&fence, &yarn).await,
+    };
     let master = Master::new(clock::now(), settings.master()?);
     let mut cluster = Cluster::new(settings.clone(), master, checkpoints::performer(&handle)?);
-    let services = leading.as_ref().map(|(services, _)| services.clone());
-    if let Some((services, contents)) = leading {
+    let services = kept.as_ref().map(|(services, _)| services.clone());
+    if let Some((services, contents)) = kept {
         takeover::recover(&mut cluster, &handle, services, contents, yarn.previous_executors()).await?;
     }
     start::begin(&mut cluster, &handle).await?;
@@ -74,10 +80,7 @@ async fn serve(settings: Arc<Settings>) -> Result<ExitCode> {
     let (cluster, end) = tokio::select! {
         ended = driving => ended,
         ended = server => return Err(ended?.err().unwrap_or_else(|| anyhow::anyhow!("the server ended"))),
-        why = fenced(services.as_ref()) => {
-            error!("ending, and leaving everything to the later attempt: {why}");
-            return Ok(ExitCode::FAILURE);
-        }
+        fence = fenced(services.as_ref()) => return end::fenced(&fence, &yarn).await,
         signal = kvick_process::stop::requested() => {
             info!("ending on {}", signal?);
             return Ok(ExitCode::FAILURE);
@@ -93,7 +96,7 @@ async fn end_if_unusable(services: HaServices, handle: ClusterHandle) {
 }
 
 /// Waits until a later attempt has taken over.
-async fn fenced(services: Option<&HaServices>) -> String {
+async fn fenced(services: Option<&HaServices>) -> Fence {
     match services {
         Some(services) => services.fenced().await,
         None => std::future::pending().await,

@@ -49,6 +49,14 @@ pub async fn look_after(
     }
 }
 
+/// Whether a container that YARN did not name when this attempt registered is of use: its task executor has come forward, or is
+/// waited for from now on.
+pub async fn is_of_use(cluster: &ClusterHandle, id: ContainerId) -> bool {
+    let executor = ExecutorId(id.to_string());
+    let answer = cluster.ask(move |cluster, now| cluster.master.found_late(now, &executor));
+    answer.await.unwrap_or_default()
+}
+
 /// Whether a task executor has not come forward, and is waited for.
 async fn is_awaited(cluster: &ClusterHandle, executor: &ExecutorId) -> bool {
     let executor = executor.clone();

@@ -5,20 +5,21 @@ use kvick_core::application_spec::{
     APPLICATION_SECRET, ApplicationMode, ApplicationSpec, CONFIG_SECRET, HADOOP_SECRET, SHARED_SECRET,
 };
 use kvick_core::config::{ConfigError, Configuration, options};
+use kvick_core::ha::Epoch;
 use kvick_core::master::{MasterMode, MasterSettings};
 use kvick_core::resources::ResourceSettings;
 use kvick_core::time::Millis;
 use kvick_process::container::{log_dir, required};
 use kvick_yarn::credentials::Credentials;
-use kvick_yarn::ids::ContainerId;
+use kvick_yarn::ids::{ApplicationAttemptId, ContainerId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// All that an application master needs to know at its start.
 #[derive(Debug)]
 pub struct Settings {
-    /// The YARN attempt: the epoch of all that it says.
-    pub epoch: u64,
+    /// Which application master this is. Its attempt is the epoch of all that it says.
+    pub epoch: Epoch,
     /// The node manager's host: where this process is reached.
     pub host: String,
     /// The container's log directory.
@@ -44,7 +45,7 @@ impl Settings {
         let container: ContainerId = required("CONTAINER_ID")?.parse().context("CONTAINER_ID")?;
         let credentials = Credentials::from_environment().context("the container's credentials")?;
         Ok(Settings {
-            epoch: u64::from(container.attempt_id.attempt.unsigned_abs()),
+            epoch: epoch(container.attempt_id),
             host: required("NM_HOST")?,
             log_dir: log_dir(),
             spec: json(&credentials, APPLICATION_SECRET)?,
@@ -79,6 +80,14 @@ impl Settings {
             job_expiration: Millis(self.config.get(&options::JOBSTORE_EXPIRATION)?.saturating_mul(1_000)),
             result_wait: self.config.get(&options::CLIENT_TIMEOUT)?.into(),
         })
+    }
+}
+
+fn epoch(id: ApplicationAttemptId) -> Epoch {
+    Epoch {
+        cluster_timestamp: id.application_id.cluster_timestamp.unsigned_abs(),
+        application: id.application_id.id.unsigned_abs(),
+        attempt: u64::from(id.attempt.unsigned_abs()),
     }
 }
 

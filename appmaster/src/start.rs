@@ -84,10 +84,9 @@ async fn staged_job(cluster: &Cluster) -> Result<JobSubmission> {
 /// Runs the application's own program beside the driver, and tells the driver how it ended.
 fn run_main(cluster: &Cluster, handle: ClusterHandle, program: ProgramSpec) {
     // An earlier attempt may have run it already: it meets its jobs by their ids, and what it drew once stays drawn.
-    let last = cluster.master.jobs().map(|(_, job)| job.submission()).max_by_key(|job| job.ordinal);
     let options = ProgramOptions {
         application: handle.settings.application(),
-        once: last.map(|job| job.once.clone()).unwrap_or_default(),
+        once: cluster.once.clone(),
         ..ProgramOptions::default()
     };
     tokio::spawn(async move {

@@ -52,6 +52,8 @@ enum Order {
     Nodes(Vec<NodeReport>),
     StartFailed(ContainerId, String),
     Ended(ContainerStatus),
+    /// A container of an earlier attempt that YARN named late, and whether it is of use.
+    Late(Box<Container>, bool),
 }
 
 /// The connection of this application to YARN.
@@ -227,6 +229,8 @@ impl Keeper {
                 self.am.release(status.id);
                 self.completed(&status);
             }
+            Order::Late(container, true) => self.keep(*container),
+            Order::Late(container, false) => self.am.release(container.id),
             Order::StartFailed(id, why) => {
                 let failure = Failure::new(
                     FailureKind::ExecutorLost,
@@ -294,13 +298,20 @@ impl Keeper {
     /// A container of an earlier attempt is kept if its task executor may come forward, else given back.
     fn previous(&mut self, container: Container) {
         if self.expected.contains(&container.id) {
-            info!("container {} of an earlier attempt still runs on {}", container.id, container.node_id);
-            self.look_after(&container);
-            self.held.insert(container.id, container);
-            self.ask();
-        } else {
-            self.am.release(container.id);
+            return self.keep(container);
         }
+        let (orders, cluster) = (self.orders.clone(), self.cluster.clone());
+        tokio::spawn(async move {
+            let kept = previous::is_of_use(&cluster, container.id).await;
+            let _ = orders.send(Order::Late(Box::new(container), kept));
+        });
+    }
+
+    fn keep(&mut self, container: Container) {
+        info!("container {} of an earlier attempt still runs on {}", container.id, container.node_id);
+        self.look_after(&container);
+        self.held.insert(container.id, container);
+        self.ask();
     }
 
     /// Has the node asked whether a container of an earlier attempt still runs: it knows before the ResourceManager does.

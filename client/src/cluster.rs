@@ -77,6 +77,7 @@ pub async fn connect(settings: &Settings) -> Result<Cluster> {
 /// It does not run, or nobody knows it.
 pub async fn running(settings: &Settings, id: &str) -> Result<Running> {
     let (yarn, report) = report(settings, id).await?;
+    let report = wait::past_takeover(&yarn, report).await?;
     if report.state.is_terminal() && report.final_status != FinalStatus::Succeeded {
         let left = survivors::look(&settings.config, report.id).await;
         return Err(with_properties_file(settings, wait::does_not_run(&report, &left.text)));

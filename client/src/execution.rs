@@ -16,7 +16,7 @@ use crate::deploy::wait;
 use crate::jar::UnpackedProgram;
 use crate::master::MasterClient;
 use crate::outcome::{AlreadyTold, NoJob};
-use crate::rest::{FIRST_PAUSE, LONG_POLL, LONGEST_PAUSE, RestError};
+use crate::rest::{LONG_POLL, Pauses, RestError};
 use anyhow::{Result, anyhow, bail};
 use interrupt::{Cleanup, Heartbeat, Interrupted};
 use kvick_core::accumulator::Accumulators;
@@ -106,7 +106,7 @@ impl Accepted {
     /// Waits for the end of the job, with one application master after the other if it has to be.
     async fn result(&self) -> Result<JobResult> {
         let job = self.job_id;
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         loop {
             let asked = Instant::now();
             let answer = self.master.ask(|rest| async move { rest.result(job, LONG_POLL).await }).await;
@@ -117,8 +117,7 @@ impl Accepted {
             }
             // A server that answered at once does not hold its answers back.
             if asked.elapsed() < LONG_POLL / 2 {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pauses.next().await;
             }
         }
     }

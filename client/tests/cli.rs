@@ -150,6 +150,25 @@ Could not parse value 'many' for key 'parallelism.default': expected a whole num
 }
 
 #[test]
+fn a_state_backend_that_there_is_not_is_refused_before_anything_is_deployed() {
+    let place = Place::new();
+    place.write("conf/config.yaml", "state.backend: com.example.MyStateBackendFactory\n");
+    let ended = place.run("yarn-session -d");
+    assert_data_eq!(
+        ended.stderr,
+        str![[r#"
+
+------------------------------------------------------------
+ The program finished with the following exception:
+
+Could not parse value 'com.example.MyStateBackendFactory' for key 'state.backend': expected hashmap or rocksdb (or the name of Flink's factory of either; state backends of one's own cannot be loaded).
+
+"#]]
+    );
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+}
+
+#[test]
 fn a_mistyped_key_and_an_option_without_effect_are_told() {
     let ended = Place::new().run("list -m 127.0.0.1:1 -Dtaskmanager.numberOfTaskSlot=2 -Denv.java.opts.all=-Xss2m -Drest.retry.max-attempts=0");
     assert_data_eq!(

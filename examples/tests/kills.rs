@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_state-machine");
 
@@ -71,6 +71,9 @@ fn log(directory: &Path) -> String {
 /// Records a second of a job that is to be killed.
 const RATE: u64 = 10_000;
 
+/// How long a job may take from its start to its first checkpoint.
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// How often the process was killed, and how often of that while its job was running.
 #[derive(Default)]
 struct Kills {
@@ -82,11 +85,15 @@ struct Kills {
 
 impl Kills {
     /// Starts the job, at another number of subtasks each time, and kills its process at some moment. A kill hit the
-    /// running job where the process has completed a checkpoint before; it may come earlier, while the job starts.
+    /// running job where the process has completed a checkpoint before. Every third does not wait for that: it may come
+    /// while the job starts.
     fn kill(&mut self, directory: &Path, events: u64) {
         let mut child =
             job(directory, 1 + (self.all + 1) % 3, events, RATE, self.from.as_deref()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(150 + kvick_examples::random(self.all) % 400));
+        if self.all % 3 < 2 {
+            self.await_checkpoint(directory);
+        }
+        std::thread::sleep(Duration::from_millis(kvick_examples::random(self.all) % 400));
         let ended = child.try_wait().unwrap();
         assert!(ended.is_none(), "it ended before kill {}: {ended:?}\n{}", self.all + 1, log(directory));
         child.kill().unwrap();
@@ -96,16 +103,25 @@ impl Kills {
         self.hits += u64::from(latest != self.from);
         self.from = latest;
     }
+
+    /// Waits until the job has completed a checkpoint since it was started.
+    fn await_checkpoint(&self, directory: &Path) {
+        let begun = Instant::now();
+        while latest_checkpoint(directory) == self.from {
+            assert!(begun.elapsed() < LIMIT, "no checkpoint within {LIMIT:?}\n{}", log(directory));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 #[test]
 fn a_job_whose_process_is_killed_writes_what_an_undisturbed_one_does() {
     let wanted: u64 = std::env::var("KVICK_KILLS").ok().map_or(5, |text| text.parse().unwrap());
-    // Twice as many as are wanted, for those that come while the job starts.
-    let most = 2 * wanted + 10;
-    // More than it can read in all the time that it is given: 350 ms for each kill, and a machine that is busy. The two
-    // halves that two subtasks begin with must not divide a client between them.
-    let events = (most * RATE * 6 / 10).next_multiple_of(24_000);
+    // Those that come while the job starts are one in three.
+    let most = wanted * 3 / 2 + 1;
+    // More than it can read in all the time that it is given: 200 ms for each kill, and what a machine that is busy needs
+    // for a checkpoint. The two halves that two subtasks begin with must not divide a client between them.
+    let events = (most * RATE * 3 / 2).next_multiple_of(24_000);
     let undisturbed = tempfile::tempdir().unwrap();
     assert!(job(undisturbed.path(), 2, events, 10_000_000, None).status().unwrap().success());
     let expected = written(undisturbed.path());

@@ -134,8 +134,9 @@ fn a_running_task_is_cancelled_and_the_worker_ends_when_told() {
     let tasks = spread(&graph, &[address]).remove(0);
     let executions: Vec<_> = tasks.iter().map(|task| task.execution).collect();
     worker.send(&ToProgram::Deploy { tasks });
+    // A car that has gone so far has had a top speed.
     worker.wait_for(
-        |m| matches!(m, FromProgram::Metrics { tasks, .. } if tasks.iter().any(|(_, m)| m.records_in > 0)),
+        |m| matches!(m, FromProgram::Metrics { tasks, .. } if tasks.iter().any(|(_, m)| m.records_in >= 20)),
     );
     worker.send(&ToProgram::Cancel { executions: executions.clone() });
     for execution in executions {

@@ -1,6 +1,7 @@
 //! What YARN and HDFS say, and what is left on the machine.
 
 use crate::command::{fs, required};
+use crate::hdfs::HdfsDir;
 use crate::http::{json, request, request_within};
 use crate::wait::until;
 use serde_json::Value;
@@ -128,13 +129,22 @@ impl Drop for KilledAtEnd {
     }
 }
 
-/// Asserts that an application left nothing: no process, no container, no staging directory.
+/// Asserts that an application left nothing: no process, no container, no staging directory, in which the records for its next
+/// master are too unless a test puts them elsewhere.
 #[track_caller]
 pub fn nothing_left(id: &str) {
     let gone = || processes(id).is_empty().then_some(());
     until(&format!("the last process of {id}"), LIMIT, gone);
     let staging = fs(&["ls", &format!(".flink/{id}")]);
     assert_ne!(staging.code, 0, "the staging directory of {id} is still there:\n{}", staging.out);
+}
+
+/// Asserts that jobs which have ended left nothing of their checkpoints below a directory that was theirs; to be asked when their
+/// applications are gone, so that nobody can be at it still.
+#[track_caller]
+pub fn no_checkpoint_left(dir: &HdfsDir, name: &str) {
+    let left = dir.files(name);
+    assert!(left.is_empty(), "{} files of checkpoints are still there:\n{}", left.len(), left.join("\n"));
 }
 
 /// Processes whose environment names an application's containers.

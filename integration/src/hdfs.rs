@@ -24,6 +24,19 @@ impl HdfsDir {
         format!("{}/{name}", self.0)
     }
 
+    /// The paths of all files below a directory of it, which need not be there.
+    pub fn files(&self, name: &str) -> Vec<String> {
+        let (mut files, mut directories) = (Vec::new(), vec![self.path(name)]);
+        while let Some(directory) = directories.pop() {
+            let listed = fs(&["ls", &directory]).out;
+            for line in listed.lines() {
+                let path = line.rsplit(' ').next().unwrap_or_default().to_string();
+                if line.starts_with('d') { directories.push(path) } else { files.push(path) }
+            }
+        }
+        files
+    }
+
     /// Writes a file; answers its path.
     ///
     /// # Panics

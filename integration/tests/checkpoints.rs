@@ -10,6 +10,7 @@ use kvick_integration::wait::until;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tempfile::NamedTempFile;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -40,18 +41,23 @@ fn exact(dir: &str, count: u64) {
     assert_eq!(lines.len(), expected.len());
 }
 
-/// Submits the counting job to a session.
-fn submit(session: &str, dir: &HdfsDir, count: u64, more: &[&str]) -> Ran {
+/// The file that keeps a job from its end as long as it is there.
+fn hold() -> NamedTempFile {
+    NamedTempFile::new().expect("no temporary file")
+}
+
+/// Submits the counting job to a session, which ends when it is held no more.
+fn submit(session: &str, dir: &HdfsDir, count: u64, held: &NamedTempFile, more: &[&str]) -> Ran {
     let (own, output) =
         (format!("-Dexecution.checkpointing.dir={}", dir.path("checkpoints")), dir.path("out"));
-    let (jar, count) = (jobs(), count.to_string());
+    let (jar, count, held) = (jobs(), count.to_string(), held.path().display().to_string());
     let savepoints = format!("-Dexecution.checkpointing.savepoint-dir={}", dir.path("savepoints"));
     let mut line =
         vec!["run", "-d", "-yid", session, "-c", "counts", "-Dexecution.checkpointing.interval=1s"];
     line.extend([own.as_str(), savepoints.as_str(), "-Drestart-strategy.type=fixed-delay"]);
     line.extend(["-Drestart-strategy.fixed-delay.attempts=20", "-Drestart-strategy.fixed-delay.delay=100ms"]);
     line.extend(more);
-    line.extend([jar.as_str(), "--count", &count, "--rate", "2000", "--output", &output]);
+    line.extend([jar.as_str(), "--count", &count, "--rate", "2000", "--output", &output, "--while", &held]);
     flink(line).ok()
 }
 
@@ -87,7 +93,8 @@ fn a_killed_worker_costs_no_count_and_doubles_none() {
     let _end = KilledAtEnd(session.clone());
     assert_eq!(application(&session)["state"], "RUNNING");
     let dir = HdfsDir::new("killed-worker");
-    let job = submit(&session, &dir, 40_000, &["-p", "2"]).job();
+    let held = hold();
+    let job = submit(&session, &dir, 40_000, &held, &["-p", "2"]).job();
     for round in 1..=3 {
         completed(&session, &job, 3 * round);
         kill_worker(&session);
@@ -95,11 +102,13 @@ fn a_killed_worker_costs_no_count_and_doubles_none() {
             || (checkpoints(&session, &job)["counts"]["restored"].as_u64() >= Some(round)).then_some(());
         until("the restore", LIMIT, restored);
     }
+    drop(held);
     in_state(&session, &job, "FINISHED");
     exact(&dir.path("out"), 40_000);
-    // A finished job leaves no checkpoint behind.
-    let left = fs(&["ls", &dir.path(&format!("checkpoints/{job}"))]);
-    assert!(!left.out.contains("chk-"), "{}", left.out);
+    // The end is told when the removal is ordered.
+    let left = dir.path(&format!("checkpoints/{job}"));
+    let removed = || (!fs(&["ls", &left]).out.contains("chk-")).then_some(());
+    until("the removal of the finished job's checkpoints", LIMIT, removed);
 }
 
 #[test]
@@ -112,7 +121,8 @@ fn the_worker_after_a_killed_one_has_its_state_from_the_disk_of_its_node() {
         "-Dexecution.state-recovery.from-local=true",
         "-Dexecution.checkpointing.data-inline-threshold=0 kb",
     ];
-    let job = submit(&session, &dir, 20_000, &["-p", "2", local[0], local[1]]).job();
+    let held = hold();
+    let job = submit(&session, &dir, 20_000, &held, &["-p", "2", local[0], local[1]]).job();
     completed(&session, &job, 3);
     let container = kill_worker(&session).container;
     let log = format!("{}/taskmanagers/{container}/logs/taskmanager.err", rest(&session));
@@ -124,6 +134,7 @@ fn the_worker_after_a_killed_one_has_its_state_from_the_disk_of_its_node() {
     // Nobody has said so before: no worker of this task executor began with state.
     let found = || request("GET", &log, None).ok()?.1.lines().any(said).then_some(());
     until("a word that state was read from local copies", LIMIT, found);
+    drop(held);
     in_state(&session, &job, "FINISHED");
     exact(&dir.path("out"), 20_000);
 }
@@ -133,7 +144,8 @@ fn a_job_is_stopped_and_goes_on_at_another_parallelism_and_is_modified_while_it_
     let session = yarn_session(["-d", "-s", "2", "-jm", "1024", "-tm", "1024"]).ok().application();
     let _end = KilledAtEnd(session.clone());
     let dir = HdfsDir::new("stopped");
-    let first = submit(&session, &dir, 60_000, &["-p", "1"]).job();
+    let held = hold();
+    let first = submit(&session, &dir, 60_000, &held, &["-p", "1"]).job();
     completed(&session, &first, 2);
     let saved = flink(["savepoint", "-yid", &session, &first, &dir.path("elsewhere")]).ok();
     saved.says(&format!("Triggering savepoint for job {first}.")).says("You can resume your program");
@@ -142,19 +154,20 @@ fn a_job_is_stopped_and_goes_on_at_another_parallelism_and_is_modified_while_it_
     assert!(path.starts_with(&dir.path(&format!("savepoints/savepoint-{}-", &first[..6]))), "{path}");
     in_state(&session, &first, "FINISHED");
 
-    let second = submit(&session, &dir, 60_000, &["-p", "2", "-s", &path]).job();
+    let second = submit(&session, &dir, 60_000, &held, &["-p", "2", "-s", &path]).job();
     completed(&session, &second, 2);
     assert_eq!(checkpoints(&session, &second)["latest"]["restored"]["external_path"], path);
     let modified = flink(["modify", "-yid", &session, &second, "-p", "3"]).ok();
     modified.says(&format!("Rescaled job {second}. Its new parallelism is 3."));
     let shown = json(&format!("{}/jobs/{second}", rest(&session)));
     assert_eq!(shown["vertices"][0]["parallelism"], 3, "{shown:#}");
+    drop(held);
     in_state(&session, &second, "FINISHED");
     exact(&dir.path("out"), 60_000);
 
     let taken = flink(["savepoint", "-yid", &session, "-d", &path]).ok();
     taken.says(&format!("Savepoint '{path}' disposed."));
-    let gone =
-        flink(["run", "-yid", &session, "-s", &path, "-c", "counts", &jobs(), "--count", "1", "--rate", "1"]);
-    assert_eq!(gone.code, 1, "{}", gone.out);
+    let (jar, output) = (jobs(), dir.path("again"));
+    let line = ["run", "-yid", &session, "-s", &path, "-c", "counts", &jar, "--output", &output];
+    flink(line.iter().chain(&["--count", "1", "--rate", "1"])).fails(1).says(&path);
 }

@@ -10,8 +10,9 @@ use kvick_integration::wait::until;
 use serde_json::Value;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use tempfile::NamedTempFile;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// Name and state of every job of a session, sorted.
 fn jobs(session: &str) -> Vec<(String, String)> {
@@ -28,6 +29,20 @@ fn job(session: &str, class: &str, jar: &str, arguments: &[&str]) -> Command {
     flink.args(["run", "-yid", session, "-c", class, jar]).args(arguments);
     flink.stdout(Stdio::piped()).stderr(Stdio::piped());
     flink
+}
+
+/// The job that is to live on: it does until the file is gone.
+fn slow_sum(session: &str, jar: &str, dir: &HdfsDir, held: &NamedTempFile) -> Command {
+    job(session, "slow-sum", jar, &["--output", &dir.path("sum"), "--while", &path(held)])
+}
+
+/// A file that holds jobs as long as it is there; a test that fails removes it, too, and so need not wait for them.
+fn hold() -> NamedTempFile {
+    NamedTempFile::new().expect("no temporary file")
+}
+
+fn path(file: &NamedTempFile) -> String {
+    file.path().display().to_string()
 }
 
 fn states(expected: [(&str, &str); 3]) -> Vec<(String, String)> {
@@ -49,14 +64,18 @@ fn a_panic_and_an_abort_are_reported_and_a_third_job_finishes_with_the_right_res
     // Three slots in one task executor: the jobs have everything in common that they can.
     let session = yarn_session(["-d", "-s", "3", "-nm", "isolation"]).ok().application();
     let _end = KilledAtEnd(session.clone());
-    let (mut panics, mut aborts) = (job(&session, "panics", &jar, &[]), job(&session, "aborts", &jar, &[]));
-    let mut slow_sum = job(&session, "slow-sum", &jar, &["--output", &dir.path("sum")]);
-    let (panics, aborts, slow_sum) = std::thread::scope(|scope| {
-        let commands = [&mut panics, &mut aborts, &mut slow_sum].map(|command| scope.spawn(|| run(command)));
+    let (dying, living) = (hold(), hold());
+    let mut dies = ["panics", "aborts"].map(|class| job(&session, class, &jar, &["--while", &path(&dying)]));
+    let mut slow_sum = slow_sum(&session, &jar, &dir, &living);
+    let ([panics, aborts], slow_sum) = std::thread::scope(|scope| {
+        let dies = dies.each_mut().map(|command| scope.spawn(|| run(command)));
+        let lives = scope.spawn(|| run(&mut slow_sum));
         let all = states([("aborts", "RUNNING"), ("panics", "RUNNING"), ("slow sum", "RUNNING")]);
         until("three running jobs", LIMIT, || (jobs(&session) == all).then_some(()));
-        let [panics, aborts, slow_sum] = commands.map(|job| job.join().expect("the command cannot be run"));
-        (panics, aborts, slow_sum)
+        drop(dying);
+        let dead = dies.map(|job| job.join().expect("the command cannot be run"));
+        drop(living);
+        (dead, lives.join().expect("the command cannot be run"))
     });
     panics.fails(1).says("the user's function gives up at record 7").says("panics.rs");
     aborts.fails(1).says("SIGABRT");
@@ -74,15 +93,17 @@ fn a_job_that_outgrows_its_container_is_ended_with_a_word_about_it_and_the_other
     let dir = HdfsDir::new("memory");
     let session = yarn_session(["-d", "-s", "2", "-tm", "1024", "-nm", "memory"]).ok().application();
     let _end = KilledAtEnd(session.clone());
-    // Most of what is there at once, and the rest within seconds.
+    let held = hold();
+    // Most of what is there at once, and the rest within a quarter of a minute.
     let mut hoards = job(&session, "hoards", &jar, &["--at-once", "800"]);
-    let mut slow_sum = job(&session, "slow-sum", &jar, &["--output", &dir.path("sum")]);
+    let mut slow_sum = slow_sum(&session, &jar, &dir, &held);
     let (hoards, slow_sum, executors) = std::thread::scope(|scope| {
         let slow_sum = scope.spawn(|| run(&mut slow_sum));
         let first = || (!in_role(&session, Role::Worker).is_empty()).then_some(());
         until("the job that is to live on", LIMIT, first);
         let executors = in_role(&session, Role::Executor);
         let hoards = run(&mut hoards);
+        drop(held);
         (hoards, slow_sum.join().expect("the command cannot be run"), executors)
     });
     // What there is, what to change, and another way.

@@ -1,13 +1,10 @@
 //! Sessions: started detached and attached, jobs in them, and their end.
 
-use kvick_integration::cluster::{
-    KilledAtEnd, application, applications, container_sizes, ended, kill, nothing_left, rest,
-};
+use kvick_integration::cluster::{KilledAtEnd, application, applications, container_sizes, kill, rest};
 use kvick_integration::command::{command, example, flink, required, yarn_session};
-use kvick_integration::expect::{application_has, job_finished};
+use kvick_integration::expect::{application_has, job_finished, session_stops, stop_session};
 use kvick_integration::http::{json, request};
 use kvick_integration::wait::until;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,18 +13,6 @@ const LIMIT: Duration = Duration::from_secs(90);
 
 /// How long a command may take that has only to say that there is no session: less than any time-out that it could run into.
 const AT_ONCE: Duration = Duration::from_secs(30);
-
-/// Sends `stop` as the documentation says, and checks what YARN says afterwards.
-#[track_caller]
-fn stop_session(id: &str) {
-    let mut stop = command("yarn-session.sh");
-    stop.args(["-id", id]).stdin(Stdio::piped()).stdout(Stdio::null());
-    let mut child = stop.spawn().expect("yarn-session.sh does not start");
-    child.stdin.take().expect("piped").write_all(b"stop\n").expect("it does not listen");
-    assert!(child.wait().expect("it runs").success());
-    application_has(&ended(id), &[("state", "FINISHED"), ("finalStatus", "SUCCEEDED")]);
-    nothing_left(id);
-}
 
 /// The file in which a session is remembered.
 fn properties_file() -> PathBuf {
@@ -75,7 +60,7 @@ fn an_attached_session_stops_when_told_to() {
     let before = applications("RUNNING");
     let mut start = command("yarn-session.sh");
     start.args("-s 3 -tm 2048".split(' ')).stdin(Stdio::piped()).stdout(Stdio::null());
-    let mut session = start.spawn().expect("yarn-session.sh does not start");
+    let session = start.spawn().expect("yarn-session.sh does not start");
     let fresh = || applications("RUNNING").into_iter().find(|id| !before.contains(id));
     let id = until("the session", LIMIT, fresh);
     let _end = KilledAtEnd(id.clone());
@@ -86,10 +71,7 @@ fn an_attached_session_stops_when_told_to() {
     let ran = flink(["run", "-p", "3", &example("streaming/WordCount.jar")]).ok();
     job_finished(&ran);
     assert_eq!(container_sizes(&id), [2048, 1792], "three slots fit into one task executor");
-    session.stdin.take().expect("piped").write_all(b"stop\n").expect("it does not listen");
-    assert!(session.wait().expect("it runs").success());
-    application_has(&ended(&id), &[("finalStatus", "SUCCEEDED")]);
-    nothing_left(&id);
+    session_stops(session, &id);
     let listed = flink(["list"]).fails(1);
     assert!(listed.took < AT_ONCE, "no session: told at once, not after {:?}", listed.took);
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use tempfile::NamedTempFile;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -64,14 +65,15 @@ fn undisturbed(events: &str) -> Vec<String> {
 
 #[test]
 fn the_state_machine_is_stopped_and_goes_on_at_another_parallelism_and_on_the_other_backend() {
-    const EVENTS: &str = "24000";
+    // More than are read while it is stopped twice; the last one reads what is left as fast as it can.
+    const EVENTS: &str = "72000";
     let session = yarn_session(["-d", "-s", "3", "-jm", "1024", "-tm", "2048"]).ok().application();
     let _end = KilledAtEnd(session.clone());
     let dir = HdfsDir::new("state-machine");
     let (checkpoints, output) = (dir.path("checkpoints"), dir.path("out"));
     let savepoints = format!("-Dexecution.checkpointing.savepoint-dir={}", dir.path("savepoints"));
     let jar = example("streaming/StateMachineExample.jar");
-    let submit = |more: &[&str], backend: &str| {
+    let submit = |more: &[&str], backend: &str, rate: &str| {
         let mut line =
             vec!["run", "-d", "-yid", &session, &savepoints, "-Dexecution.checkpointing.interval=1s"];
         line.extend_from_slice(more);
@@ -82,7 +84,7 @@ fn the_state_machine_is_stopped_and_goes_on_at_another_parallelism_and_on_the_ot
             "--count",
             EVENTS,
             "--rps",
-            "1200",
+            rate,
             "--backend",
             backend,
         ]);
@@ -100,19 +102,19 @@ fn the_state_machine_is_stopped_and_goes_on_at_another_parallelism_and_on_the_ot
         out.split("Path: ").nth(1).expect("a path").lines().next().expect("a line").trim().to_string()
     };
 
-    let first = submit(&["-p", "1"], "rocksdb");
+    let first = submit(&["-p", "1"], "rocksdb", "1200");
     completed(&session, &first, 2);
     let taken = flink(["savepoint", "-yid", &session, &first]).ok();
     assert!(path(&taken.out).starts_with(&dir.path("savepoints")), "{}", taken.out);
     let stopped = path(&flink(["stop", "-yid", &session, &first]).ok().out);
     in_state(&session, &first, "FINISHED");
 
-    let second = submit(&["-p", "3", "-s", &stopped], "hashmap");
+    let second = submit(&["-p", "3", "-s", &stopped], "hashmap", "1200");
     completed(&session, &second, 2);
     let stopped = path(&flink(["stop", "-yid", &session, &second]).ok().out);
     in_state(&session, &second, "FINISHED");
 
-    let third = submit(&["-p", "2", "-s", &stopped], "rocksdb");
+    let third = submit(&["-p", "2", "-s", &stopped], "rocksdb", "1000000");
     in_state(&session, &third, "FINISHED");
     let (alerts, expected) = (committed(&output), undisturbed(EVENTS));
     assert_eq!(alerts.len(), expected.len());
@@ -151,7 +153,8 @@ fn a_job_from_outside_with_its_own_source_and_sink_loses_and_doubles_nothing_whe
     let local = tempfile::tempdir().expect("no temporary directory");
     let ledger_dir = local.path().join("ledger").display().to_string();
     let checkpoints = format!("-Dexecution.checkpointing.dir={}", dir.path("checkpoints"));
-    let jobs = required("KVICK_TEST_JOBS");
+    let (jobs, held) = (required("KVICK_TEST_JOBS"), NamedTempFile::new().expect("no temporary file"));
+    let hold = held.path().display().to_string();
     let mut line = vec!["run", "-d", "-yid", &session, "-p", "2", "-c", "meters", &checkpoints];
     line.extend(["-Dstate.backend.type=rocksdb", "-Dexecution.checkpointing.interval=500ms"]);
     line.extend(["-Drestart-strategy.type=fixed-delay", "-Drestart-strategy.fixed-delay.attempts=10"]);
@@ -165,6 +168,8 @@ fn a_job_from_outside_with_its_own_source_and_sink_loses_and_doubles_nothing_whe
         "300",
         "--pause",
         "20",
+        "--while",
+        &hold,
     ]);
     let job = flink(line).ok().job();
     completed(&session, &job, 3);
@@ -172,6 +177,7 @@ fn a_job_from_outside_with_its_own_source_and_sink_loses_and_doubles_nothing_whe
     let worker = processes(&session).into_iter().find(|pid| name(pid).trim() == "meters").expect("a worker");
     let killed = Command::new("kill").args(["-9", &worker.to_string()]).status();
     assert!(killed.expect("kill runs").success());
+    drop(held);
     in_state(&session, &job, "FINISHED");
     assert_eq!(written(Path::new(&ledger_dir)), ledger(4, 300));
 }

@@ -1,7 +1,7 @@
 //! Where the application master is: the one that started this container, until a later attempt has said where it is.
 
 use anyhow::{Context, Result};
-use kvick_core::ha::{LEADER_FILE, Leader, RecordFile, epoch_of_directory};
+use kvick_core::ha::{Epoch, LEADER_FILE, Leader, RecordFile, epoch_of_directory};
 use kvick_filesystem::{FileSystems, FsError};
 
 /// Looks for the leader in the application's directory on the file system.
@@ -29,7 +29,7 @@ impl Leaders {
     pub async fn look(&mut self) -> Result<bool> {
         let Some(directory) = &self.directory else { return Ok(false) };
         let (fs, root) = self.filesystems.locate(directory)?;
-        let mut epochs: Vec<(u64, String)> = match fs.list(&root).await {
+        let mut epochs: Vec<(Epoch, String)> = match fs.list(&root).await {
             Ok(entries) => entries
                 .iter()
                 .filter_map(|entry| {
@@ -60,17 +60,16 @@ impl Leaders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kvick_core::ha::epoch_directory;
     use std::path::Path;
 
     fn leader(epoch: u64) -> Leader {
-        Leader { epoch, address: format!("host:{epoch}") }
+        Leader { epoch: Epoch::of_attempt(epoch), address: format!("host:{epoch}") }
     }
 
     fn publish(root: &Path, leader: &Leader, bytes: Option<&[u8]>) {
-        let dir = root.join(epoch_directory(leader.epoch));
+        let dir = root.join(leader.epoch.key());
         std::fs::create_dir_all(&dir).unwrap();
-        let whole = RecordFile { epoch: leader.epoch, body: leader.clone() }.encode().unwrap();
+        let whole = RecordFile { epoch: leader.epoch.attempt, body: leader.clone() }.encode().unwrap();
         std::fs::write(dir.join(LEADER_FILE), bytes.unwrap_or(&whole)).unwrap();
     }
 

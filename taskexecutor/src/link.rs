@@ -8,7 +8,7 @@
 use crate::leader::Leaders;
 use crate::lease::Lease;
 use crate::settings::Settings;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use kvick_core::executor::{FromExecutor, ToExecutor};
 use kvick_core::ha::Leader;
 use kvick_rpc::gateway::{Conversation, from_executor};
@@ -16,7 +16,7 @@ use kvick_rpc::generated::v1::Frame;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tracing::{info, warn};
 
@@ -76,7 +76,7 @@ impl Link {
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<()> {
         let mut tries = 0;
-        loop {
+        while self.lease.end() > Instant::now() {
             match self.converse(&mut outgoing, &events).await {
                 Ok(Ended::Closed) => return Ok(()),
                 Ok(Ended::Broken) => tries = 0,
@@ -87,23 +87,28 @@ impl Link {
                     }
                 }
             }
-            if self.lease.end() <= Instant::now() {
-                let address = &self.leaders.known().address;
-                bail!(
-                    "no word from an application master, last at {address}, for {:?} (heartbeat.timeout)",
-                    self.lease.term()
-                );
-            }
-            tokio::time::sleep(if tries < QUICK_RETRIES { RETRY } else { SLOW_RETRY }).await;
+            let pause = if tries < QUICK_RETRIES { RETRY } else { SLOW_RETRY };
             tries += 1;
-            match self.leaders.look().await {
-                Ok(true) => {
-                    let Leader { epoch, address } = self.leaders.known();
-                    info!("attempt {epoch} of the application master leads now, at {address}");
-                }
-                Ok(false) => {}
-                Err(error) => warn!("cannot look for the application master: {error:#}"),
+            // Whatever hangs there, a file system for one, is no reason to live on; the loop ends with the lease.
+            let _ = timeout_at(self.lease.end(), self.look_after(pause)).await;
+        }
+        let address = &self.leaders.known().address;
+        bail!(
+            "no word from an application master, last at {address}, for {:?} (heartbeat.timeout)",
+            self.lease.term()
+        )
+    }
+
+    /// Looks for a later application master, after a pause.
+    async fn look_after(&mut self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+        match self.leaders.look().await {
+            Ok(true) => {
+                let Leader { epoch, address } = self.leaders.known();
+                info!("{epoch} leads now, at {address}");
             }
+            Ok(false) => {}
+            Err(error) => warn!("cannot look for the application master: {error:#}"),
         }
     }
 
@@ -113,24 +118,41 @@ impl Link {
         outgoing: &mut mpsc::UnboundedReceiver<Outgoing>,
         events: &mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<Ended> {
+        // Somebody who takes connections and says nothing must not keep this task executor beyond its lease.
+        let opened = timeout_at(self.lease.end(), self.open(outgoing, events)).await;
+        let Some(mut line) =
+            opened.context("the application master takes connections and says nothing")??
+        else {
+            return Ok(Ended::Closed);
+        };
+        Ok(carry(&mut line, &mut self.lease, outgoing, events).await)
+    }
+
+    /// Registers with whoever is known to lead; `None` if this side wants no more.
+    async fn open(
+        &mut self,
+        outgoing: &mut mpsc::UnboundedReceiver<Outgoing>,
+        events: &mpsc::UnboundedSender<LinkEvent>,
+    ) -> Result<Option<Line>> {
         let Leader { epoch, address } = self.leaders.known().clone();
+        let epoch = epoch.attempt;
         // A registration is asked for only if there is somebody to register with.
         drop(tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect(&address)).await??);
         if events.send(LinkEvent::Connected).is_err() {
-            return Ok(Ended::Closed);
+            return Ok(None);
         }
-        let Some(registration) = self.await_registration(outgoing).await else { return Ok(Ended::Closed) };
+        let Some(registration) = self.await_registration(outgoing).await else { return Ok(None) };
         self.lease.reconnected();
         self.lease.asked(Instant::now());
         let (frames, receiver) = mpsc::unbounded_channel();
         frames.send(from_executor(epoch, &registration)?)?;
         let stream = UnboundedReceiverStream::new(receiver);
-        let mut conversation = Conversation::open(&address, &self.secret, stream).await?;
+        let conversation = Conversation::open(&address, &self.secret, stream).await?;
         info!("connected to the application master at {address}");
         for message in std::mem::take(&mut self.kept) {
             frames.send(from_executor(epoch, &message)?)?;
         }
-        Ok(carry(epoch, &mut self.lease, &mut conversation, &frames, outgoing, events).await)
+        Ok(Some(Line { epoch, conversation, frames }))
     }
 
     /// What was said before the registration is part of it, but for what tasks said of checkpoints.
@@ -148,6 +170,15 @@ impl Link {
     }
 }
 
+/// A connection over which this task executor has registered.
+struct Line {
+    /// The attempt at its other end.
+    epoch: u64,
+    conversation: Conversation,
+    /// What is put there goes out.
+    frames: mpsc::UnboundedSender<Frame>,
+}
+
 /// How a connection ended.
 enum Ended {
     /// This side wants no more.
@@ -158,13 +189,12 @@ enum Ended {
 
 /// Carries messages over one connection.
 async fn carry(
-    epoch: u64,
+    line: &mut Line,
     lease: &mut Lease,
-    conversation: &mut Conversation,
-    frames: &mpsc::UnboundedSender<Frame>,
     outgoing: &mut mpsc::UnboundedReceiver<Outgoing>,
     events: &mpsc::UnboundedSender<LinkEvent>,
 ) -> Ended {
+    let epoch = line.epoch;
     loop {
         tokio::select! {
             message = outgoing.recv() => {
@@ -175,13 +205,13 @@ async fn carry(
                 if matches!(message, FromExecutor::Heartbeat { .. }) {
                     lease.asked(Instant::now());
                 }
-                match from_executor(epoch, &message).map(|frame| frames.send(frame)) {
+                match from_executor(epoch, &message).map(|frame| line.frames.send(frame)) {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Ended::Broken,
                     Err(error) => warn!("a message was not sent: {error}"),
                 }
             }
-            received = conversation.next() => match received {
+            received = line.conversation.next() => match received {
                 Ok(Some((by, message))) if by == epoch => {
                     if matches!(message, ToExecutor::Heartbeat | ToExecutor::Registered { .. }) {
                         lease.answered();
@@ -202,5 +232,69 @@ async fn carry(
                 return Ended::Broken;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kvick_core::executor::ExecutorMetrics;
+    use kvick_core::ha::Epoch;
+    use kvick_filesystem::{Context, FileSystems};
+    use tokio::net::TcpListener;
+
+    const TERM: Duration = Duration::from_millis(700);
+
+    /// Somebody who takes connections, and never says anything.
+    async fn silent() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let mut taken = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                taken.push(stream);
+            }
+        });
+        address
+    }
+
+    /// Where nobody listens.
+    async fn nobody() -> String {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+    }
+
+    /// Runs a link until it is given up; says for how long, and the reason.
+    async fn give_up(address: String, directory: Option<String>) -> (Duration, String) {
+        let known = Leader { epoch: Epoch::of_attempt(1), address };
+        let leaders = Leaders::new(FileSystems::new(Context::default()), directory, known);
+        let began = Instant::now();
+        let link =
+            Link { leaders, secret: "s".to_string(), lease: Lease::new(began, TERM), kept: Vec::new() };
+        let (to_master, outgoing) = mpsc::unbounded_channel();
+        let (events, mut told) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while told.recv().await.is_some() {
+                let registration = FromExecutor::Heartbeat { metrics: ExecutorMetrics::default() };
+                let _ = to_master.send(Outgoing::Registration(registration));
+            }
+        });
+        let ended = tokio::time::timeout(TERM * 6, link.run(outgoing, events)).await;
+        let why = ended.expect("the link outlives its lease").unwrap_err().to_string();
+        (began.elapsed(), why)
+    }
+
+    #[tokio::test]
+    async fn an_application_master_that_takes_connections_and_says_nothing_is_given_up_in_time() {
+        let (lived, why) = give_up(silent().await, None).await;
+        assert!(lived >= TERM, "{lived:?}");
+        assert!(why.contains("heartbeat.timeout"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_file_system_that_says_nothing_keeps_nobody_alive() {
+        let directory = format!("hdfs://{}/ha", silent().await);
+        let (lived, why) = give_up(nobody().await, Some(directory)).await;
+        assert!(lived >= TERM, "{lived:?}");
+        assert!(why.contains("heartbeat.timeout"), "{why}");
     }
 }

@@ -3,9 +3,11 @@
 use anyhow::{Context, Result};
 use kvick_core::application_spec::{CONFIG_SECRET, HADOOP_SECRET, SHARED_SECRET};
 use kvick_core::config::{Configuration, options};
+use kvick_core::ha::Epoch;
 use kvick_core::host::WorkerSpec;
 use kvick_core::ids::ExecutorId;
 use kvick_core::launch;
+use kvick_core::local_files::tmp_dirs;
 use kvick_filesystem::FileSystems;
 use kvick_process::container::{directories, log_dir, required};
 use kvick_yarn::credentials::Credentials;
@@ -21,8 +23,8 @@ pub struct Settings {
     pub id: ExecutorId,
     /// `host:port` of the application master.
     pub master: String,
-    /// The application master's attempt.
-    pub epoch: u64,
+    /// Which application master that is.
+    pub epoch: Epoch,
     /// The application's directory, where later attempts of the application master say where they are.
     pub ha_dir: Option<String>,
     /// Number of slots.
@@ -95,12 +97,9 @@ impl Settings {
     pub fn complete(&self, spec: &mut WorkerSpec) {
         spec.host.clone_from(&self.host);
         spec.bind_address = self.config.raw("taskmanager.bind-host").unwrap_or("0.0.0.0").to_string();
-        spec.data_ports = self.config.raw("taskmanager.data.port").unwrap_or("0").to_string();
+        spec.data_ports = data_ports(&self.config).to_string();
         spec.secret.clone_from(&self.secret);
-        spec.tmp_dirs = match self.config.raw("io.tmp.dirs") {
-            Some(dirs) => dirs.split([',', ':']).map(str::to_string).collect(),
-            None => self.local_dirs.clone(),
-        };
+        spec.tmp_dirs = tmp_dirs(&self.config).unwrap_or_else(|| self.local_dirs.clone());
         spec.hadoop.clone_from(&self.hadoop);
         spec.user.clone_from(&self.user);
         // What the process was sized to, so that a state backend knows its share.
@@ -109,5 +108,25 @@ impl Settings {
                 spec.config.set(option, value);
             }
         }
+    }
+}
+
+/// The ports on which workers listen: `taskmanager.data.bind-port`, else `taskmanager.data.port`, else any.
+fn data_ports(config: &Configuration) -> &str {
+    let set = config.entry(&options::DATA_BIND_PORT.info).or_else(|| config.entry(&options::DATA_PORT.info));
+    set.map_or("0", |(_, ports)| ports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_bind_their_own_ports_where_some_are_set() {
+        let announced = ("taskmanager.data.port", "50100-50200");
+        let config = |pairs: &[(&str, &str)]| -> Configuration { pairs.iter().copied().collect() };
+        assert_eq!(data_ports(&config(&[])), "0");
+        assert_eq!(data_ports(&config(&[announced])), "50100-50200");
+        assert_eq!(data_ports(&config(&[announced, ("taskmanager.data.bind-port", "7000")])), "7000");
     }
 }

@@ -1,24 +1,27 @@
 //! The supervisor: one loop over what the application master says, what workers say, and the clock.
 //!
 //! Preparing a program (fetching, unpacking) happens beside the loop; what is meant for a worker that is still being
-//! prepared waits for it.
+//! prepared waits for it. Below `watch` it sees to it that workers are well, and tells how they were lost.
+
+#[cfg(test)]
+mod tests;
+mod watch;
 
 use crate::artifact::ProgramStore;
 use crate::link::{Link, LinkEvent, Outgoing};
 use crate::logs;
-use crate::memory_guard::{self, MemoryGuard, Verdict};
+use crate::memory_guard::{self, MemoryGuard};
 use crate::remains::Remains;
 use crate::settings::Settings;
 use crate::worker::{Worker, WorkerEvent, WorkerId};
 use anyhow::Result;
 use kvick_core::checkpoint::CheckpointCommand;
-use kvick_core::executor::{ExecutorInfo, ExecutorMetrics, FromExecutor, Holdings, ToExecutor, WorkerStatus};
+use kvick_core::executor::{ExecutorInfo, FromExecutor, Holdings, ToExecutor, WorkerStatus};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
 use kvick_core::ids::JobId;
 use kvick_core::job::ProgramSpec;
 use kvick_process::memory;
-use kvick_yarn::ids::ContainerId;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -260,9 +263,7 @@ impl Supervisor {
             }
             Err(error) => {
                 let text = format!("the worker could not be started: {error:#}");
-                warn!(%job, "{text}");
-                let failure = Failure::new(FailureKind::WorkerLost, text);
-                self.say(FromExecutor::WorkerLost { job_id: job, failure });
+                self.lost(job, Failure::new(FailureKind::WorkerLost, text));
             }
         }
     }
@@ -318,10 +319,8 @@ impl Supervisor {
             // What a worker says that was told to end concerns nobody.
             WorkerEvent::Said(..) => {}
             WorkerEvent::Ended(id, failure) if self.is_running(id) => {
-                warn!(job = %id.job, "{}", failure.message);
                 self.workers.remove(&id.job);
-                let failure = self.with_place(failure);
-                self.say(FromExecutor::WorkerLost { job_id: id.job, failure });
+                self.lost(id.job, failure);
             }
             WorkerEvent::Ended(id, _) => {
                 if matches!(self.workers.get(&id.job), Some(Place::Stopping(worker)) if worker.id == id) {
@@ -332,58 +331,8 @@ impl Supervisor {
         }
     }
 
-    /// A worker's failure with where it was, and how to see more of it.
-    fn with_place(&self, failure: Failure) -> Failure {
-        let (id, host) = (&self.settings.id, &self.settings.host);
-        let more = match id.0.parse::<ContainerId>() {
-            Ok(container) => {
-                let application = container.attempt_id.application_id;
-                format!("More: yarn logs -applicationId {application} -containerId {id}")
-            }
-            Err(_) => format!("More: the log files in {}", self.settings.log_dir.display()),
-        };
-        let before = if failure.detail.is_empty() { String::new() } else { format!("{}\n", failure.detail) };
-        failure.with_detail(format!("{before}It ran in {id} on {host}. {more}"))
-    }
-
     fn is_running(&self, id: WorkerId) -> bool {
         matches!(self.workers.get(&id.job), Some(Place::Running(worker)) if worker.id == id)
-    }
-
-    /// A worker with tasks says something every second. One that has said nothing for `heartbeat.timeout` hangs as a whole
-    /// (it is paused, or its machine's memory thrashes), and its tasks go on elsewhere. Time is counted in heartbeats of this
-    /// process, so that a pause of the task executor itself is not held against its workers.
-    fn end_silent_workers(&mut self) {
-        let timeout = self.settings.link_timeout;
-        let most = timeout.as_millis().div_ceil(self.heartbeat.as_millis().max(1)) as u32;
-        let busy = |holdings: &mut Holdings, job| {
-            let tasks = holdings.worker(job).map(|worker| worker.tasks.iter());
-            tasks.is_some_and(|mut tasks| tasks.any(|task| !task.report.state.is_terminal()))
-        };
-        let mut silent = Vec::new();
-        for (job, place) in &mut self.workers {
-            let Place::Running(worker) = place else { continue };
-            let Some(silence) = &mut worker.silence else { continue };
-            *silence = if busy(&mut self.holdings, *job) { *silence + 1 } else { 0 };
-            if *silence > most {
-                silent.push(*job);
-            }
-        }
-        silent.into_iter().for_each(|job| self.end_silent(job, timeout));
-    }
-
-    fn end_silent(&mut self, job: JobId, timeout: Duration) {
-        let Some(Place::Running(worker)) = self.workers.remove(&job) else { return };
-        let pid = worker.process.pid().unwrap_or_default();
-        let text = format!(
-            "the worker process {pid} of the job has said nothing for {timeout:?} (heartbeat.timeout): it hangs, and is killed"
-        );
-        warn!(%job, "{text}");
-        worker.process.kill();
-        self.say(FromExecutor::WorkerLost {
-            job_id: job,
-            failure: Failure::new(FailureKind::WorkerLost, text),
-        });
     }
 
     fn worker_said(&mut self, job: JobId, message: FromProgram) {
@@ -403,10 +352,8 @@ impl Supervisor {
                 self.say(FromExecutor::WorkerReady { job_id: job, address, pid });
             }
             FromProgram::WorkerFailed { failure } => {
-                warn!(%job, "{failure}");
                 self.workers.remove(&job);
-                let failure = self.with_place(failure);
-                self.say(FromExecutor::WorkerLost { job_id: job, failure });
+                self.lost(job, failure);
             }
             FromProgram::Task { report } => self.say(FromExecutor::Task { job_id: job, report }),
             FromProgram::Checkpoint { report } => {
@@ -423,37 +370,5 @@ impl Supervisor {
                 warn!(%job, "a worker said what only a client says");
             }
         }
-    }
-
-    /// Ends the worker that has the most memory before YARN ends the container.
-    fn look_at_memory(&mut self) {
-        let Some(guard) = self.guard else { return };
-        let resident = |(job, place): (&JobId, &Place)| match place {
-            Place::Running(worker) => Some((*job, memory::resident_bytes(worker.process.pid()?)?)),
-            Place::Preparing(..) | Place::Stopping(_) => None,
-        };
-        let workers: Vec<(JobId, u64)> = self.workers.iter().filter_map(resident).collect();
-        let own = memory::resident_bytes(std::process::id()).unwrap_or_default();
-        let Some(Verdict { job, failure }) = guard.judge(own, &workers) else { return };
-        if let Some(Place::Running(worker)) = self.workers.remove(&job) {
-            warn!(%job, "{}", failure.message);
-            worker.process.kill();
-            self.workers.insert(job, Place::Stopping(worker));
-            self.say(FromExecutor::WorkerLost { job_id: job, failure });
-        }
-    }
-
-    fn send_heartbeat(&mut self) {
-        let resident = self.workers.values().map(|place| match place {
-            Place::Running(worker) | Place::Stopping(worker) => worker.resident_bytes(),
-            Place::Preparing(..) => 0,
-        });
-        let metrics = ExecutorMetrics {
-            resident_bytes: memory::resident_bytes(std::process::id()).unwrap_or_default(),
-            workers_resident_bytes: resident.sum(),
-            workers: self.workers.len() as u32,
-            free_memory: memory::machine().map_or(0, |(_, available)| available),
-        };
-        self.say(FromExecutor::Heartbeat { metrics });
     }
 }

@@ -47,8 +47,25 @@ pub struct Worker {
     /// For how many heartbeats it has said nothing, though it ought to; `None` until it is ready, for its `main()` takes
     /// as long as it takes.
     pub silence: Option<u32>,
+    trace: Arc<Trace>,
+}
+
+/// What is known of a worker that says nothing more itself.
+#[derive(Default)]
+struct Trace {
     /// The most resident memory that was seen, in bytes.
-    peak: Arc<AtomicU64>,
+    peak: AtomicU64,
+    /// Its last lines on standard error.
+    lines: Mutex<VecDeque<String>>,
+}
+
+impl Trace {
+    fn tell(&self) -> String {
+        let peak = self.peak.load(Ordering::Relaxed) >> 20;
+        let memory = (peak > 0).then(|| format!("It was last seen with up to {peak} MiB of memory."));
+        let kept = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.into_iter().chain(kept.iter().cloned()).collect::<Vec<_>>().join("\n")
+    }
 }
 
 impl Worker {
@@ -69,16 +86,15 @@ impl Worker {
             command.env(PLUGINS_DIR_ENV, plugins);
         }
         let Program { inbox, outbox, process, stderr } = Program::launch(Role::Worker, command)?;
-        let lines = Arc::new(Mutex::new(VecDeque::new()));
-        let reading = stderr.map(|stderr| tokio::spawn(copy_lines(stderr, lines.clone())));
-        let peak = Arc::new(AtomicU64::new(0));
+        let trace = Arc::new(Trace::default());
+        let reading = stderr.map(|stderr| tokio::spawn(copy_lines(stderr, trace.clone())));
         let remains = Remains::of(&spec);
         let worker = Worker {
             id,
             outbox: outbox.clone(),
             process: process.clone(),
             silence: None,
-            peak: peak.clone(),
+            trace: trace.clone(),
         };
         tokio::spawn(async move {
             converse(id, spec, inbox, outbox, &events).await;
@@ -87,17 +103,21 @@ impl Worker {
                 // The pipe ends with the process, unless a grandchild holds it: then its lines are not worth the wait.
                 let _ = tokio::time::timeout(std::time::Duration::from_secs(1), reading).await;
             }
-            let _ = events
-                .send(WorkerEvent::Ended(id, end_of(&process, exit, peak.load(Ordering::Relaxed), &lines)));
+            let _ = events.send(WorkerEvent::Ended(id, end_of(&process, exit, &trace)));
             process.pid().inspect(|pid| remains.remove_files_of(*pid));
         });
         Ok(worker)
     }
 
+    /// What it was last seen with and its last lines on standard error, for people who ask why it went.
+    pub fn last_words(&self) -> String {
+        self.trace.tell()
+    }
+
     /// Its resident memory in bytes; 0 once it has ended.
     pub fn resident_bytes(&self) -> u64 {
         let bytes = self.process.pid().and_then(memory::resident_bytes).unwrap_or_default();
-        self.peak.fetch_max(bytes, Ordering::Relaxed);
+        self.trace.peak.fetch_max(bytes, Ordering::Relaxed);
         bytes
     }
 }
@@ -138,11 +158,11 @@ async fn converse(
 }
 
 /// Copies a worker's standard error to this process's, and keeps its last lines.
-async fn copy_lines(stderr: tokio::process::ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
+async fn copy_lines(stderr: tokio::process::ChildStderr, trace: Arc<Trace>) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         eprintln!("{line}");
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = trace.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT_LINES {
             kept.pop_front();
         }
@@ -150,11 +170,8 @@ async fn copy_lines(stderr: tokio::process::ChildStderr, kept: Arc<Mutex<VecDequ
     }
 }
 
-fn end_of(process: &Process, exit: ProgramExit, peak: u64, lines: &Mutex<VecDeque<String>>) -> Failure {
+fn end_of(process: &Process, exit: ProgramExit, trace: &Trace) -> Failure {
     let pid = process.pid().map_or_else(|| "?".to_string(), |pid| pid.to_string());
-    let kept = lines.lock().unwrap_or_else(PoisonError::into_inner);
-    let memory = (peak > 0).then(|| format!("It was last seen with up to {} MiB of memory.", peak >> 20));
-    let detail: Vec<String> = memory.into_iter().chain(kept.iter().cloned()).collect();
     Failure::new(FailureKind::WorkerLost, format!("the worker process {pid} of the job ended with {exit}"))
-        .with_detail(detail.join("\n"))
+        .with_detail(trace.tell())
 }

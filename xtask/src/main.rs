@@ -1,9 +1,10 @@
 //! The house's own chores: `cargo xtask codegen` writes the generated protobuf code, `cargo xtask check` holds the tree
-//! against the house rules (who may depend on whom, a head comment in every file).
+//! against the house rules (who may depend on whom, a head comment in every file, options that do what they say).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod codegen;
+mod options;
 mod rules;
 
 use anyhow::{Result, bail};

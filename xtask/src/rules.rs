@@ -44,6 +44,7 @@ const MAY_DEPEND: [(&str, &[&str]); 16] = [
 pub fn check(root: &Path) -> Result<()> {
     let mut breaches = dependency_breaches(root)?;
     breaches.extend(head_comment_breaches(root)?);
+    breaches.extend(crate::options::breaches(root)?);
     if breaches.is_empty() {
         return Ok(());
     }
@@ -95,7 +96,8 @@ fn is_generated(file: &Path) -> bool {
     file.components().any(|c| c.as_os_str() == "generated" || c.as_os_str() == "proto")
 }
 
-fn rust_files(dir: &Path) -> Result<Vec<PathBuf>> {
+/// Every Rust file below a directory, but for what was built.
+pub fn rust_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let Ok(entries) = fs::read_dir(dir) else { return Ok(files) };
     for entry in entries {

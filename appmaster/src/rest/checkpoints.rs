@@ -10,7 +10,7 @@ use kvick_core::checkpoint::stats::{
     CheckpointStats, CheckpointStatus, CheckpointSummary, Distribution, RestoredStats, SubtaskCheckpointStats,
 };
 use kvick_core::checkpoint::{CheckpointCoordinator, SavepointFormat};
-use kvick_core::config::options;
+use kvick_core::config::{BackendKind, options};
 use kvick_core::ids::VertexId;
 use kvick_core::time::Millis;
 use serde_json::{Map, Value, json};
@@ -271,9 +271,9 @@ fn shape_config(view: &JobView<'_>, coordinator: &CheckpointCoordinator) -> Valu
             "enabled": settings.retention != CheckpointRetention::None,
             "delete_on_cancellation": settings.retention != CheckpointRetention::RetainOnCancellation,
         },
-        "state_backend": match backend.trim().to_ascii_lowercase().as_str() {
-            "rocksdb" => "EmbeddedRocksDBStateBackend",
-            _ => "HashMapStateBackend",
+        "state_backend": match backend {
+            BackendKind::RocksDb => "EmbeddedRocksDBStateBackend",
+            BackendKind::HashMap => "HashMapStateBackend",
         },
         "checkpoint_storage": match settings.storage {
             CheckpointStorage::JobManager { .. } => "JobManagerCheckpointStorage",

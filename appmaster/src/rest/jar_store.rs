@@ -50,9 +50,10 @@ pub struct JarStore {
 }
 
 impl JarStore {
-    /// The store of this application: below `web.upload.dir`, or the container's working directory.
+    /// The store of this application: below `web.upload.dir`, else `web.tmpdir`, else the container's working directory.
     pub fn new(settings: Arc<Settings>) -> JarStore {
-        let base = settings.config.get(&options::WEB_UPLOAD).ok().flatten().unwrap_or_default();
+        let set = |option| settings.config.get(option).ok().flatten();
+        let base = set(&options::WEB_UPLOAD).or_else(|| set(&options::WEB_TMPDIR)).unwrap_or_default();
         let dir = PathBuf::from(base).join("flink-web-upload");
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         JarStore { dir, filesystems: Arc::new(filesystems::connect(&settings)), settings }

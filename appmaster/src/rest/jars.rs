@@ -12,7 +12,7 @@ use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
-use kvick_core::config::{Configuration, options};
+use kvick_core::config::{Configuration, Finding, check, check_values, options};
 use kvick_core::ids::JobId;
 use kvick_core::job::ProgramSpec;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
 use tokio::sync::mpsc;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// `POST /jars/upload`: one multipart field `jarfile`.
 pub async fn upload(State(rest): State<Rest>, mut parts: Multipart) -> Answer {
@@ -122,6 +122,7 @@ impl Run {
         if self.parallelism == Some(0) {
             return Err(RestError::bad_request("The parallelism must be a positive number: 0"));
         }
+        check_values(&self.own_config()).map_err(|error| RestError::bad_request(error.to_string()))?;
         Ok(self)
     }
 
@@ -143,10 +144,20 @@ impl Run {
         }
     }
 
+    /// What the request itself configures.
+    fn own_config(&self) -> Configuration {
+        Configuration(self.flink_configuration.clone().unwrap_or_default())
+    }
+
+    /// What is odd about it: nobody but the log can be told.
+    fn oddities(&self) -> Vec<String> {
+        check(&self.own_config()).iter().map(Finding::to_string).collect()
+    }
+
     /// The cluster's configuration with the request's over it.
     fn config(&self, cluster: &Configuration) -> Configuration {
         let mut config = cluster.clone();
-        config.overlay(&Configuration(self.flink_configuration.clone().unwrap_or_default()));
+        config.overlay(&self.own_config());
         self.restore(&mut config);
         if let Some(parallelism) = self.parallelism {
             config.set_option(&options::PARALLELISM, parallelism.to_string());
@@ -198,6 +209,7 @@ pub async fn run(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let run = Run::read(body, &query)?;
+    run.oddities().iter().for_each(|oddity| warn!("{oddity}"));
     let path = rest.jars.find(&id)?;
     let program =
         ProgramSpec { jar: rest.jars.publish(&id).await?, entry: run.entry_class.clone(), args: run.args() };
@@ -236,6 +248,18 @@ mod tests {
     fn arguments_are_split_at_blanks_outside_quotes() {
         assert_eq!(tokenize("--input  a 'b c' --x=\"d 'e'\" \"\""), ["--input", "a", "b c", "--x=d 'e'", ""]);
         assert!(tokenize("  ").is_empty());
+    }
+
+    #[test]
+    fn a_value_that_is_none_is_refused_and_what_does_nothing_is_told() {
+        let read = |config: &str| {
+            Run::read(Ok(Bytes::from(format!(r#"{{"flinkConfiguration":{config}}}"#))), &BTreeMap::new())
+        };
+        let refused = read(r#"{"state.backend.type":"rocks"}"#).unwrap_err();
+        assert!(format!("{refused:?}").contains("expected hashmap or rocksdb"), "{refused:?}");
+        let odd = read(r#"{"pipeline.object-reus":"true","pipeline.name":"n"}"#).unwrap().oddities();
+        let told = "The configuration key 'pipeline.object-reus' is not known; did you mean 'pipeline.object-reuse'?";
+        assert_eq!(odd, [told]);
     }
 
     #[test]

@@ -15,7 +15,6 @@ use axum::response::IntoResponse;
 use kvick_core::failure::Failure;
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobState, JobSubmission};
-use kvick_core::time::Millis;
 use kvick_ha::HaError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -223,10 +222,11 @@ fn stop_was_removed() -> RestError {
 
 /// Body of `clientHeartbeat`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Heartbeat {
-    /// Until when the client's word holds, epoch milliseconds.
-    expired_timestamp: u64,
+    /// Until when the client's word holds, by the clock of its machine, which may be any time off: `client.heartbeat.timeout`
+    /// counts from when it arrives.
+    #[serde(rename = "expiredTimestamp")]
+    _expired_timestamp: u64,
 }
 
 /// `PATCH /jobs/:jobid/clientHeartbeat`: the job's client is there; without renewal the job is cancelled.
@@ -236,8 +236,8 @@ pub async fn heartbeat(
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
     let id = job_id(&id)?;
-    let until = Millis(json_body::<Heartbeat>(body)?.expired_timestamp);
-    if !rest.ask(move |cluster, _| cluster.master.client_heartbeat(id, until)).await? {
+    json_body::<Heartbeat>(body)?;
+    if !rest.ask(move |cluster, now| cluster.client_heartbeat(now, id)).await? {
         return Err(no_such_job(id));
     }
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())

@@ -139,9 +139,11 @@ async fn once_the_application_is_over_the_api_says_so() {
 
 #[tokio::test]
 async fn a_job_whose_client_is_silent_is_cancelled() {
-    let (cluster, job) = (TestCluster::start(), job());
+    let (cluster, mut job) = (TestCluster::start(), job());
+    job.config.set("client.heartbeat.timeout", "1 ms");
     let mut executor = cluster.with_running_job(&job).await;
-    let body = json!({"expiredTimestamp": 1});
+    // By the clock of the client's machine, which is far ahead.
+    let body = json!({"expiredTimestamp": u64::MAX});
     let path = format!("/jobs/{JOB}/clientHeartbeat");
     let answer = cluster.request(Method::PATCH, &path, Some(&body)).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);

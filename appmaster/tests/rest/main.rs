@@ -4,6 +4,7 @@
 
 use kvick_appmaster::{
     checkpoints, clock, cluster, driver, durable, handle, input, operations, program, rest, server, settings,
+    takeover,
 };
 
 mod errors;
@@ -18,3 +19,4 @@ mod records;
 mod shapes;
 mod snapshots;
 mod support;
+mod takeovers;

@@ -1,11 +1,16 @@
 //! Records that cannot be kept any more: the job goes on, and whoever asks for what cannot survive is told so.
 
-use crate::snapshots::{begin, end, job_in};
+use crate::snapshots::{begin, checkpoint, end, job_in};
 use crate::support::{JOB, TestCluster, job};
 use axum::http::{Method, StatusCode};
+use kvick_core::ha::StoredCheckpoint;
 use kvick_core::ids::JobId;
 use kvick_core::task::TaskState;
+use kvick_filesystem::{Context, FileSystems};
+use kvick_ha::{FileStore, HaStore};
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A session that has lost the directory of its records, after it had begun to keep them.
 async fn without_records() -> TestCluster {
@@ -17,6 +22,41 @@ async fn without_records() -> TestCluster {
 
 fn lose_records(cluster: &TestCluster) {
     std::fs::remove_dir_all(cluster.dir.path().join("records")).unwrap();
+}
+
+/// What a later application master would find of the checkpoints of the job.
+async fn recorded(cluster: &TestCluster) -> BTreeMap<u64, StoredCheckpoint> {
+    let uri = format!("file://{}", cluster.dir.path().join("records").display());
+    let (fs, root) = FileSystems::new(Context::default()).locate(&uri).unwrap();
+    FileStore::new(fs, root).contents().await.unwrap().checkpoints.remove(&JOB).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn who_takes_over_finds_what_was_still_to_be_removed_of_a_running_jobs_checkpoints() {
+    let cluster = without_records().await;
+    let job = job_in(cluster.dir.path());
+    let mut executor = cluster.with_running_job(&job).await;
+    for _ in 0..2 {
+        checkpoint(&cluster, &mut executor, &job).await;
+    }
+    let noted = async {
+        loop {
+            let kept = recorded(&cluster).await;
+            if kept.contains_key(&2) && kept.get(&1).is_none_or(|first| first.going.is_some()) {
+                return kept;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let kept = tokio::time::timeout(Duration::from_secs(20), noted).await.expect("the pointer stays");
+    let first = kept.get(&1).expect("its files may be there: nobody would know of them");
+    assert!(first.directory.as_deref().is_some_and(|directory| directory.ends_with("chk-1")), "{first:?}");
+    let forgotten = async {
+        while recorded(&cluster).await.contains_key(&1) {
+            checkpoint(&cluster, &mut executor, &job).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), forgotten).await.expect("the note goes after the files");
 }
 
 #[tokio::test]

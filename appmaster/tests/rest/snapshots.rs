@@ -61,7 +61,7 @@ pub async fn end(cluster: &TestCluster, path: &str) -> Value {
 }
 
 /// Takes a checkpoint from the request to its end.
-async fn checkpoint(cluster: &TestCluster, executor: &mut TestExecutor, job: &JobSubmission) -> Value {
+pub async fn checkpoint(cluster: &TestCluster, executor: &mut TestExecutor, job: &JobSubmission) -> Value {
     let id = begin(cluster, &format!("/jobs/{JOB}/checkpoints"), json!({"checkpointType": "FULL"})).await;
     executor.acknowledge(job).await;
     end(cluster, &format!("/jobs/{JOB}/checkpoints/{id}")).await

@@ -20,7 +20,7 @@ use kvick_core::checkpoint::{
 use kvick_core::config::Configuration;
 use kvick_core::executor::{ExecutorInfo, FromExecutor, ToExecutor};
 use kvick_core::graph::{Exchange, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
-use kvick_core::ha::Leader;
+use kvick_core::ha::{Change, Epoch, Leader};
 use kvick_core::ids::{ExecutionId, ExecutorId, JobId, VertexId};
 use kvick_core::job::{Artifact, JobSubmission, ProgramSpec};
 use kvick_core::master::{Master, MasterMode, MasterSettings};
@@ -28,7 +28,7 @@ use kvick_core::resources::ResourceSettings;
 use kvick_core::task::{TaskMetrics, TaskReport, TaskState};
 use kvick_core::time::Millis;
 use kvick_filesystem::FileSystems;
-use kvick_ha::{FileStore, HaServices};
+use kvick_ha::{FileStore, HaServices, HaStore};
 use kvick_rpc::gateway::decode;
 use kvick_rpc::generated::v1::Frame;
 use kvick_yarn::credentials::Credentials;
@@ -123,27 +123,31 @@ impl TestCluster {
         config: Configuration,
         ask: impl FnOnce(&mut ApplicationSpec, &Path),
     ) -> TestCluster {
-        let dir = tempfile::tempdir().unwrap();
-        let mut settings = settings(&dir, config);
-        ask(&mut settings.spec, dir.path());
-        let settings = Arc::new(settings);
-        let (sender, inbox) = mpsc::unbounded_channel();
-        let handle = ClusterHandle::new(sender, settings.clone());
-        let performer = crate::checkpoints::performer(&handle).unwrap();
-        let master = Master::new(now(), master_settings(mode));
-        let cluster = Cluster::new(settings, master, performer);
-        let driver =
-            tokio::spawn(async { crate::driver::run(cluster, inbox, Box::new(NoContainers)).await.1 });
-        let router = crate::rest::router(handle.clone());
-        TestCluster { handle, dir, router, driver }
+        Beginning::new(mode, config, ask).begin()
+    }
+
+    /// A cluster that takes over from an earlier application master, which has left this.
+    pub async fn taking_over(
+        mode: MasterMode,
+        ask: impl FnOnce(&mut ApplicationSpec, &Path),
+        left: &[Change],
+    ) -> TestCluster {
+        let mut beginning = Beginning::new(mode, config(), ask);
+        let store = || Arc::new(records(&beginning.dir.path().join("records")));
+        let leader = |attempt| Leader { epoch: Epoch::of_attempt(attempt), address: "am:8081".to_string() };
+        let earlier = store();
+        earlier.take_over(&leader(1)).await.unwrap();
+        earlier.write(left).await.unwrap();
+        let (services, contents) = HaServices::take_over(store(), &leader(2)).await.unwrap();
+        let Beginning { cluster, handle, .. } = &mut beginning;
+        crate::takeover::recover(cluster, handle, services, contents, Vec::new()).await.unwrap();
+        beginning.begin()
     }
 
     /// From now on keeps records below this directory.
     pub async fn keep_records(&self, directory: &Path) {
-        let uri = format!("file://{}", directory.display());
-        let (fs, root) = FileSystems::new(kvick_filesystem::Context::default()).locate(&uri).unwrap();
-        let leader = Leader { epoch: 1, address: "am:8081".to_string() };
-        let store = Arc::new(FileStore::new(fs, root));
+        let leader = Leader { epoch: Epoch::of_attempt(1), address: "am:8081".to_string() };
+        let store = Arc::new(records(directory));
         let (services, contents) = HaServices::take_over(store, &leader).await.unwrap();
         let durable = Durable::new(services, self.handle.clone(), &contents);
         self.handle.ask(move |cluster, _| cluster.durable = Some(durable)).await.unwrap();
@@ -226,11 +230,53 @@ impl TestCluster {
     }
 }
 
+/// The records in a directory.
+pub fn records(directory: &Path) -> FileStore {
+    let uri = format!("file://{}", directory.display());
+    let (fs, root) = FileSystems::new(kvick_filesystem::Context::default()).locate(&uri).unwrap();
+    FileStore::new(fs, root)
+}
+
+/// A cluster that is not driven yet.
+struct Beginning {
+    dir: TempDir,
+    handle: ClusterHandle,
+    inbox: mpsc::UnboundedReceiver<Input>,
+    cluster: Cluster,
+}
+
+impl Beginning {
+    fn new(
+        mode: MasterMode,
+        config: Configuration,
+        ask: impl FnOnce(&mut ApplicationSpec, &Path),
+    ) -> Beginning {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = settings(&dir, config);
+        ask(&mut settings.spec, dir.path());
+        let settings = Arc::new(settings);
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let handle = ClusterHandle::new(sender, settings.clone());
+        let performer = crate::checkpoints::performer(&handle).unwrap();
+        let master = Master::new(now(), master_settings(mode));
+        let cluster = Cluster::new(settings, master, performer);
+        Beginning { dir, handle, inbox, cluster }
+    }
+
+    fn begin(self) -> TestCluster {
+        let Beginning { dir, handle, inbox, cluster } = self;
+        let driver =
+            tokio::spawn(async { crate::driver::run(cluster, inbox, Box::new(NoContainers)).await.1 });
+        let router = crate::rest::router(handle.clone());
+        TestCluster { handle, dir, router, driver }
+    }
+}
+
 fn settings(dir: &TempDir, mut config: Configuration) -> Settings {
     config.set("web.upload.dir", dir.path().join("uploads").display().to_string());
     config.set("rest.bind-address", "127.0.0.1");
     Settings {
-        epoch: 1,
+        epoch: Epoch::of_attempt(1),
         host: "am".to_string(),
         log_dir: dir.path().to_path_buf(),
         spec: ApplicationSpec {
@@ -347,6 +393,7 @@ fn state(execution: ExecutionId) -> BTreeMap<VertexId, SubtaskState> {
         name: "offsets".to_string(),
         redistribution: Redistribution::Split,
         handle: StateHandle::Inline { bytes: vec![1, 2, 3].into() },
+        head: 0,
         elements: vec![Piece { offset: 0, length: 3 }],
     };
     BTreeMap::from([(execution.vertex, SubtaskState { operator: vec![named], ..SubtaskState::default() })])

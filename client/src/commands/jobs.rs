@@ -123,12 +123,7 @@ async fn dispose(args: &SavepointArgs, path: &str) -> Result<()> {
     console::line("Waiting for response...");
     let failed = || format!("Disposing the savepoint '{path}' failed.");
     let body = json!({ "savepoint-path": path });
-    let (body, patience) = (&body, timeout(&settings)?);
-    let disposal = |rest: RestClient| async move {
-        let id = rest.trigger("savepoint-disposal", body).await?;
-        rest.operation(&format!("savepoint-disposal/{id}"), patience).await
-    };
-    master.ask(disposal).await.with_context(failed)?;
+    master.operate("savepoint-disposal", &body, timeout(&settings)?).await.with_context(failed)?;
     console::line(format!("Savepoint '{path}' disposed."));
     Ok(())
 }
@@ -177,7 +172,7 @@ async fn operation(
     kind: &str,
     body: &Value,
 ) -> Result<Operation> {
-    Ok(master.operate(job, kind, body, timeout(settings)?).await?)
+    Ok(master.operate(&format!("jobs/{job}/{kind}"), body, timeout(settings)?).await?)
 }
 
 /// Triggers one whose end is not waited for; its id.

@@ -9,9 +9,10 @@ use anyhow::{Result, bail};
 use kvick_core::application_spec::{
     APPLICATION_SECRET, ApplicationSpec, CONFIG_SECRET, HADOOP_SECRET, LocalFile, SHARED_SECRET, Visibility,
 };
-use kvick_core::config::{Configuration, options};
+use kvick_core::config::Configuration;
+use kvick_core::config::options::{self, OptionInfo};
 use kvick_core::ha::HaKind;
-use kvick_core::launch::MASTER_PROGRAM;
+use kvick_core::launch::{LOG_FILES_ENV, LOG_LEVEL_ENV, MASTER_PROGRAM};
 use kvick_yarn::credentials::Credentials;
 use kvick_yarn::ids::ApplicationId;
 use kvick_yarn::records::{
@@ -98,6 +99,7 @@ impl Submission<'_> {
         if let Some(staging) = &self.spec.staging_dir {
             env.insert("_FLINK_YARN_FILES".to_string(), staging.clone());
         }
+        env.extend(log_env(self.config));
         env.extend(custom_env(self.config, MASTER_ENV));
         env
     }
@@ -122,7 +124,16 @@ fn shared_secret() -> Result<String> {
 
 /// The environment of task executors beyond what they need.
 pub fn executor_env(config: &Configuration) -> BTreeMap<String, String> {
-    custom_env(config, EXECUTOR_ENV).collect()
+    log_env(config).chain(custom_env(config, EXECUTOR_ENV)).collect()
+}
+
+/// How much containers log and keep, as Flink's scripts tell its processes: `env.log.level`, `env.log.max`.
+fn log_env(config: &Configuration) -> impl Iterator<Item = (String, String)> + '_ {
+    let told = [(&options::LOG_LEVEL.info, LOG_LEVEL_ENV), (&options::LOG_MAX.info, LOG_FILES_ENV)];
+    let set = move |(option, name): (&'static OptionInfo, &str)| {
+        config.entry(option).map(|(_, value)| (name.to_string(), value.to_string()))
+    };
+    told.into_iter().filter_map(set)
 }
 
 fn custom_env<'a>(config: &'a Configuration, prefix: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
@@ -169,4 +180,22 @@ fn acls(config: &Configuration) -> Result<BTreeMap<AccessType, String>> {
         acls.insert(access, list);
     }
     Ok(acls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_log_what_is_configured_unless_their_environment_says_otherwise() {
+        let mut config: Configuration =
+            [("env.log.level", "DEBUG"), ("env.log.max", "3")].into_iter().collect();
+        let env = |config: &Configuration| -> Vec<String> {
+            executor_env(config).iter().map(|(name, value)| format!("{name}={value}")).collect()
+        };
+        assert_eq!(env(&config), ["MAX_LOG_FILE_NUMBER=3", "ROOT_LOG_LEVEL=DEBUG"]);
+        config.set("containerized.taskmanager.env.ROOT_LOG_LEVEL", "WARN");
+        assert_eq!(env(&config), ["MAX_LOG_FILE_NUMBER=3", "ROOT_LOG_LEVEL=WARN"]);
+        assert!(executor_env(&Configuration::default()).is_empty());
+    }
 }

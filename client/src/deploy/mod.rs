@@ -18,7 +18,7 @@ use crate::console;
 use anyhow::{Context, Result};
 use checks::{Label, Offer};
 use kvick_core::application_spec::{ApplicationMode, ApplicationSpec, ExecutorProfile};
-use kvick_core::config::{Configuration, PortRange, options};
+use kvick_core::config::{Configuration, PortRange, check_values, options};
 use kvick_core::job::{Artifact, JobSubmission};
 use kvick_core::launch::ROCKSDB_PLUGIN;
 use kvick_filesystem::CreateOptions;
@@ -108,11 +108,13 @@ impl Deployment {
         Ok(Deployment { hadoop, yarn, kind, config, label, sizes, resources })
     }
 
-    /// Refuses a job whose program has chosen a state backend that the application's containers do not have.
+    /// Refuses a job whose program has set an option to what it cannot be, or has chosen a state backend that the
+    /// application's containers do not have.
     ///
     /// # Errors
     /// As said.
     pub fn check_job(&self, config: &Configuration) -> Result<()> {
+        check_values(config)?;
         plugins::check(config, self.resources.executor.contains_key(ROCKSDB_PLUGIN))
     }
 
@@ -274,6 +276,17 @@ fn unreachable(error: ClientError) -> anyhow::Error {
     }
 }
 
+/// Whether no option says which ports the application master may bind: several may run on one node.
+fn binds_any_port(config: &Configuration) -> Result<bool> {
+    let bind: PortRange = config.get(&options::REST_BIND_PORT)?;
+    let is_limited = if config.is_set(&options::REST_BIND_PORT) {
+        !bind.is_ephemeral()
+    } else {
+        config.is_set(&options::YARN_AM_PORT)
+    };
+    Ok(!is_limited)
+}
+
 /// The configuration as the containers see it: sizes as derived, nothing bound to this machine, a free REST port.
 fn effective(config: &Configuration, sizes: &Sizes) -> Result<Configuration> {
     let mut effective = config.clone();
@@ -294,9 +307,21 @@ fn effective(config: &Configuration, sizes: &Sizes) -> Result<Configuration> {
     for option in [&options::TM_HOST, &options::REST_ADDRESS, &options::JM_RPC_ADDRESS] {
         effective.0.remove(option.key());
     }
-    let bind: PortRange = config.get(&options::REST_BIND_PORT)?;
-    if !config.is_set(&options::REST_BIND_PORT) || bind.is_ephemeral() {
+    if binds_any_port(config)? {
         effective.set_option(&options::REST_BIND_PORT, "0");
     }
     Ok(effective)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_application_master_binds_any_port_unless_one_of_two_options_says_which() {
+        let any = |pairs: &[(&str, &str)]| binds_any_port(&pairs.iter().copied().collect()).unwrap();
+        let limited = ("yarn.application-master.port", "50100-50200");
+        assert!(any(&[]) && any(&[("rest.bind-port", "0")]) && any(&[("rest.bind-port", "0"), limited]));
+        assert!(!any(&[limited]) && !any(&[("rest.bind-port", "8081-8090")]));
+    }
 }

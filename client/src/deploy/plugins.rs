@@ -7,7 +7,7 @@
 use super::wanted::{Files, Kind, Wanted};
 use crate::settings::files::home;
 use anyhow::{Result, bail};
-use kvick_core::config::{Configuration, options};
+use kvick_core::config::{BackendKind, Configuration, options};
 use kvick_core::launch::{PLUGINS_DIR_ENV, ROCKSDB_PLUGIN};
 use std::path::PathBuf;
 
@@ -30,8 +30,7 @@ pub(super) fn add(config: &Configuration, provided: &Files, wanted: &mut Wanted)
 /// # Errors
 /// As said.
 pub(super) fn check(config: &Configuration, available: bool) -> Result<()> {
-    let backend = config.get(&options::STATE_BACKEND)?;
-    if !available && backend.trim().eq_ignore_ascii_case("rocksdb") {
+    if !available && config.get(&options::STATE_BACKEND)? == BackendKind::RocksDb {
         bail!(
             "The state backend 'rocksdb' (state.backend.type) is a plugin that this distribution does not have. Run \
              scripts/build-plugins.sh and scripts/build-dist.sh in Kvick's sources, or copy {ROCKSDB_PLUGIN} into the directory \

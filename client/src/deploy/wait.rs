@@ -15,6 +15,8 @@ const SLOW: Duration = Duration::from_millis(250);
 const QUICK_FOR: Duration = Duration::from_secs(5);
 /// How often it is said that it takes long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the next master of an application is waited for.
+const NEXT_MASTER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until the application runs, or has ended well already.
 ///
@@ -114,6 +116,29 @@ pub fn does_not_run(report: &ApplicationReport, left: &str) -> anyhow::Error {
     anyhow!(text).context("Couldn't retrieve Yarn cluster")
 }
 
+/// The report of an application once it has a master again, if it has lost one and the next is on its way; else as it is.
+///
+/// # Errors
+/// YARN does not answer.
+pub async fn past_takeover(yarn: &YarnClient, mut report: ApplicationReport) -> Result<ApplicationReport> {
+    let (started, id) = (Instant::now(), report.id);
+    if is_between_masters(&report) {
+        let text = format!("The application {id} is between two masters: waiting for the next one.");
+        console::info(console::DESCRIPTOR, text);
+    }
+    while is_between_masters(&report) && started.elapsed() < NEXT_MASTER_PATIENCE {
+        tokio::time::sleep(SLOW).await;
+        report = yarn.report(id).await?;
+    }
+    Ok(report)
+}
+
+/// Whether an application runs that has no master, but has had one.
+fn is_between_masters(report: &ApplicationReport) -> bool {
+    let has_had_one = report.attempt.is_some_and(|attempt| attempt.attempt > 1);
+    !report.state.is_terminal() && has_had_one && address_of(report).is_none()
+}
+
 /// `host:port` of a master that has registered: of its REST API.
 pub fn address_of(report: &ApplicationReport) -> Option<String> {
     let port = u16::try_from(report.rpc_port).ok().filter(|port| *port > 0)?;
@@ -143,5 +168,27 @@ pub fn rest_address(report: &ApplicationReport) -> Result<String> {
             report.state
         )
         .context("Couldn't retrieve Yarn cluster")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::master::testing::report;
+    use kvick_yarn::ids::ApplicationAttemptId;
+
+    #[test]
+    fn only_an_application_that_had_a_master_waits_for_the_next() {
+        let of_attempt = |attempt, address: &str| {
+            let mut report = report(address);
+            report.attempt = Some(ApplicationAttemptId { application_id: report.id, attempt });
+            report
+        };
+        assert!(is_between_masters(&of_attempt(2, "N/A:0")));
+        assert!(!is_between_masters(&of_attempt(2, "host:1")));
+        // The first may have to wait for room in its queue, for hours.
+        assert!(!is_between_masters(&of_attempt(1, "N/A:0")));
+        let failed = ApplicationReport { state: ApplicationState::Failed, ..of_attempt(2, "N/A:0") };
+        assert!(!is_between_masters(&failed));
     }
 }

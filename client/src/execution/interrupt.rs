@@ -94,7 +94,8 @@ async fn cancel(master: &MasterClient, job: JobId) {
         Err(_) => format!("no application master answered within {} s", CANCEL_PATIENCE.as_secs()),
     };
     // A master that has had heartbeats cancels it when they stay away; another knows nothing of them.
-    console::warn(console::DESCRIPTOR, format!("The job {job} may go on, it could not be cancelled: {why}"));
+    let text = format!("The job {job} could not be cancelled, and may go on unless it has ended: {why}");
+    console::warn(console::DESCRIPTOR, text);
 }
 
 /// Heartbeats that go on until this is dropped.

@@ -47,7 +47,7 @@ async fn savepoint(
     config: &Configuration,
 ) -> Result<JobAnswer, String> {
     let timeout = config.get(&options::CLIENT_TIMEOUT).map_err(|error| error.to_string())?;
-    let done = job.master.operate(job.job_id, kind, body, timeout).await;
+    let done = job.master.operate(&format!("jobs/{}/{kind}", job.job_id), body, timeout).await;
     told(job, done.map(|done| JobAnswer::Savepoint(done.location.unwrap_or_default()))).await
 }
 

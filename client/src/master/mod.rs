@@ -104,24 +104,21 @@ impl MasterClient {
         }
     }
 
-    /// Begins an operation on a job and waits for its end. Where the master is gone that was told to, the next one is told to: it
-    /// knows of no operation of the other.
+    /// Begins an operation that takes its time, by a `POST` to a path, and waits for its end. Where the master is gone that was told
+    /// to, the next one is told to: it knows of no operation of the other.
     ///
     /// # Errors
     /// The operation is refused, fails, or does not end in time; the master is gone, and no other came.
-    pub async fn operate(
-        &self,
-        job: JobId,
-        kind: &str,
-        body: &Value,
-        timeout: Duration,
-    ) -> Result<Operation, RestError> {
+    pub async fn operate(&self, path: &str, body: &Value, timeout: Duration) -> Result<Operation, RestError> {
         // Stopping is asked for under `savepoints` too.
-        let under = if kind == "stop" { "savepoints" } else { kind };
+        let under = match path.strip_suffix("/stop") {
+            Some(job) => &format!("{job}/savepoints"),
+            None => path,
+        };
         let body = &with_an_id(body);
         let question = |rest: RestClient| async move {
-            let id = rest.trigger(&format!("jobs/{job}/{kind}"), body).await?;
-            rest.operation(&format!("jobs/{job}/{under}/{id}"), timeout).await
+            let id = rest.trigger(path, body).await?;
+            rest.operation(&format!("{under}/{id}"), timeout).await
         };
         self.ask(question).await
     }

@@ -120,7 +120,7 @@ async fn the_next_master_is_told_to_do_what_the_last_one_had_begun() {
     let (mut first, mut next) = (Master::begin(begun).await, Master::begin(done).await);
     let master = client(&first.address, &Yarn::names(&next.address));
     let body = json!({ "drain": false });
-    let stopped = master.operate(JOB, "stop", &body, Duration::from_secs(10)).await.unwrap();
+    let stopped = master.operate(&format!("jobs/{JOB}/stop"), &body, Duration::from_secs(10)).await.unwrap();
     assert_eq!(stopped.location.as_deref(), Some("hdfs:///s"));
     let (told, told_again) = (first.request().await, next.request().await);
     assert!(told_again.starts_with(&format!("POST /v1/jobs/{JOB}/stop ")), "{told_again}");

@@ -28,9 +28,9 @@ const RETRY: Duration = Duration::from_millis(200);
 /// How long the server may hold back an answer that is waited for.
 pub const LONG_POLL: Duration = Duration::from_secs(20);
 /// The first pause between two questions to a server that does not hold its answers back; then it grows.
-pub const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest such pause.
-pub const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A client of one application master.
 #[derive(Debug, Clone)]
@@ -170,14 +170,13 @@ impl RestClient {
     /// It failed, it did not end in time, or the server went away.
     pub async fn operation(&self, path: &str, timeout: Duration) -> Result<Operation, RestError> {
         let deadline = Instant::now() + timeout;
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         while Instant::now() < deadline {
             let status: shapes::OperationStatus = self.call(Method::GET, path, NOTHING).await?;
             if let Some(operation) = status.finished()? {
                 return Ok(operation);
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pauses.next().await;
         }
         Err(RestError::Unfinished { after: timeout })
     }
@@ -219,6 +218,23 @@ impl RestClient {
         }
         serde_json::from_slice(&bytes)
             .map_err(|source| RestError::Body { address: self.address.clone(), source })
+    }
+}
+
+/// Ever longer pauses between two questions.
+pub struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Pauses {
+        Pauses(FIRST_PAUSE)
+    }
+}
+
+impl Pauses {
+    /// Waits for the next one to pass.
+    pub async fn next(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -12,7 +12,7 @@ pub use target::Target;
 use crate::args::{ClusterArgs, ProgramArgs};
 use crate::console;
 use anyhow::Result;
-use kvick_core::config::options::{ConfigOption, OptionInfo};
+use kvick_core::config::options::ConfigOption;
 use kvick_core::config::{Configuration, Finding, Layers, Origin, check, options};
 
 /// What `-m` says for a new cluster on YARN.
@@ -74,26 +74,17 @@ impl Settings {
         for finding in check(&self.config) {
             match finding {
                 Finding::BadValue(error) => return Err(error.into()),
-                Finding::UnknownKey { .. } => console::warn(console::CONFIGURATION, finding.to_string()),
-                Finding::Unsupported(option) if !self.is_as_default(option) => {
+                Finding::UnknownKey { .. } | Finding::Unsupported(_) => {
                     console::warn(console::CONFIGURATION, finding.to_string());
                 }
                 // A configuration file may be shared with Flink: only what was just typed is worth a word.
                 Finding::WithoutMeaning(option) if self.layers.origin(option.key) == Origin::Dynamic => {
                     console::warn(console::CONFIGURATION, finding.to_string());
                 }
-                Finding::Unsupported(_) | Finding::WithoutMeaning(_) => {}
+                Finding::WithoutMeaning(_) => {}
             }
         }
         Ok(())
-    }
-}
-
-impl Settings {
-    /// Whether an option says what would hold without it.
-    fn is_as_default(&self, option: &OptionInfo) -> bool {
-        let value = self.config.entry(option).map(|(_, value)| value);
-        value.is_none() || value == option.default
     }
 }
 

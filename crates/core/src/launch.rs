@@ -2,11 +2,15 @@
 
 /// `host:port` of the application master.
 pub const MASTER_ENV: &str = "KVICK_MASTER";
-/// The application master's attempt: the epoch of what it says.
+/// Which application master it is: an [`crate::ha::Epoch`], by its key.
 pub const EPOCH_ENV: &str = "KVICK_EPOCH";
 /// The application's directory with what survives an application master, where there is one: a task executor finds the next
 /// attempt there ([`crate::ha::LEADER_FILE`]).
 pub const HA_DIR_ENV: &str = "KVICK_HA_DIR";
+/// The least level of what a container logs, as Flink's scripts have it.
+pub const LOG_LEVEL_ENV: &str = "ROOT_LOG_LEVEL";
+/// How many older log files a container keeps, as Flink's scripts have it.
+pub const LOG_FILES_ENV: &str = "MAX_LOG_FILE_NUMBER";
 /// How many slots the task executor offers.
 pub const SLOTS_ENV: &str = "KVICK_SLOTS";
 /// The name of the task executor's program in its working directory.

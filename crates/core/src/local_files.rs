@@ -1,7 +1,8 @@
 //! Where workers put what lasts no longer than they do, or than their job, and how it is named: so that a task executor knows
 //! what a worker has left that was killed. Names alone; nothing here touches a disk.
 
-use crate::config::Configuration;
+use crate::config::options::ConfigOption;
+use crate::config::{Configuration, options};
 use crate::ids::JobId;
 
 /// The directory for local copies of checkpoints: in it one for each job, and in that one for each task executor.
@@ -30,23 +31,39 @@ pub fn made_by(name: &str, job: JobId, pid: u32) -> bool {
 /// `execution.checkpointing.local-backup.dirs` (or the older `taskmanager.state.local.root-dirs`): where local copies are; the
 /// directories for temporary files where not set.
 pub fn local_state_dirs(config: &Configuration, tmp_dirs: &[String]) -> Vec<String> {
-    let keys = ["execution.checkpointing.local-backup.dirs", "taskmanager.state.local.root-dirs"];
-    keys.iter().find_map(|key| config.raw(key)).map_or_else(|| tmp_dirs.to_vec(), listed)
+    directories(config, &options::LOCAL_DIRS).unwrap_or_else(|| tmp_dirs.to_vec())
 }
 
 /// `state.backend.rocksdb.localdir`: where stores are, instead of the directories for temporary files; none where not set.
 pub fn store_dirs(config: &Configuration) -> Vec<String> {
-    config.raw("state.backend.rocksdb.localdir").map(listed).unwrap_or_default()
+    directories(config, &options::ROCKSDB_LOCAL_DIRS).unwrap_or_default()
 }
 
-fn listed(directories: &str) -> Vec<String> {
-    let all = directories.split([',', ':']).map(str::trim);
-    all.filter(|directory| !directory.is_empty()).map(str::to_string).collect()
+/// `io.tmp.dirs` (or the older `taskmanager.tmp.dirs`): the directories for temporary files, where they are set.
+pub fn tmp_dirs(config: &Configuration) -> Option<Vec<String>> {
+    directories(config, &options::TMP_DIRS)
+}
+
+fn directories(config: &Configuration, option: &ConfigOption<Option<String>>) -> Option<Vec<String>> {
+    let (_, listed) = config.entry(&option.info)?;
+    let all = listed.split([',', ':']).map(str::trim);
+    Some(all.filter(|directory| !directory.is_empty()).map(str::to_string).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_are_set_under_either_name() {
+        let config: Configuration =
+            [("taskmanager.tmp.dirs", "/a, /b:/c"), ("taskmanager.state.local.root-dirs", "/d")]
+                .into_iter()
+                .collect();
+        assert_eq!(tmp_dirs(&config).unwrap(), ["/a", "/b", "/c"]);
+        assert_eq!(local_state_dirs(&config, &[]), ["/d"]);
+        assert_eq!(tmp_dirs(&Configuration::default()), None);
+    }
 
     #[test]
     fn what_a_process_has_made_is_known_by_its_name_and_nothing_else_is() {

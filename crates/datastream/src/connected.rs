@@ -162,6 +162,7 @@ pub struct ConnectedStreams<A, B> {
 
 impl<A: Data, B: Data> ConnectedStreams<A, B> {
     /// One record for each record of either stream.
+    #[doc(alias = "CoMapFunction")]
     pub fn map<O: Data>(
         &self,
         mut first: impl FnMut(A) -> O + Clone + Send + 'static,
@@ -175,6 +176,7 @@ impl<A: Data, B: Data> ConnectedStreams<A, B> {
     }
 
     /// Any number of records for each record of either stream: the functions push them.
+    #[doc(alias = "CoFlatMapFunction")]
     pub fn flat_map<O: Data>(
         &self,
         first: impl FnMut(A, &mut Output<O>) + Clone + Send + 'static,
@@ -193,6 +195,7 @@ impl<A: Data, B: Data> ConnectedStreams<A, B> {
     }
 
     /// The same streams, each keyed: equal keys of both reach one subtask.
+    #[doc(alias = "keyBy")]
     pub fn key_by<K, F1, F2>(&self, first: F1, second: F2) -> KeyedConnectedStreams<A, B, K, F1, F2>
     where
         K: Key,

@@ -6,12 +6,13 @@ use crate::session::{Link, Session, session};
 use crate::stream::DataStream;
 use kvick_core::accumulator::Accumulator;
 use kvick_core::checkpoint::CheckpointFailure;
-use kvick_core::config::Configuration;
+use kvick_core::config::{ConfigError, Configuration};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::graph::GraphError;
 use kvick_core::host::{FromProgram, HOST_ENV, LOCAL_CONFIG_ENV, ToProgram};
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobState};
+use kvick_core::local_files::tmp_dirs;
 use kvick_runtime::element::Data;
 use kvick_runtime::embedded::{self, EmbeddedControl};
 use kvick_runtime::hash::stable_hash;
@@ -53,6 +54,9 @@ pub enum JobError {
         /// What it may be.
         expected: &'static str,
     },
+    /// An option has a value that is not of its type.
+    #[error(transparent)]
+    Option(#[from] ConfigError),
     /// A value of `once` cannot be recorded or read back.
     #[error("once(\"{name}\"): the value cannot be recorded or read back: {source}")]
     Once {
@@ -257,10 +261,7 @@ fn embedded_job(program: &Program, config: &Configuration) -> Result<JobInfo, Jo
     effective.overlay(&program.graph.config);
     let hadoop = effective.below(HADOOP_PREFIX).map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let job_id = random_job_id();
-    let tmp_dirs = match effective.raw("io.tmp.dirs") {
-        Some(dirs) => dirs.split([',', ':']).map(|dir| dir.trim().to_string()).collect(),
-        None => vec![std::env::temp_dir().display().to_string()],
-    };
+    let tmp_dirs = tmp_dirs(&effective).unwrap_or_else(|| vec![std::env::temp_dir().display().to_string()]);
     Ok(JobInfo {
         job_id,
         name: program.graph.name.clone(),

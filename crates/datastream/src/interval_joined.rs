@@ -29,6 +29,7 @@ where
     ///     .process(|order, payment, out| out.push((order.0, payment.1 - order.1)));
     /// # assert_eq!(paid_soon.execute_and_collect("paid").unwrap(), [(7, 10)]);
     /// ```
+    #[doc(alias = "intervalJoin")]
     pub fn interval_join<B: Data, F2>(&self, other: &KeyedStream<B, K, F2>) -> IntervalJoin<A, B, K, F1, F2>
     where
         F2: FnMut(&B) -> K + Clone + Send + 'static,
@@ -86,6 +87,7 @@ where
 {
     /// Leaves the lower bound itself out.
     #[must_use]
+    #[doc(alias = "lowerBoundExclusive")]
     pub fn lower_bound_exclusive(mut self) -> Self {
         self.interval.lower = self.interval.lower.saturating_add(1);
         self
@@ -93,6 +95,7 @@ where
 
     /// Leaves the upper bound itself out.
     #[must_use]
+    #[doc(alias = "upperBoundExclusive")]
     pub fn upper_bound_exclusive(mut self) -> Self {
         self.interval.upper = self.interval.upper.saturating_sub(1);
         self
@@ -100,6 +103,7 @@ where
 
     /// Sends records of the first stream that come behind the watermark to a side output of the result.
     #[must_use]
+    #[doc(alias = "sideOutputLeftLateData")]
     pub fn side_output_left_late_data(mut self, tag: &OutputTag<A>) -> Self {
         self.late.left = Some(tag.clone());
         self
@@ -107,6 +111,7 @@ where
 
     /// Sends records of the second stream that come behind the watermark to a side output of the result.
     #[must_use]
+    #[doc(alias = "sideOutputRightLateData")]
     pub fn side_output_right_late_data(mut self, tag: &OutputTag<B>) -> Self {
         self.late.right = Some(tag.clone());
         self

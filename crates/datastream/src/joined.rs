@@ -35,6 +35,7 @@ impl<T: Data> DataStream<T> {
 
     /// Groups the records of this stream and another that have an equal key and fall into the same window. Called as
     /// [`DataStream::join`] is; the function sees all records of both sides, one of which may have none.
+    #[doc(alias = "coGroup")]
     pub fn co_group<B: Data>(&self, other: &DataStream<B>) -> CoGroupedStreams<T, B> {
         CoGroupedStreams(self.join(other))
     }
@@ -48,6 +49,7 @@ pub struct JoinedStreams<A, B> {
 
 impl<A: Data, B: Data> JoinedStreams<A, B> {
     /// The key of the first stream's records.
+    #[doc(alias = "where")]
     pub fn where_<K: Key, F1>(self, key: F1) -> JoinWhere<A, B, F1>
     where
         F1: FnMut(&A) -> K + Clone + Send + 'static,
@@ -83,6 +85,7 @@ pub struct JoinWhere<A, B, F1> {
 
 impl<A: Data, B: Data, F1> JoinWhere<A, B, F1> {
     /// The key of the second stream's records.
+    #[doc(alias = "equalTo")]
     pub fn equal_to<K: Key, F2>(self, key: F2) -> JoinEqualTo<A, B, F1, F2>
     where
         F1: FnMut(&A) -> K + Clone + Send + 'static,
@@ -162,12 +165,14 @@ where
 
     /// How much later than a window's end its records may come.
     #[must_use]
+    #[doc(alias = "allowedLateness")]
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
         JoinWindow::over(self.windows.allowed_lateness(lateness))
     }
 
     /// Sends records of either stream that come too late to a side output of the result.
     #[must_use]
+    #[doc(alias = "sideOutputLateData")]
     pub fn side_output_late_data(self, tag: &OutputTag<Either<A, B>>) -> Self {
         JoinWindow::over(self.windows.side_output_late_data(tag))
     }
@@ -184,6 +189,7 @@ where
     E: Eviction<Either<A, B>, W::Window>,
 {
     /// Calls the function for each pair of records.
+    #[doc(alias("JoinFunction", "FlatJoinFunction"))]
     pub fn apply<O: Data>(
         self,
         mut function: impl FnMut(&A, &B, &mut Output<O>) + Clone + Send + 'static,
@@ -229,6 +235,7 @@ pub struct CoGroupedStreams<A, B>(JoinedStreams<A, B>);
 
 impl<A: Data, B: Data> CoGroupedStreams<A, B> {
     /// The key of the first stream's records.
+    #[doc(alias = "where")]
     pub fn where_<K: Key, F1>(self, key: F1) -> CoGroupWhere<A, B, F1>
     where
         F1: FnMut(&A) -> K + Clone + Send + 'static,
@@ -242,6 +249,7 @@ pub struct CoGroupWhere<A, B, F1>(JoinWhere<A, B, F1>);
 
 impl<A: Data, B: Data, F1> CoGroupWhere<A, B, F1> {
     /// The key of the second stream's records.
+    #[doc(alias = "equalTo")]
     pub fn equal_to<K: Key, F2>(self, key: F2) -> CoGroupEqualTo<A, B, F1, F2>
     where
         F1: FnMut(&A) -> K + Clone + Send + 'static,
@@ -281,6 +289,7 @@ where
     E: Eviction<Either<A, B>, W::Window>,
 {
     /// Calls the function for each key and window, with the records of both streams.
+    #[doc(alias = "CoGroupFunction")]
     pub fn apply<O: Data>(
         self,
         function: impl FnMut(&[&A], &[&B], &mut Output<O>) + Clone + Send + 'static,

@@ -103,6 +103,7 @@ where
     }
 
     /// The record with the smallest value; of equal ones the first.
+    #[doc(alias = "minBy")]
     pub fn min_by<N: PartialOrd + 'static>(
         &self,
         value: impl FnMut(&T) -> N + Clone + Send + 'static,
@@ -111,6 +112,7 @@ where
     }
 
     /// The record with the largest value; of equal ones the first.
+    #[doc(alias = "maxBy")]
     pub fn max_by<N: PartialOrd + 'static>(
         &self,
         value: impl FnMut(&T) -> N + Clone + Send + 'static,
@@ -172,16 +174,19 @@ where
     ///     .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
     ///     .sum(|(_, _, count)| count);
     /// ```
+    #[doc(alias = "timeWindow")]
     pub fn window<A: WindowAssigner<T>>(&self, assigner: A) -> WindowedStream<T, K, F, A> {
         WindowedStream::over(self.partitioned(), self.key.clone(), assigner)
     }
 
     /// Windows of so many records of a key each. Records that do not fill a window are not emitted.
+    #[doc(alias = "countWindow")]
     pub fn count_window(&self, size: u64) -> CountWindowedStream<T, K, F> {
         self.window(GlobalWindows).trigger(PurgingTrigger::of(CountTrigger::of(size)))
     }
 
     /// The last `size` records of a key, after each `slide` records.
+    #[doc(alias = "countWindow")]
     pub fn count_window_sliding(&self, size: usize, slide: u64) -> SlidingCountWindowedStream<T, K, F> {
         self.window(GlobalWindows).trigger(CountTrigger::of(slide)).evictor(CountEvictor::of(size))
     }

@@ -33,6 +33,7 @@ impl std::fmt::Debug for ParamError {
 
 /// Parameters by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[doc(alias("ParameterTool", "MultipleParameterTool"))]
 pub struct Params(BTreeMap<String, Vec<String>>);
 
 impl Params {
@@ -40,6 +41,7 @@ impl Params {
     ///
     /// # Errors
     /// An argument that belongs to no parameter.
+    #[doc(alias = "fromArgs")]
     pub fn from_args() -> Result<Params, ParamError> {
         Params::parse(std::env::args().skip(1))
     }

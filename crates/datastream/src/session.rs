@@ -6,7 +6,7 @@ use kvick_core::host::{LOCAL_CONFIG_ENV, Role, ToProgram, WorkerSpec};
 use kvick_core::job::JobResult;
 use kvick_runtime::host_link::{self, HostError, HostLink, HostReader};
 use kvick_runtime::stdio::StandardOutput;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The role of this process, with its end of the conversation.
@@ -28,11 +28,14 @@ pub(crate) struct Session {
     pub executed: u32,
     /// How jobs ended that this process submitted to a remote cluster, by `execute()`.
     pub earlier: BTreeMap<u32, JobResult>,
+    /// What was said of the program's configuration.
+    pub told: BTreeSet<String>,
 }
 
 impl Session {
     fn new(link: Link, config: Configuration, once: BTreeMap<String, String>) -> Session {
-        Session { link, config, once, executed: 0, earlier: BTreeMap::new() }
+        let (earlier, told) = (BTreeMap::new(), BTreeSet::new());
+        Session { link, config, once, executed: 0, earlier, told }
     }
 }
 

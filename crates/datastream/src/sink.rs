@@ -28,21 +28,25 @@ impl DataStreamSink {
     }
 
     /// The number of subtasks.
+    #[doc(alias = "setParallelism")]
     pub fn set_parallelism(self, parallelism: u32) -> Self {
         self.configure(|node| node.parallelism = Some(parallelism))
     }
 
     /// The number of key groups, from 1 to 32768.
+    #[doc(alias = "setMaxParallelism")]
     pub fn set_max_parallelism(self, max_parallelism: u32) -> Self {
         self.configure(|node| node.max_parallelism = Some(max_parallelism))
     }
 
     /// Subtasks of operators in different groups do not share slots.
+    #[doc(alias = "slotSharingGroup")]
     pub fn slot_sharing_group(self, group: &str) -> Self {
         self.configure(|node| node.slot_sharing_group = Some(group.to_string()))
     }
 
     /// Lets the sink be a task of its own.
+    #[doc(alias = "disableChaining")]
     pub fn disable_chaining(self) -> Self {
         self.configure(|node| node.chaining = Chaining::Never)
     }

@@ -115,6 +115,7 @@ where
 {
     /// How much later than a window's end (by the watermark) its records may come: each fires the window again.
     #[must_use]
+    #[doc(alias = "allowedLateness")]
     pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
         self.spec.lateness = i64::try_from(lateness.as_millis()).unwrap_or(i64::MAX);
         self
@@ -122,6 +123,7 @@ where
 
     /// Sends records that come too late for all of their windows to a side output of the result; otherwise they are dropped.
     #[must_use]
+    #[doc(alias = "sideOutputLateData")]
     pub fn side_output_late_data(mut self, tag: &OutputTag<T>) -> Self {
         self.spec.late = Some(tag.clone());
         self
@@ -192,6 +194,7 @@ where
     ///     .reduce_with(|a, b| if b.2 > a.2 { b } else { a }, |_, window, bid, out| out.push((window.end, bid.2)));
     /// # assert_eq!(highest.execute_and_collect("highest").unwrap(), [(10_000, 7)]);
     /// ```
+    #[doc(alias = "WindowFunction")]
     pub fn reduce_with<O: Data>(
         self,
         function: impl FnMut(T, T) -> T + Clone + Send + 'static,
@@ -201,6 +204,7 @@ where
     }
 
     /// The same, for a function with a life cycle and state.
+    #[doc(alias = "ProcessWindowFunction")]
     pub fn reduce_process<O: Data>(
         self,
         function: impl FnMut(T, T) -> T + Clone + Send + 'static,
@@ -215,6 +219,7 @@ where
     }
 
     /// The same, and gives the result to a function together with key and window.
+    #[doc(alias = "WindowFunction")]
     pub fn aggregate_with<G: AggregateFunction<T>, O: Data>(
         self,
         function: G,
@@ -224,6 +229,7 @@ where
     }
 
     /// The same, for a function with a life cycle and state.
+    #[doc(alias = "ProcessWindowFunction")]
     pub fn aggregate_process<G: AggregateFunction<T>, O: Data>(
         self,
         function: G,
@@ -233,6 +239,7 @@ where
     }
 
     /// Gives all records of a window to a function, together with key and window.
+    #[doc(alias("WindowFunction", "AllWindowFunction"))]
     pub fn apply<O: Data>(
         self,
         function: impl FnMut(&K, &A::Window, &[T], &mut Output<O>) + Clone + Send + 'static,
@@ -241,6 +248,7 @@ where
     }
 
     /// Gives all records of a window to a function with a life cycle and state.
+    #[doc(alias = "ProcessAllWindowFunction")]
     pub fn process<O: Data>(self, function: impl ProcessWindowFunction<T, O, K, A::Window>) -> DataStream<O> {
         self.build(Listed::new(), ProcessList::new(function))
     }
@@ -271,6 +279,7 @@ where
     }
 
     /// The record with the smallest value; of equal ones the first.
+    #[doc(alias = "minBy")]
     pub fn min_by<N: PartialOrd + 'static>(
         self,
         value: impl FnMut(&T) -> N + Clone + Send + 'static,
@@ -279,6 +288,7 @@ where
     }
 
     /// The record with the largest value; of equal ones the first.
+    #[doc(alias = "maxBy")]
     pub fn max_by<N: PartialOrd + 'static>(
         self,
         value: impl FnMut(&T) -> N + Clone + Send + 'static,

@@ -224,3 +224,21 @@ fn mistakes_in_the_graph_are_named() {
     env.socket_text_stream("127.0.0.1", 1, "\n", 0).print();
     assert!(env.execute("batch").unwrap_err().to_string().contains("Socket Stream"));
 }
+
+/// Whether the second of three steps runs in the thread of the first, and the third in that of the second.
+fn chained(configure: fn(DataStream<Vec<String>>) -> DataStream<Vec<String>>) -> (bool, bool) {
+    let here = |mut threads: Vec<String>| {
+        threads.push(format!("{:?}", std::thread::current().id()));
+        threads
+    };
+    let first = environment(1).from_collection([Vec::new()]).map(here);
+    let told = configure(first.map(here)).map(here).execute_and_collect("threads").unwrap().concat();
+    (told[0] == told[1], told[1] == told[2])
+}
+
+#[test]
+fn an_operator_starts_a_chain_or_leaves_it_where_it_says_so() {
+    assert_eq!(chained(|second| second), (true, true));
+    assert_eq!(chained(DataStream::start_new_chain), (false, true));
+    assert_eq!(chained(DataStream::disable_chaining), (false, false));
+}

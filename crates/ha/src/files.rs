@@ -1,4 +1,4 @@
-//! Records in a directory of a file system, fenced by the YARN attempt.
+//! Records in a directory of a file system, fenced by application and YARN attempt.
 //!
 //! Each attempt has a directory of its own below the application's, and in it a journal: `<number>.snapshot` holds all
 //! that is kept, `<number>.changes` what was changed since. Every file is created exclusively, is never changed, and
@@ -11,7 +11,7 @@
 use super::leader::{epochs, latest, publish};
 use super::{HaError, HaStore};
 use async_trait::async_trait;
-use kvick_core::ha::{Change, Contents, Leader, RecordFile, epoch_directory};
+use kvick_core::ha::{Change, Contents, Epoch, Leader, RecordFile};
 use kvick_filesystem::{CreateOptions, FileSystem, FsError, FsPath};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct FileStore {
 
 /// The journal of this attempt.
 struct Journal {
-    epoch: u64,
+    epoch: Epoch,
     /// The number of the last file.
     last: u64,
     /// The number of the newest snapshot, and of the one before.
@@ -55,24 +55,24 @@ impl FileStore {
         FileStore { fs, root, journal: Mutex::new(None) }
     }
 
-    fn directory(&self, epoch: u64) -> FsPath {
-        self.root.join(&epoch_directory(epoch))
+    fn directory(&self, epoch: Epoch) -> FsPath {
+        self.root.join(&epoch.key())
     }
 
-    fn file(&self, epoch: u64, number: u64, kind: &str) -> FsPath {
+    fn file(&self, epoch: Epoch, number: u64, kind: &str) -> FsPath {
         self.directory(epoch).join(&format!("{number:010}.{kind}"))
     }
 
     /// Refuses to go on if there is a later attempt.
-    async fn check_fence(&self, own: u64) -> Result<(), HaError> {
+    async fn check_fence(&self, own: Epoch) -> Result<(), HaError> {
         match epochs(self.fs.as_ref(), &self.root).await?.last() {
             Some(&by) if by > own => Err(HaError::Fenced { by, own }),
             _ => Ok(()),
         }
     }
 
-    async fn create(&self, epoch: u64, path: &FsPath, changes: &[Change]) -> Result<(), HaError> {
-        let bytes = RecordFile { epoch, body: changes }.encode()?;
+    async fn create(&self, epoch: Epoch, path: &FsPath, changes: &[Change]) -> Result<(), HaError> {
+        let bytes = RecordFile { epoch: epoch.attempt, body: changes }.encode()?;
         // A directory that was removed is not made anew: what was in it before would be missing.
         let options = CreateOptions { create_parents: false, ..CreateOptions::default() }.mode(0o600);
         match self.fs.write(path, bytes.into(), &options).await {
@@ -83,7 +83,7 @@ impl FileStore {
         }
     }
 
-    async fn listing(&self, epoch: u64) -> Result<Listing, HaError> {
+    async fn listing(&self, epoch: Epoch) -> Result<Listing, HaError> {
         let mut listing = Listing::default();
         for entry in self.fs.list(&self.directory(epoch)).await? {
             let name = entry.path.name().to_string();
@@ -118,7 +118,7 @@ impl FileStore {
     }
 
     /// What an attempt left; `None` if it never came to write a snapshot.
-    async fn read_journal(&self, epoch: u64) -> Result<Option<Contents>, HaError> {
+    async fn read_journal(&self, epoch: Epoch) -> Result<Option<Contents>, HaError> {
         let listing = self.listing(epoch).await?;
         for (&number, path) in listing.snapshots.iter().rev() {
             let Some(changes) = self.changes_in(path).await? else { continue };
@@ -145,17 +145,13 @@ impl FileStore {
         Ok(())
     }
 
-    /// What the attempts before this one left: the latest that came to write a snapshot counts.
-    async fn predecessors(&self, own: u64) -> Result<Contents, HaError> {
+    /// What the attempts up to this one left, or all of them: the latest that came to write a snapshot counts.
+    async fn predecessors(&self, own: Option<Epoch>) -> Result<Contents, HaError> {
         for epoch in epochs(self.fs.as_ref(), &self.root).await?.into_iter().rev() {
-            if epoch <= own
+            if own.is_none_or(|own| epoch <= own)
                 && let Some(contents) = self.read_journal(epoch).await?
             {
-                info!(
-                    "attempt {epoch} left {} jobs, {} results",
-                    contents.jobs.len(),
-                    contents.results.len()
-                );
+                info!("{epoch} left {} jobs, {} results", contents.jobs.len(), contents.results.len());
                 return Ok(contents);
             }
         }
@@ -163,9 +159,9 @@ impl FileStore {
     }
 
     /// Removes the journals that no later attempt could need: all but this one's and the one before.
-    async fn remove_old(&self, own: u64) {
+    async fn remove_old(&self, own: Epoch) {
         let Ok(all) = epochs(self.fs.as_ref(), &self.root).await else { return };
-        let older: Vec<u64> = all.into_iter().filter(|epoch| *epoch < own).collect();
+        let older: Vec<Epoch> = all.into_iter().filter(|epoch| *epoch < own).collect();
         for epoch in older.iter().rev().skip(1) {
             if let Err(error) = self.fs.delete(&self.directory(*epoch), true).await {
                 warn!("old records stay: {error}");
@@ -197,7 +193,7 @@ impl HaStore for FileStore {
         self.check_fence(epoch).await?;
         // First the claim, then the reading: see the module's words on the fence.
         self.fs.mkdirs(&self.directory(epoch), 0o700).await?;
-        let contents = self.predecessors(epoch).await?;
+        let contents = self.predecessors(Some(epoch)).await?;
         let last = self.listing(epoch).await?;
         let last = last.snapshots.keys().chain(last.changes.keys()).max().copied().unwrap_or(0);
         let mut journal = Journal { epoch, last, snapshots: (0, 0), contents: contents.clone() };
@@ -215,7 +211,7 @@ impl HaStore for FileStore {
     }
 
     async fn contents(&self) -> Result<Contents, HaError> {
-        self.predecessors(u64::MAX).await
+        self.predecessors(None).await
     }
 
     async fn write(&self, changes: &[Change]) -> Result<(), HaError> {

@@ -18,25 +18,25 @@ mod zookeeper;
 
 pub use files::FileStore;
 pub use leader::publish;
-pub use services::HaServices;
+pub use services::{Fence, HaServices};
 pub use settings::{HaKind, HaSettings, ZooKeeperSettings, open};
 pub use survivors::{RestartFrom, Survivor, survivors};
 pub use zookeeper::ZooKeeperStore;
 
 use async_trait::async_trait;
-use kvick_core::ha::{Change, Contents, FileError, Leader};
+use kvick_core::ha::{Change, Contents, Epoch, FileError, Leader};
 use kvick_filesystem::FsError;
 
 /// What went wrong with what must survive.
 #[derive(Debug, thiserror::Error)]
 pub enum HaError {
     /// A later attempt has taken over: this one must stop, without touching anything.
-    #[error("attempt {by} of this application has taken over from attempt {own}")]
+    #[error("{by} has taken over from {own}")]
     Fenced {
         /// The later attempt.
-        by: u64,
+        by: Epoch,
         /// This attempt.
-        own: u64,
+        own: Epoch,
     },
     /// The file system.
     #[error(transparent)]
@@ -83,6 +83,12 @@ impl HaError {
     /// Whether a later attempt has taken over.
     pub fn is_fenced(&self) -> bool {
         matches!(self, HaError::Fenced { .. })
+    }
+
+    /// What has taken over, if that is what happened.
+    pub fn fence(&self) -> Option<Fence> {
+        let HaError::Fenced { by, own } = self else { return None };
+        Some(Fence { replaced: !by.same_application(own), why: self.to_string() })
     }
 }
 

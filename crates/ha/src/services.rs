@@ -28,20 +28,30 @@ const BACKLOG_PAUSE: Duration = Duration::from_secs(10);
 /// Changes, and whom to tell that they are durable.
 type Order = (Vec<Change>, oneshot::Sender<Result<(), HaError>>);
 
+/// A later attempt has taken over: this one must stop.
+#[derive(Debug, Clone)]
+pub struct Fence {
+    /// Whether it is one of another application with the same `high-availability.cluster-id`: then no attempt of this one will
+    /// ever lead again.
+    pub replaced: bool,
+    /// Which one, for people.
+    pub why: String,
+}
+
 /// Why this attempt may not go on as it is.
 #[derive(Debug, Clone)]
 enum Lost {
     /// A later attempt has taken over.
-    Fenced(String),
+    Fenced(Fence),
     /// The store could not be taken over at all.
     Unusable(String),
 }
 
 impl Lost {
     fn of(error: &HaError) -> Lost {
-        match error.is_fenced() {
-            true => Lost::Fenced(error.to_string()),
-            false => Lost::Unusable(error.to_string()),
+        match error.fence() {
+            Some(fence) => Lost::Fenced(fence),
+            None => Lost::Unusable(error.to_string()),
         }
     }
 }
@@ -107,23 +117,29 @@ impl HaServices {
     }
 
     /// Waits until a later attempt has taken over, and says so: this one must stop without touching anything.
-    pub async fn fenced(&self) -> String {
-        self.until(|lost| matches!(lost, Lost::Fenced(_))).await
+    pub async fn fenced(&self) -> Fence {
+        let fence = |lost: &Lost| match lost {
+            Lost::Fenced(fence) => Some(fence.clone()),
+            Lost::Unusable(_) => None,
+        };
+        self.until(fence).await
     }
 
     /// Waits until it is known that the store cannot be used by this attempt, and says why.
     pub async fn unusable(&self) -> String {
-        self.until(|lost| matches!(lost, Lost::Unusable(_))).await
+        let why = |lost: &Lost| match lost {
+            Lost::Unusable(why) => Some(why.clone()),
+            Lost::Fenced(_) => None,
+        };
+        self.until(why).await
     }
 
-    async fn until(&self, matches: impl Fn(&Lost) -> bool) -> String {
+    async fn until<T>(&self, find: impl Fn(&Lost) -> Option<T>) -> T {
         let mut lost = self.lost.clone();
-        let why = match lost.wait_for(|lost| lost.as_ref().is_some_and(&matches)).await {
-            Ok(found) => found.as_ref().map(|(Lost::Fenced(why) | Lost::Unusable(why))| why.clone()),
-            Err(_) => None,
-        };
-        match why {
-            Some(why) => why,
+        let found = |lost: &Option<Lost>| lost.as_ref().and_then(&find);
+        let known = lost.wait_for(|lost| found(lost).is_some()).await.ok().and_then(|lost| found(&lost));
+        match known {
+            Some(known) => known,
             None => std::future::pending().await,
         }
     }
@@ -219,14 +235,13 @@ fn answer(orders: Vec<Order>, written: &Result<(), HaError>) {
     }
 }
 
-/// Becomes the leader, however long the store is away: a NameNode that restarts, or is in safe mode, must not use up the
-/// attempts that YARN allows.
+/// Becomes the leader, however long the store is away: a NameNode that restarts, or is in safe mode, or a server of ZooKeeper's
+/// that dies meanwhile, must not use up the attempts that YARN allows.
 async fn lead(store: &dyn HaStore, leader: &Leader) -> Result<Contents, HaError> {
     let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
     loop {
         match store.take_over(leader).await {
-            // ZooKeeper's client has tried again already.
-            Err(HaError::Files(error)) if error.is_transient() && began.elapsed() < AWAY_PATIENCE => {
+            Err(error) if error.may_pass() && began.elapsed() < AWAY_PATIENCE => {
                 warn!("what earlier attempts left cannot be taken over yet, trying again: {error}");
             }
             outcome => return outcome,

@@ -1,4 +1,4 @@
-//! Records in ZooKeeper, fenced by a node with the attempt's number.
+//! Records in ZooKeeper, fenced by a node that names the attempt.
 //!
 //! Below the application's node: `leader/epoch` holds the attempt that leads, `leader/connection_info` (ephemeral) where it
 //! is; a record's node is named by its key. A record that is large lies in the application's directory on the file system,
@@ -12,7 +12,8 @@ use super::leader::{latest, publish};
 use super::settings::ZooKeeperSettings;
 use super::{HaError, HaStore};
 use async_trait::async_trait;
-use kvick_core::ha::{Change, Contents, Leader, Record, RecordFile, RecordKey};
+use kvick_core::ha::{Change, Contents, Epoch, Leader, Record, RecordFile, RecordKey};
+use kvick_core::ids::JobId;
 use kvick_filesystem::{CreateOptions, FileSystem, FsPath};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +54,7 @@ struct State {
 /// A session that has taken over.
 struct Session {
     client: Client,
-    /// The version of the node with the attempt's number as this attempt left it.
+    /// The version of the node that names the attempt as this attempt left it.
     version: i32,
     /// The records that have a node, and the files that they lie in.
     nodes: BTreeMap<RecordKey, Option<String>>,
@@ -115,19 +116,20 @@ impl ZooKeeperStore {
         Ok((session, all))
     }
 
-    /// Puts this attempt's number into the node of the leader's; returns the node's version. Whoever wrote it before is
+    /// Puts this attempt's key into the node of the leader's; returns the node's version. Whoever wrote it before is
     /// fenced from then on.
-    async fn claim(&self, client: &Client, own: u64) -> Result<i32, HaError> {
-        let (path, number) = (self.path("leader/epoch"), own.to_string());
+    async fn claim(&self, client: &Client, own: Epoch) -> Result<i32, HaError> {
+        let (path, key) = (self.path("leader/epoch"), own.key());
         let failed = |error| self.failed("become the leader", error);
         for _ in 0..10 {
             match client.get_data(&path).await {
                 Ok((data, stat)) => {
-                    let by: u64 = String::from_utf8_lossy(&data).parse().unwrap_or_default();
+                    // One that cannot be read was none.
+                    let by = String::from_utf8_lossy(&data).parse().unwrap_or(Epoch::of_attempt(0));
                     if by > own {
                         return Err(HaError::Fenced { by, own });
                     }
-                    match client.set_data(&path, number.as_bytes(), Some(stat.version)).await {
+                    match client.set_data(&path, key.as_bytes(), Some(stat.version)).await {
                         Ok(stat) => return Ok(stat.version),
                         Err(Error::BadVersion | Error::NoNode) => {}
                         Err(error) => return Err(failed(error)),
@@ -135,7 +137,7 @@ impl ZooKeeperStore {
                 }
                 Err(Error::NoNode) => {
                     let options = self.options(CreateMode::Persistent);
-                    match client.create(&path, number.as_bytes(), &options).await {
+                    match client.create(&path, key.as_bytes(), &options).await {
                         Ok((stat, _)) => return Ok(stat.version),
                         Err(Error::NodeExists) => {}
                         Err(error) => return Err(failed(error)),
@@ -151,7 +153,7 @@ impl ZooKeeperStore {
     async fn announce(&self, client: &Client, leader: &Leader) -> Result<(), HaError> {
         let failed = |error| self.failed("name the leader", error);
         let path = self.path("leader/connection_info");
-        let data = RecordFile { epoch: leader.epoch, body: leader }.encode()?;
+        let data = RecordFile { epoch: leader.epoch.attempt, body: leader }.encode()?;
         // One of an earlier session may still be there; the new one must not go with it.
         match client.delete(&path, None).await {
             Ok(()) | Err(Error::NoNode) => {}
@@ -202,7 +204,7 @@ impl ZooKeeperStore {
 
     async fn keys(&self, client: &Client) -> Result<Vec<RecordKey>, HaError> {
         let mut names = Vec::new();
-        for family in ["jobgraphs", "results", "restarts"] {
+        for family in ["jobgraphs", "results", "restarts", "clients", "program"] {
             names.extend(self.children(client, family).await?);
         }
         for job in self.children(client, "checkpoints").await? {
@@ -221,7 +223,8 @@ impl ZooKeeperStore {
 
     /// The content of a record's node, and the file that was written for it.
     async fn node(&self, state: &mut State, record: &Record) -> Result<(Vec<u8>, Option<String>), HaError> {
-        let epoch = state.leader.as_ref().map_or(0, |leader| leader.epoch);
+        let by = state.leader.as_ref().map_or(Epoch::of_attempt(0), |leader| leader.epoch);
+        let epoch = by.attempt;
         let whole = RecordFile { epoch, body: record }.encode()?;
         if whole.len() <= LARGEST_NODE {
             let body = Node::Record(Box::new(record.clone()));
@@ -229,7 +232,7 @@ impl ZooKeeperStore {
         }
         state.files += 1;
         let key = record.key().to_string().replace('/', "-");
-        let name = format!("records/{key}-{epoch}-{}", state.files);
+        let name = format!("records/{key}-{}-{}", by.key(), state.files);
         let options = CreateOptions::default().mode(0o600);
         self.fs.write(&self.directory.join(&name), whole.into(), &options).await?;
         Ok((RecordFile { epoch, body: Node::File(name.clone()) }.encode()?, Some(name)))
@@ -274,12 +277,17 @@ impl ZooKeeperStore {
                 return Err(self.failed("write", source));
             }
         }
+        let mut removed = BTreeSet::new();
         for (key, content) in contents {
             match content {
-                Some((_, file)) => session.nodes.insert(key, file),
-                None => session.nodes.remove(&key),
+                Some((_, file)) => drop(session.nodes.insert(key, file)),
+                None => {
+                    session.nodes.remove(&key);
+                    removed.insert(key);
+                }
             };
         }
+        self.remove_empty_parents(session, &removed).await;
         Ok(old)
     }
 
@@ -299,6 +307,22 @@ impl ZooKeeperStore {
             }
         }
         Ok(())
+    }
+
+    /// Removes the nodes of jobs that have no checkpoint any more: no checkpoint is ever recorded there again but by a job that goes
+    /// on, for which the node is made anew.
+    async fn remove_empty_parents(&self, session: &mut Session, removed: &BTreeSet<RecordKey>) {
+        let jobs: BTreeSet<JobId> = removed.iter().filter_map(checkpointed).collect();
+        for job in
+            jobs.into_iter().filter(|job| !session.nodes.keys().any(|key| checkpointed(key) == Some(*job)))
+        {
+            let path = self.path(&format!("checkpoints/{job}"));
+            session.parents.remove(&path);
+            match session.client.delete(&path, None).await {
+                Ok(()) | Err(Error::NoNode | Error::NotEmpty) => {}
+                Err(error) => warn!("the empty node {path} stays: {error}"),
+            }
+        }
     }
 
     async fn remove_files(&self, names: Vec<String>) {
@@ -343,6 +367,14 @@ pub(super) fn may_pass(error: &Error) -> bool {
             | Error::ClientClosed
             | Error::Throttled
     )
+}
+
+/// The job of whose checkpoints this is one.
+fn checkpointed(key: &RecordKey) -> Option<JobId> {
+    match key {
+        RecordKey::Checkpoint(job, _) => Some(*job),
+        _ => None,
+    }
 }
 
 /// The last change of each key: a transaction makes each node once.

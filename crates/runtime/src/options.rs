@@ -1,73 +1,41 @@
-//! The configuration keys that the data path reads, with Flink's names and defaults.
+//! The options that the data path reads.
+//!
+//! Values are checked where a job is accepted (`JobSettings::from_config`); nothing is refused here any more.
 
 use kvick_core::checkpoint::CheckpointSettings;
-use kvick_core::config::Configuration;
+use kvick_core::config::options::{self, ConfigOption};
+use kvick_core::config::{ConfigValue, Configuration};
 use kvick_core::graph::{JobGraph, RuntimeMode};
 use std::time::Duration;
 
-/// A duration as Flink writes it: `100 ms`, `5s`, `1 min`, or a bare number of milliseconds.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let amount: u64 = text[..digits].parse().ok()?;
-    let nanos = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1_000_000,
-        "s" | "sec" | "secs" | "second" | "seconds" => 1_000_000_000,
-        "min" | "m" | "minute" | "minutes" => 60_000_000_000,
-        "h" | "hour" | "hours" => 3_600_000_000_000,
-        "d" | "day" | "days" => 86_400_000_000_000,
-        "us" | "µs" | "micro" | "micros" | "microsecond" | "microseconds" => 1_000,
-        "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" => 1,
-        _ => return None,
-    };
-    Some(Duration::from_nanos(amount.checked_mul(nanos)?))
-}
-
-/// The duration of a key, or the default where it is missing or no duration.
-pub fn duration(config: &Configuration, key: &str, default: Duration) -> Duration {
-    let Some(text) = config.raw(key) else { return default };
-    parse_duration(text).unwrap_or_else(|| {
-        crate::log::warn(&format!("{key}: \"{text}\" is no duration; using {default:?}"));
-        default
+/// The value of an option, under whichever of its names it is set. One that is none has been refused where the job was
+/// accepted; should it come here all the same, the option's default holds, with a warning.
+pub fn value<T: ConfigValue + Default>(config: &Configuration, option: &ConfigOption<T>) -> T {
+    config.get(option).unwrap_or_else(|error| {
+        crate::log::warn(&error.to_string());
+        Configuration::default().get(option).unwrap_or_default()
     })
 }
 
-/// `execution.buffer-timeout.interval` (or the older `execution.buffer-timeout`): milliseconds, -1 for never.
+/// `execution.buffer-timeout.interval` in milliseconds; -1, for never, where `execution.buffer-timeout.enabled` says so.
 pub fn buffer_timeout_ms(config: &Configuration) -> i64 {
-    if config.raw("execution.buffer-timeout.enabled") == Some("false") {
+    if !value(config, &options::BUFFER_TIMEOUT_ENABLED) {
         return -1;
     }
-    let keys = ["execution.buffer-timeout.interval", "execution.buffer-timeout"];
-    let Some(text) = keys.iter().find_map(|key| config.raw(key)) else { return 100 };
-    if text.trim().starts_with('-') {
-        return -1;
-    }
-    parse_duration(text).map_or(100, |span| span.as_millis() as i64)
+    i64::try_from(value(config, &options::BUFFER_TIMEOUT).as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Batches that a channel may hold: `taskmanager.network.memory.buffers-per-channel` (2), and the channel's share of
-/// `taskmanager.network.memory.floating-buffers-per-gate` (8).
+/// Batches that a channel may hold: `taskmanager.network.memory.buffers-per-channel`, and the channel's share of
+/// `taskmanager.network.memory.floating-buffers-per-gate`.
 pub fn channel_credit(config: &Configuration, channels: usize) -> u32 {
-    let number = |key, default| config.raw(key).and_then(|text| text.trim().parse().ok()).unwrap_or(default);
-    let exclusive: u32 = number("taskmanager.network.memory.buffers-per-channel", 2);
-    let floating: u32 = number("taskmanager.network.memory.floating-buffers-per-gate", 8);
+    let exclusive = value(config, &options::BUFFERS_PER_CHANNEL);
+    let floating = value(config, &options::FLOATING_BUFFERS);
     exclusive.saturating_add(floating.div_ceil(channels.max(1) as u32)).max(1)
 }
 
-/// `worker.host-loss-timeout`: how long a worker goes on without whoever spawned it; at once by default: a task executor outlives its application master, and a worker without its task executor would go on unseen.
-pub fn host_loss_timeout(config: &Configuration) -> Duration {
-    duration(config, "worker.host-loss-timeout", Duration::ZERO)
-}
-
-/// Whether a key is set to `true`.
-pub fn flag(config: &Configuration, key: &str) -> bool {
-    config.raw(key).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
-}
-
-/// `pipeline.auto-watermark-interval`: how often watermarks are made, 200 ms; `None` for 0, never.
+/// `pipeline.auto-watermark-interval`: how often watermarks are made; `None` for 0, never.
 pub fn auto_watermark_interval(config: &Configuration) -> Option<Duration> {
-    let interval = duration(config, "pipeline.auto-watermark-interval", Duration::from_millis(200));
-    Some(interval).filter(|interval| !interval.is_zero())
+    Some(value(config, &options::WATERMARK_INTERVAL)).filter(|interval| !interval.is_zero())
 }
 
 /// Whether tasks wait at the end of their data for a checkpoint: where checkpoints are periodic and go on after tasks have
@@ -85,32 +53,41 @@ pub fn may_overtake(graph: &JobGraph, config: &Configuration) -> bool {
 
 /// Whether the job runs in batch mode: its graph says so under `execution.runtime-mode`.
 pub fn is_batch(config: &Configuration) -> bool {
-    config.raw("execution.runtime-mode").is_some_and(|mode| mode.trim().eq_ignore_ascii_case("BATCH"))
+    value(config, &options::RUNTIME_MODE) == RuntimeMode::Batch
 }
 
-/// `execution.sorted-inputs.enabled`: whether keyed operators are given one key after the other in batch mode; they are.
-pub fn sorts_inputs(config: &Configuration) -> bool {
-    first_flag(config, &["execution.sorted-inputs.enabled"]).unwrap_or(true)
-}
-
-/// The first of these keys that is set.
-fn first_flag(config: &Configuration, keys: &[&str]) -> Option<bool> {
-    let (key, text) = keys.iter().find_map(|key| Some((key, config.raw(key)?)))?;
-    let value = text.trim().to_ascii_lowercase().parse().ok();
-    if value.is_none() {
-        crate::log::warn(&format!("{key}: \"{text}\" is neither true nor false; using false"));
-    }
-    value.or(Some(false))
-}
-
-/// `execution.state-recovery.from-local` (or the older `state.backend.local-recovery`): whether state is read from local copies.
-pub fn local_recovery(config: &Configuration) -> bool {
-    first_flag(config, &["execution.state-recovery.from-local", "state.backend.local-recovery"])
-        .unwrap_or(false)
-}
-
-/// `execution.checkpointing.local-backup.enabled`: whether local copies are made; where not set, if they are read.
+/// `execution.checkpointing.local-backup.enabled`: whether local copies are made; where not set, if they are read
+/// (`execution.state-recovery.from-local`).
 pub fn local_backup(config: &Configuration) -> bool {
-    let set = first_flag(config, &["execution.checkpointing.local-backup.enabled"]);
-    set.unwrap_or_else(|| local_recovery(config))
+    if config.is_set(&options::LOCAL_BACKUP) {
+        value(config, &options::LOCAL_BACKUP)
+    } else {
+        value(config, &options::FROM_LOCAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Configuration {
+        pairs.iter().copied().collect()
+    }
+
+    #[test]
+    fn buffers_wait_for_the_time_that_is_set_under_either_name_or_for_ever() {
+        assert_eq!(buffer_timeout_ms(&config(&[])), 100);
+        assert_eq!(buffer_timeout_ms(&config(&[("execution.buffer-timeout", "2 s")])), 2_000);
+        assert_eq!(buffer_timeout_ms(&config(&[("execution.buffer-timeout.enabled", "False")])), -1);
+    }
+
+    #[test]
+    fn local_copies_are_made_where_they_are_read_unless_said_otherwise() {
+        let recovers = ("state.backend.local-recovery", "true");
+        assert!(local_backup(&config(&[recovers])));
+        assert!(!local_backup(&config(&[
+            recovers,
+            ("execution.checkpointing.local-backup.enabled", "false")
+        ])));
+    }
 }

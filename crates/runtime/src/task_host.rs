@@ -21,6 +21,7 @@ use crate::task::{
 use crate::time::{AlignmentGroups, Clock};
 use kvick_core::accumulator::Accumulators;
 use kvick_core::checkpoint::CheckpointCommand;
+use kvick_core::config::options::STATE_BACKEND;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::graph::{JobEdge, JobVertex, OperatorInfo, Partitioning, RuntimeMode};
 use kvick_core::ids::ExecutionId;
@@ -130,7 +131,7 @@ impl TaskHost {
     /// In batch mode there is state for one key at a time: no store is worth its while.
     fn backend(&self) -> BackendKind {
         match self.program.graph.mode {
-            RuntimeMode::Streaming => BackendKind::of(&self.job.config),
+            RuntimeMode::Streaming => options::value(&self.job.config, &STATE_BACKEND),
             RuntimeMode::Batch => BackendKind::HashMap,
         }
     }

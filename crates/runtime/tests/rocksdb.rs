@@ -23,7 +23,10 @@ use kvick_filesystem::blocking::FileSystems;
 use kvick_runtime::element::{Barrier, Data};
 use kvick_runtime::snapshot::{OperatorSnapshot, SnapshotJob, SnapshotWriters, StateReader};
 use kvick_runtime::state::store::StoreSettings;
-use kvick_runtime::state::{BackendKind, KeyedBackend, MapTable, StateError, Table, TableSpec};
+use kvick_runtime::state::{
+    BackendKind, EveryKey, KeyedBackend, KeyedStates, MapState, MapStateDescriptor, MapTable, StateAccess,
+    StateError, Table, TableSpec, ValueState, ValueStateDescriptor,
+};
 use kvick_runtime::task::{OperatorIdentity, Reporter, TaskEvent};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -612,4 +615,28 @@ fn stores_of_one_slot_share_its_memory_and_other_slots_add_theirs() {
     assert_eq!((capacity(&first), capacity(&second), capacity(&third)), (32, 32, 32));
     drop(third);
     assert_eq!(capacity(&first), 16);
+}
+
+#[test]
+fn every_key_of_a_state_is_told_once_in_either_backend() {
+    for kind in [BackendKind::HashMap, BackendKind::RocksDb] {
+        let world = World::new();
+        let mut states = KeyedStates::new(world.alone(kind, None));
+        let entries: MapState<u32, u64> = states.map_state(MapStateDescriptor::new("entries")).unwrap();
+        let value: ValueState<u64> = states.value_state(ValueStateDescriptor::new("value")).unwrap();
+        for (key, number) in [("a", 1), ("ab", 2), ("a", 3), ("b", 4), ("ab", 5), ("a", 300)] {
+            let key = states.keyed(key.to_string());
+            states.set_current(key);
+            entries.put(&mut states, number, 1).unwrap();
+            if number > 4 {
+                value.update(&mut states, 1).unwrap();
+            }
+        }
+        let sorted = |mut keys: Vec<String>| {
+            keys.sort();
+            keys
+        };
+        assert_eq!(sorted(entries.every_key(&mut states).unwrap()), ["a", "ab", "b"]);
+        assert_eq!(sorted(value.every_key(&mut states).unwrap()), ["a", "ab"]);
+    }
 }

@@ -69,6 +69,9 @@ impl World {
             if restore_point && self.random.chance(50) && self.outage.lasts(self.now()) == 0 {
                 self.storage.complete(job, id);
                 self.store.completed.insert((job, id), completed);
+            } else if self.random.chance(50) {
+                // Its metadata is there, and no record of it.
+                self.storage.job(job).unrecorded.insert(id);
             }
         }
     }
@@ -86,9 +89,12 @@ impl World {
         }
         let settings = self.master.settings().clone();
         self.master = Master::new(Millis(self.now()), settings);
+        let ids: Vec<JobId> = self.store.jobs.keys().copied().collect();
+        let kept: Vec<KeptCheckpoints> = ids.into_iter().map(|job| self.kept(job)).collect();
+        let jobs = self.store.jobs.values().zip(kept);
         let legacy = Legacy {
             epoch: self.epoch,
-            jobs: self.store.jobs.values().map(|(job, at)| self.recovered(job, *at)).collect(),
+            jobs: jobs.map(|((job, at), kept)| self.recovered(job, *at, kept)).collect(),
             results: self.store.results.values().cloned().collect(),
             // YARN's books: those among them whose task executors are gone, which it does not know yet.
             containers: self.yarn.lent.keys().cloned().collect(),
@@ -105,16 +111,36 @@ impl World {
         }
     }
 
-    fn recovered(&self, job: &JobSubmission, submitted: u64) -> RecoveredJob {
-        let own = (job.job_id, 0)..=(job.job_id, u64::MAX);
+    /// What can be read of a job's completed checkpoints: at times not the newest, which may be the only one.
+    fn kept(&mut self, job: JobId) -> KeptCheckpoints {
+        let own = (job, 0)..=(job, u64::MAX);
+        let mut completed: Vec<CompletedCheckpoint> =
+            self.store.completed.range(own).map(|(_, completed)| completed.clone()).collect();
+        let damaged =
+            completed.last().filter(|newest| newest.directory.is_some()).map(CompletedCheckpoint::id);
+        if let Some(id) = damaged.filter(|_| self.fault(3)) {
+            self.outcome.unreadable += 1;
+            completed.pop();
+            self.store.completed.remove(&(job, id));
+            let record = self.storage.job(job);
+            record.completed.remove(&id);
+            record.unreadable.insert(id);
+        }
+        let record = self.storage.job(job);
+        record.nothing_left = completed.is_empty() && !record.unreadable.is_empty();
+        let lost = record.nothing_left.then(|| "it is damaged".to_string());
+        let taken = record.unreadable.last().into_iter().chain(record.unrecorded.last()).copied();
+        let newest = taken.chain(completed.last().map(CompletedCheckpoint::id)).max();
+        let unreadable = record.unreadable.clone();
+        KeptCheckpoints { completed, unreadable, lost, next_id: newest.unwrap_or(0) + 1 }
+    }
+
+    fn recovered(&self, job: &JobSubmission, submitted: u64, checkpoints: KeptCheckpoints) -> RecoveredJob {
         RecoveredJob {
             submission: job.clone(),
             submitted: Millis(submitted),
             source: None,
-            checkpoints: KeptCheckpoints {
-                completed: self.store.completed.range(own).map(|(_, completed)| completed.clone()).collect(),
-                ..KeptCheckpoints::default()
-            },
+            checkpoints,
             restarts: self.store.restarts.get(&job.job_id).copied().unwrap_or(0),
         }
     }

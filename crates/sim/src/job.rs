@@ -16,7 +16,11 @@ pub fn random_job(id: JobId, random: &mut Random) -> JobSubmission {
     let mut config = Configuration::default();
     if random.chance(80) {
         config.set("restart-strategy.type", "fixed-delay");
-        config.set("restart-strategy.fixed-delay.attempts", random.between(0, 1_000).to_string());
+        let attempts = random.between(0, 1_000);
+        config.set("restart-strategy.fixed-delay.attempts", attempts.to_string());
+        if attempts % 4 == 1 {
+            config.set("jobmanager.execution.failover-strategy", "full");
+        }
         config.set("restart-strategy.fixed-delay.delay", format!("{} ms", random.between(0, 2_000)));
     }
     if random.chance(75) {

@@ -18,6 +18,7 @@ mod outcome;
 mod random;
 mod results;
 pub mod scale;
+mod snapshots;
 mod storage;
 mod worker;
 mod world;

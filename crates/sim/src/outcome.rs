@@ -34,6 +34,8 @@ pub struct Outcome {
     pub removed: u32,
     /// Restore points that turned out to be damaged, with an earlier one to fall back to.
     pub fallbacks: u32,
+    /// Restore points that an application master could not read when it took over.
+    pub unreadable: u32,
     /// Jobs that went on at another parallelism.
     pub rescaled: u32,
     /// Tasks that began with results that others had kept for them.
@@ -88,6 +90,7 @@ impl std::ops::AddAssign for Outcome {
         self.stopped += more.stopped;
         self.removed += more.removed;
         self.fallbacks += more.fallbacks;
+        self.unreadable += more.unreadable;
         self.rescaled += more.rescaled;
         self.results_read += more.results_read;
         self.results_made_again += more.results_made_again;

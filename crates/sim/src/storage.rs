@@ -29,6 +29,12 @@ pub struct JobRecord {
     pub discarded: BTreeSet<u64>,
     /// Those that were stored when the application master had decided to discard them, but not done so.
     pub given_up: BTreeSet<u64>,
+    /// Restore points that an application master could not read any more.
+    pub unreadable: BTreeSet<u64>,
+    /// Checkpoints whose metadata was written, but not recorded.
+    pub unrecorded: BTreeSet<u64>,
+    /// There was a restore point, and the application master has found none.
+    pub nothing_left: bool,
     /// Callers that have asked, and how often they were answered.
     pub callers: BTreeMap<u64, u32>,
 }
@@ -94,6 +100,8 @@ impl ModelStorage {
         self.job(job).deployed.insert((task.vertex, task.subtask), task.attempt);
         let expected = self.job(job).restore_point();
         let found = restore.map(|r| r.checkpoint);
+        let anew = found.is_none() && self.job(job).nothing_left;
+        self.expect(!anew, || format!("job {job}: {task} begins from nothing, though the job had a state"));
         self.expect(found == expected, || {
             format!("job {job}: {task} is restored from {found:?}, the newest completed is {expected:?}")
         });

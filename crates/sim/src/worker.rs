@@ -1,7 +1,7 @@
 //! What a model task executor and its workers do when they are told something.
 
-use crate::checkpoints::restored_task;
 use crate::executor::ModelWorker;
+use crate::snapshots::restored_task;
 use crate::world::{Happening, World};
 use kvick_core::executor::{FromExecutor, ToExecutor, WorkerStatus};
 use kvick_core::failure::{Failure, FailureKind};

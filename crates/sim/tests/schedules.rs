@@ -25,6 +25,7 @@ fn jobs_end_and_containers_come_back_and_no_checkpoint_is_lost_whatever_breaks()
     let network = sum.cut_off > 1_000 && sum.gave_up > 30;
     assert!(cluster && network, "hardly anything was wanted back, or cut off: {sum:?}");
     assert!(sum.lost > 300, "hardly anything was lost with its connection: {sum:?}");
+    assert!(sum.unreadable > 20, "hardly any checkpoint was damaged at a takeover: {sum:?}");
     let again = sum.stale > 1_000 && sum.overtaken > 300 && sum.kept > 1_000 && sum.told_twice > 1_000;
     assert!(again && sum.rejections > 30, "hardly anything came late, twice, or was rejected: {sum:?}");
     let given_up = sum.unrecorded > 100 && sum.refused > 10;

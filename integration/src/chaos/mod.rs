@@ -19,6 +19,7 @@ mod target;
 mod withdrawal;
 
 pub use fault::Fault;
+pub use injection::await_known;
 pub use options::{Options, USAGE};
 pub use report::Report;
 pub use run::run;

@@ -24,6 +24,8 @@ struct Seen {
     at: u64,
     /// The last moment at which a subtask did not run, or nobody answered.
     disturbed: u64,
+    /// Milliseconds from the submission until all subtasks ran for the first time.
+    start: Option<u64>,
     /// Restarts, whichever master counted them.
     restarts: u64,
     /// What the present master counted.
@@ -67,6 +69,11 @@ impl Monitor {
     /// The last answer.
     pub fn last(&self) -> View {
         locked(&self.seen).last.clone()
+    }
+
+    /// Milliseconds from the submission until all subtasks were seen to run for the first time; 0 before.
+    pub fn start(&self) -> u64 {
+        locked(&self.seen).start.unwrap_or_default()
     }
 
     /// Restarts so far.
@@ -138,6 +145,8 @@ impl Seen {
         };
         if !view.all_run {
             self.disturbed = now();
+        } else if self.start.is_none() {
+            self.start = Some(now().saturating_sub(view.submitted));
         }
         // Another master begins to count anew.
         let more = if view.restarts >= self.counted { view.restarts - self.counted } else { view.restarts };

@@ -1,5 +1,6 @@
 //! What is told at the end: one line for each fault, then what became of the output.
 
+use super::Fault;
 use super::output::Verdict;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,9 @@ pub struct Report {
     pub injections: Vec<Injection>,
     /// The longest time without a line while nothing was wrong, in milliseconds.
     pub calm_gap: u64,
+    /// Milliseconds from the submission of the job that runs all the time until all its subtasks ran, before anything was wrong: most of
+    /// it is YARN's own time for its containers, on this machine with what else it has to do.
+    pub start: u64,
     /// What became of the output.
     pub verdict: Verdict,
     /// What ought not to have happened, in words.
@@ -41,6 +45,12 @@ impl Report {
     pub fn is_clean(&self) -> bool {
         let Verdict { numbers, lost, doubled, miscounted } = self.verdict;
         self.violations.is_empty() && numbers > 0 && lost + doubled + miscounted == 0
+    }
+
+    /// The recoveries from a fault, in milliseconds.
+    pub fn recoveries(&self, fault: Fault) -> Vec<u64> {
+        let of_fault = self.injections.iter().filter(|one| one.fault == fault.name());
+        of_fault.map(|one| one.recovery).collect()
     }
 
     fn by_fault(&self) -> BTreeMap<&'static str, Vec<&Injection>> {
@@ -80,9 +90,10 @@ impl fmt::Display for Report {
         let Verdict { numbers, lost, doubled, miscounted } = self.verdict;
         writeln!(
             f,
-            "\nseed {}, {} faults; longest gap undisturbed: {}",
+            "\nseed {}, {} faults; undisturbed: {} from the submission until all ran, longest gap {}",
             self.seed,
             self.injections.len(),
+            seconds(self.start),
             seconds(self.calm_gap)
         )?;
         write!(f, "{numbers} records: lost {lost}, duplicated {doubled}, miscounted {miscounted}")?;

@@ -92,6 +92,7 @@ fn disturb(options: &Options, faults: &[Fault], random: &mut Random, report: &mu
     let felt = {
         let monitor = Monitor::begin(&target);
         monitor.await_health(now(), PATIENCE).context("the job did not begin")?;
+        report.start = monitor.start();
         let began = now();
         std::thread::sleep(CALM);
         let calm = (began, now());

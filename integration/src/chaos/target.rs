@@ -45,6 +45,8 @@ impl Drop for Marker {
 pub struct View {
     /// The job's state.
     pub state: String,
+    /// When it was submitted, in milliseconds since 1970.
+    pub submitted: u64,
     /// Whether every subtask runs.
     pub all_run: bool,
     /// When the newest completed checkpoint was triggered, in milliseconds since 1970.
@@ -193,6 +195,7 @@ impl Target {
         let counted = |what: &str| checkpoints["counts"][what].as_u64().unwrap_or_default();
         Some(View {
             state: job["state"].as_str()?.to_string(),
+            submitted: job["start-time"].as_u64()?,
             all_run: job["state"] == "RUNNING" && !vertices.is_empty() && vertices.iter().all(runs),
             checkpointed: newest(&checkpoints),
             restarts: metrics[0]["value"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default(),

@@ -69,8 +69,6 @@ pub struct CheckpointSettings {
     pub retained: usize,
     /// Whether barriers overtake records.
     pub unaligned: bool,
-    /// Whether they do so even where an operator's order of records is fixed by the program.
-    pub unaligned_forced: bool,
     /// With [`CheckpointSettings::unaligned`]: only after this time of alignment.
     pub aligned_timeout: Millis,
     /// Whether checkpoints go on once tasks have finished.
@@ -129,7 +127,6 @@ impl CheckpointSettings {
             retention: retention(&config)?,
             retained: count(&config, &options::CHECKPOINT_RETAINED)?,
             unaligned,
-            unaligned_forced: config.get(&options::UNALIGNED_FORCED)?,
             aligned_timeout: config.get(&options::ALIGNED_TIMEOUT)?.into(),
             after_tasks_finish: config.get(&options::CHECKPOINT_AFTER_FINISH)?,
             incremental: config.get(&options::INCREMENTAL)?,
@@ -154,7 +151,6 @@ impl Default for CheckpointSettings {
             retention: CheckpointRetention::None,
             retained: 1,
             unaligned: false,
-            unaligned_forced: false,
             aligned_timeout: Millis(0),
             after_tasks_finish: true,
             incremental: false,
@@ -181,7 +177,7 @@ fn concurrent(config: &Configuration, unaligned: bool) -> Result<usize, ConfigEr
     let option = &options::CHECKPOINT_CONCURRENT;
     match count(config, option)? {
         1 => Ok(1),
-        _ if unaligned => Err(unexpected(config, option, "1, as unaligned checkpoints are enabled")),
+        _ if unaligned => Err(config.unexpected(option, "1, as unaligned checkpoints are enabled")),
         several => Ok(several),
     }
 }
@@ -190,7 +186,7 @@ fn mode(config: &Configuration) -> Result<CheckpointMode, ConfigError> {
     match word(config, &options::CHECKPOINT_MODE)?.as_str() {
         "EXACTLY_ONCE" => Ok(CheckpointMode::ExactlyOnce),
         "AT_LEAST_ONCE" => Ok(CheckpointMode::AtLeastOnce),
-        _ => Err(unexpected(config, &options::CHECKPOINT_MODE, "EXACTLY_ONCE or AT_LEAST_ONCE")),
+        _ => Err(config.unexpected(&options::CHECKPOINT_MODE, "EXACTLY_ONCE or AT_LEAST_ONCE")),
     }
 }
 
@@ -202,7 +198,7 @@ fn retention(config: &Configuration) -> Result<CheckpointRetention, ConfigError>
         "RETAIN_ON_CANCELLATION" => Ok(CheckpointRetention::RetainOnCancellation),
         _ => {
             let words = "NO_EXTERNALIZED_CHECKPOINTS, DELETE_ON_CANCELLATION or RETAIN_ON_CANCELLATION";
-            Err(unexpected(config, option, words))
+            Err(config.unexpected(option, words))
         }
     }
 }
@@ -219,9 +215,9 @@ fn storage(config: &Configuration) -> Result<CheckpointStorage, ConfigError> {
         }
         (Some("filesystem") | None, Some(dir)) => Ok(CheckpointStorage::FileSystem { dir, create_subdir }),
         (Some("filesystem"), None) => {
-            Err(unexpected(config, option, "jobmanager, as execution.checkpointing.dir is not set"))
+            Err(config.unexpected(option, "jobmanager, as execution.checkpointing.dir is not set"))
         }
-        (Some(_), _) => Err(unexpected(config, option, "jobmanager or filesystem")),
+        (Some(_), _) => Err(config.unexpected(option, "jobmanager or filesystem")),
     }
 }
 
@@ -236,12 +232,7 @@ fn at_least<T: ConfigValue>(
     fits: impl FnOnce(&T) -> bool,
 ) -> Result<T, ConfigError> {
     let value = config.get(option)?;
-    if fits(&value) { Ok(value) } else { Err(unexpected(config, option, expected)) }
-}
-
-fn unexpected<T>(config: &Configuration, option: &ConfigOption<T>, expected: &'static str) -> ConfigError {
-    let (key, value) = config.entry(&option.info).unwrap_or((option.key(), ""));
-    ConfigError { key: key.to_string(), value: value.to_string(), expected }
+    if fits(&value) { Ok(value) } else { Err(config.unexpected(option, expected)) }
 }
 
 #[cfg(test)]

@@ -46,8 +46,8 @@ pub enum Finding {
     },
     /// The option is known and has no meaning in a native process.
     WithoutMeaning(&'static OptionInfo),
-    /// The option is known and this version does not support it yet.
-    Unsupported(&'static OptionInfo),
+    /// The option of this key is known and this version does not support it yet.
+    Unsupported(String),
 }
 
 impl fmt::Display for Finding {
@@ -63,19 +63,35 @@ impl fmt::Display for Finding {
             Finding::WithoutMeaning(option) => {
                 write!(f, "The option '{}' has no meaning in a native process and is ignored.", option.key)
             }
-            Finding::Unsupported(option) => {
-                write!(f, "The option '{}' is not supported by this version yet and is ignored.", option.key)
+            Finding::Unsupported(key) => {
+                write!(f, "The option '{key}' is not supported by this version yet and is ignored.")
             }
         }
     }
 }
 
-/// Looks at every key of a configuration.
+/// Refuses a configuration with a value that is not of its option's type, whoever would read it and when.
+///
+/// # Errors
+/// The first such value, in the order of keys.
+pub fn check_values(config: &Configuration) -> Result<(), ConfigError> {
+    let bad = check(config).into_iter().find_map(|finding| match finding {
+        Finding::BadValue(error) => Some(error),
+        _ => None,
+    });
+    bad.map_or(Ok(()), Err)
+}
+
+/// Looks at every key of a configuration. An option that is not supported is worth a word only where its value is not what
+/// would hold without it.
 pub fn check(config: &Configuration) -> Vec<Finding> {
     config.0.iter().filter_map(|(key, value)| check_key(key, value)).collect()
 }
 
 fn check_key(key: &str, value: &str) -> Option<Finding> {
+    if options::is_unsupported(key) {
+        return Some(Finding::Unsupported(key.to_string()));
+    }
     let Some(option) = options::find(key) else {
         let unknown = options::is_known_family(key) && !options::is_open(key);
         return unknown.then(|| Finding::UnknownKey { key: key.to_string(), nearest: nearest(key) });
@@ -90,7 +106,8 @@ fn check_key(key: &str, value: &str) -> Option<Finding> {
     match option.status {
         Status::Used => None,
         Status::NoMeaning => Some(Finding::WithoutMeaning(option)),
-        Status::NotYet => Some(Finding::Unsupported(option)),
+        Status::NotYet if option.default == Some(value) => None,
+        Status::NotYet => Some(Finding::Unsupported(option.key.to_string())),
     }
 }
 
@@ -156,6 +173,36 @@ mod tests {
             found("env.java.opts.all", "-Xss2m"),
             ["The option 'env.java.opts.all' has no meaning in a native process and is ignored."]
         );
+        let unsupported =
+            "The option 'rest.flamegraph.enabled' is not supported by this version yet and is ignored.";
+        assert_eq!(found("rest.flamegraph.enabled", "true"), [unsupported]);
+        assert_eq!(found("rest.flamegraph.enabled", "false"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn of_rocksdbs_keys_each_is_known_as_working_as_not_yet_working_or_not_at_all() {
+        assert_eq!(found("state.backend.rocksdb.block.cache-size", "64mb"), Vec::<String>::new());
+        for (key, value) in [
+            ("state.backend.rocksdb.files.open", "100"),
+            ("state.backend.rocksdb.metrics.block-cache-usage", "true"),
+        ] {
+            let told = format!("The option '{key}' is not supported by this version yet and is ignored.");
+            assert_eq!(found(key, value), [told]);
+        }
+        assert_eq!(
+            found("state.backend.rocksdb.block.cachesize", "64mb"),
+            ["The configuration key 'state.backend.rocksdb.block.cachesize' is not known; did you mean \
+                 'state.backend.rocksdb.block.cache-size'?"]
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_none_is_refused_under_the_name_that_was_used() {
+        let config: Configuration =
+            [("my.key", "v"), ("pipeline.operator-chaining", "nope")].into_iter().collect();
+        let refused = check_values(&config).unwrap_err();
+        assert_eq!((refused.key.as_str(), refused.value.as_str()), ("pipeline.operator-chaining", "nope"));
+        assert_eq!(check_values(&[("pipeline.operator-chaining", "False")].into_iter().collect()), Ok(()));
     }
 
     #[test]

@@ -10,12 +10,14 @@ pub mod memory;
 pub mod options;
 mod ports;
 mod resolve;
+mod state_backend;
 mod value;
 
-pub use check::{Finding, check, edit_distance, is_secret, shown};
+pub use check::{Finding, check, check_values, edit_distance, is_secret, shown};
 pub use flat::{FlatEntry, parse_flat};
 pub use ports::PortRange;
 pub use resolve::{Layers, Origin};
+pub use state_backend::BackendKind;
 pub use value::{ConfigValue, MemorySize, ValueKind, parse_duration};
 
 use options::{ConfigOption, OptionInfo};
@@ -51,8 +53,14 @@ impl Configuration {
         self.0.insert(key.into(), value.into());
     }
 
-    /// Puts another configuration over this one: its keys win.
+    /// Puts another configuration over this one: its keys win, also over other names of the same option here, so that
+    /// `-D restart-strategy=none` wins over a file's `restart-strategy.type`.
     pub fn overlay(&mut self, stronger: &Configuration) {
+        for key in stronger.0.keys() {
+            for other in options::names_beside(key).filter(|other| stronger.raw(other).is_none()) {
+                self.0.remove(other);
+            }
+        }
         self.0.extend(stronger.0.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
 
@@ -79,6 +87,12 @@ impl Configuration {
     /// Sets an option from text.
     pub fn set_option<T>(&mut self, option: &ConfigOption<T>, value: impl Into<String>) {
         self.set(option.info.key, value);
+    }
+
+    /// The error for an option whose value is of its type, and not one of those that it may have.
+    pub fn unexpected<T>(&self, option: &ConfigOption<T>, expected: &'static str) -> ConfigError {
+        let (key, value) = self.entry(&option.info).unwrap_or((option.key(), ""));
+        ConfigError { key: key.to_string(), value: shown(key, value).to_string(), expected }
     }
 
     /// The key and the raw value under which an option is set: its own key first, then its older names.
@@ -117,6 +131,15 @@ mod tests {
         assert_eq!(config.get(&options::RESTART_STRATEGY), Ok(Some("fixed-delay".to_string())));
         config.set("restart-strategy.type", "none");
         assert_eq!(config.get(&options::RESTART_STRATEGY), Ok(Some("none".to_string())));
+    }
+
+    #[test]
+    fn an_older_name_on_top_wins_over_the_newer_one_below() {
+        let mut config: Configuration =
+            [("state.backend.type", "hashmap"), ("rest.port", "1")].into_iter().collect();
+        config.overlay(&[("state.backend", "rocksdb")].into_iter().collect());
+        assert_eq!(config.get(&options::STATE_BACKEND), Ok(BackendKind::RocksDb));
+        assert_eq!(config.get(&options::REST_PORT), Ok(1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Layers of configuration, weakest first, and where each effective value came from.
 
-use super::{Configuration, options};
+use super::Configuration;
 use std::fmt;
 
 /// Where a value came from.
@@ -45,20 +45,10 @@ impl Layers {
         self.0.push((origin, config));
     }
 
-    /// What results. A stronger layer that names an option by one of its names removes what weaker layers say under
-    /// the others, so that `-D restart-strategy=none` wins over a file's `restart-strategy.type`.
+    /// What results: [`Configuration::overlay`], layer by layer.
     pub fn effective(&self) -> Configuration {
         let mut result = Configuration::default();
-        for (_, layer) in &self.0 {
-            for key in layer.0.keys() {
-                for other in names_beside(key) {
-                    if layer.raw(other).is_none() {
-                        result.0.remove(other);
-                    }
-                }
-            }
-            result.overlay(layer);
-        }
+        self.0.iter().for_each(|(_, layer)| result.overlay(layer));
         result
     }
 
@@ -69,16 +59,10 @@ impl Layers {
     }
 }
 
-/// The other names of the option that has this name.
-fn names_beside(key: &str) -> impl Iterator<Item = &'static str> + use<'_> {
-    let option = options::find(key);
-    let names = option.into_iter().flat_map(|o| std::iter::once(o.key).chain(o.aliases.iter().copied()));
-    names.filter(move |name| *name != key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::options;
 
     fn layer(pairs: &[(&str, &str)]) -> Configuration {
         pairs.iter().copied().collect()

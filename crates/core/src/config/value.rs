@@ -2,7 +2,7 @@
 //!
 //! Knows no key. The syntaxes are Flink's (`MemorySize.parse`, `TimeUtils.parseDuration`, `ConfigurationUtils`).
 
-use super::PortRange;
+use super::{BackendKind, PortRange};
 use crate::graph::RuntimeMode;
 use std::fmt;
 use std::time::Duration;
@@ -108,6 +108,8 @@ pub enum ValueKind {
     Ports,
     /// `STREAMING`, `BATCH` or `AUTOMATIC`.
     RuntimeMode,
+    /// A name of a state backend.
+    StateBackend,
 }
 
 impl ValueKind {
@@ -126,6 +128,9 @@ impl ValueKind {
             }
             ValueKind::Ports => "a port, a range such as 50100-50200, or a list of both separated by ','",
             ValueKind::RuntimeMode => "STREAMING, BATCH or AUTOMATIC",
+            ValueKind::StateBackend => {
+                "hashmap or rocksdb (or the name of Flink's factory of either; state backends of one's own cannot be loaded)"
+            }
         }
     }
 
@@ -141,6 +146,7 @@ impl ValueKind {
             ValueKind::Duration => parse_duration(text).is_some(),
             ValueKind::Ports => PortRange::parse(text).is_some(),
             ValueKind::RuntimeMode => RuntimeMode::parse(text).is_some(),
+            ValueKind::StateBackend => BackendKind::parse(text).is_some(),
         }
     }
 }

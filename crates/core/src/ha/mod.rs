@@ -4,10 +4,14 @@
 //! one before it, and is found by its key, so that writing one again does no harm. [`Contents`] is what a new application
 //! master begins with.
 
+mod epoch;
 mod file;
+mod key;
 mod kind;
 
+pub use epoch::{Epoch, EpochError, epoch_of_directory};
 pub use file::{FileError, RecordFile};
+pub use key::{KeyError, RecordKey};
 pub use kind::{HaKind, UnknownHaKind};
 
 use crate::checkpoint::{CheckpointMetadata, ClaimMode, CompletedCheckpoint};
@@ -15,32 +19,21 @@ use crate::ids::JobId;
 use crate::job::{JobResult, JobSubmission};
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The application master that is to be obeyed, and where it is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leader {
-    /// The YARN attempt: a greater one is the later one.
-    pub epoch: u64,
+    /// Which one it is: a greater one is the later one.
+    #[serde(flatten)]
+    pub epoch: Epoch,
     /// `host:port` of REST and RPC.
     pub address: String,
 }
 
 /// The file in an attempt's directory that names the [`Leader`].
 pub const LEADER_FILE: &str = "leader";
-
-/// The name of an attempt's directory below the application's; the greatest is that of the latest attempt.
-pub fn epoch_directory(epoch: u64) -> String {
-    format!("{epoch:010}")
-}
-
-/// The attempt whose directory has this name; `None` for any other name.
-pub fn epoch_of_directory(name: &str) -> Option<u64> {
-    (name.len() == 10).then(|| name.parse().ok()).flatten()
-}
 
 /// A job that was accepted and has not ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,14 +77,13 @@ pub struct StoredCheckpoint {
     /// Its metadata, where it has no directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<CheckpointMetadata>,
-    /// The job has ended and this is being removed: its directory, and these files outside of it. Whoever finds it goes on with
-    /// that.
+    /// This is being removed: its directory, and these files outside of it. Whoever finds it goes on with that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub going: Option<Vec<String>>,
 }
 
 impl StoredCheckpoint {
-    /// The record of a checkpoint of an ended job that is being removed.
+    /// The record of a checkpoint that is being removed.
     pub fn going(
         job_id: JobId,
         checkpoint: u64,
@@ -137,71 +129,6 @@ impl StoredCheckpoint {
     }
 }
 
-/// By what a record is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum RecordKey {
-    /// A job that is to be run.
-    Job(JobId),
-    /// A completed checkpoint of a job.
-    Checkpoint(JobId, u64),
-    /// How a job ended.
-    Result(JobId),
-    /// How often a job was started again.
-    Restarts(JobId),
-}
-
-impl fmt::Display for RecordKey {
-    /// A relative path, with the names that Flink uses in ZooKeeper.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecordKey::Job(job) => write!(f, "jobgraphs/{job}"),
-            // 19 digits, as `ZooKeeperCheckpointStoreUtil` names them: they sort as text.
-            RecordKey::Checkpoint(job, id) => write!(f, "checkpoints/{job}/{id:019}"),
-            RecordKey::Result(job) => write!(f, "results/{job}"),
-            RecordKey::Restarts(job) => write!(f, "restarts/{job}"),
-        }
-    }
-}
-
-/// A text that names no record.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not the key of a record")]
-pub struct KeyError(pub String);
-
-impl FromStr for RecordKey {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<RecordKey, KeyError> {
-        let wrong = || KeyError(text.to_string());
-        let parts: Vec<&str> = text.split('/').collect();
-        let job = parts.get(1).and_then(|id| id.parse().ok()).ok_or_else(wrong)?;
-        match (parts[0], parts.get(2), parts.len()) {
-            ("jobgraphs", None, _) => Ok(RecordKey::Job(job)),
-            ("results", None, _) => Ok(RecordKey::Result(job)),
-            ("restarts", None, _) => Ok(RecordKey::Restarts(job)),
-            ("checkpoints", Some(id), 3) => {
-                id.parse().map(|id| RecordKey::Checkpoint(job, id)).map_err(|_| wrong())
-            }
-            _ => Err(wrong()),
-        }
-    }
-}
-
-impl From<RecordKey> for String {
-    fn from(key: RecordKey) -> String {
-        key.to_string()
-    }
-}
-
-impl TryFrom<String> for RecordKey {
-    type Error = KeyError;
-
-    fn try_from(text: String) -> Result<RecordKey, KeyError> {
-        text.parse()
-    }
-}
-
 /// Something that must survive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -219,6 +146,19 @@ pub enum Record {
         /// How often.
         restarts: u32,
     },
+    /// The client of a job says from time to time that it is there; should it fall silent, the job is cancelled.
+    Client {
+        /// The job.
+        job_id: JobId,
+    },
+    /// What the program of an application in application mode has recorded with `once`: it outlives the program's jobs, for
+    /// the program is run anew whole.
+    Once {
+        /// The application. A later one with the same cluster id runs another program.
+        application: String,
+        /// What was recorded, by name.
+        values: BTreeMap<String, String>,
+    },
 }
 
 impl Record {
@@ -229,6 +169,8 @@ impl Record {
             Record::Checkpoint(pointer) => RecordKey::Checkpoint(pointer.job_id, pointer.checkpoint),
             Record::Result(result) => RecordKey::Result(result.job_id),
             Record::Restarts { job_id, .. } => RecordKey::Restarts(*job_id),
+            Record::Client { job_id } => RecordKey::Client(*job_id),
+            Record::Once { .. } => RecordKey::Once,
         }
     }
 }
@@ -259,6 +201,7 @@ impl Change {
             Change::Put(Record::Result(Box::new(result.clone()))),
             Change::Remove(RecordKey::Job(result.job_id)),
             Change::Remove(RecordKey::Restarts(result.job_id)),
+            Change::Remove(RecordKey::Client(result.job_id)),
         ]
     }
 }
@@ -274,6 +217,10 @@ pub struct Contents {
     pub results: BTreeMap<JobId, JobResult>,
     /// How often jobs that are to be run were started again; none for those that never were.
     pub restarts: BTreeMap<JobId, u32>,
+    /// Jobs that are to be run for no longer than their clients are there.
+    pub clients: BTreeSet<JobId>,
+    /// What the program of an application recorded with `once`, with the application.
+    pub once: Option<(String, BTreeMap<String, String>)>,
 }
 
 impl Contents {
@@ -292,6 +239,8 @@ impl Contents {
             Change::Put(Record::Restarts { job_id, restarts }) => {
                 self.restarts.insert(job_id, restarts);
             }
+            Change::Put(Record::Client { job_id }) => drop(self.clients.insert(job_id)),
+            Change::Put(Record::Once { application, values }) => self.once = Some((application, values)),
             Change::Remove(key) => self.remove(key),
         }
     }
@@ -301,6 +250,8 @@ impl Contents {
             RecordKey::Job(job) => drop(self.jobs.remove(&job)),
             RecordKey::Result(job) => drop(self.results.remove(&job)),
             RecordKey::Restarts(job) => drop(self.restarts.remove(&job)),
+            RecordKey::Client(job) => drop(self.clients.remove(&job)),
+            RecordKey::Once => self.once = None,
             RecordKey::Checkpoint(job, id) => {
                 if let Some(pointers) = self.checkpoints.get_mut(&job) {
                     pointers.remove(&id);
@@ -320,7 +271,11 @@ impl Contents {
         let results = self.results.values().map(|result| Record::Result(Box::new(result.clone())));
         let restarts = self.restarts.iter();
         let restarts = restarts.map(|(job, restarts)| Record::Restarts { job_id: *job, restarts: *restarts });
-        jobs.chain(pointers).chain(results).chain(restarts).map(Change::Put).collect()
+        let clients = self.clients.iter().map(|job| Record::Client { job_id: *job });
+        let once = self.once.iter().cloned();
+        let once = once.map(|(application, values)| Record::Once { application, values });
+        let of_jobs = jobs.chain(pointers).chain(results).chain(restarts).chain(clients);
+        of_jobs.chain(once).map(Change::Put).collect()
     }
 }
 
@@ -343,27 +298,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_as_it_is_written_and_nothing_else_is_one() {
-        for key in [
-            RecordKey::Job(JobId(7)),
-            RecordKey::Checkpoint(JobId(7), 12),
-            RecordKey::Result(JobId(1)),
-            RecordKey::Restarts(JobId(2)),
-        ] {
-            assert_eq!(key.to_string().parse(), Ok(key));
-        }
-        for text in
-            ["", "jobgraphs", "jobgraphs/xyz", "checkpoints/00000000000000000000000000000007", "a/b/c/d"]
-        {
-            assert_eq!(text.parse::<RecordKey>(), Err(KeyError(text.to_string())));
-        }
-    }
-
-    #[test]
     fn the_newest_of_a_key_counts_and_what_is_removed_is_gone() {
         let mut contents = Contents::default();
         let restarts = |restarts| Record::Restarts { job_id: JobId(1), restarts };
         for record in [pointer(1, 3), pointer(1, 4), restarts(1), pointer(2, 9), pointer(1, 4), restarts(2)] {
+            contents.apply(Change::Put(record));
+        }
+        let values = |value: &str| BTreeMap::from([("now".to_string(), value.to_string())]);
+        let once = |value| Record::Once { application: "application_1_2".to_string(), values: values(value) };
+        for record in [once("1"), Record::Client { job_id: JobId(1) }, once("2")] {
             contents.apply(Change::Put(record));
         }
         contents.apply(Change::Remove(RecordKey::Checkpoint(JobId(1), 3)));
@@ -372,6 +315,7 @@ mod tests {
         assert_eq!(contents.checkpoints.keys().copied().collect::<Vec<_>>(), [JobId(1)]);
         assert_eq!(contents.checkpoints[&JobId(1)].keys().copied().collect::<Vec<_>>(), [4]);
         assert_eq!(contents.restarts, BTreeMap::from([(JobId(1), 2)]));
+        assert_eq!(contents.once, Some(("application_1_2".to_string(), values("2"))));
         let mut again = Contents::default();
         contents.as_changes().into_iter().for_each(|change| again.apply(change));
         assert_eq!(again, contents);
@@ -380,6 +324,7 @@ mod tests {
     #[test]
     fn an_ended_job_is_not_run_again_and_its_result_is_known() {
         let mut contents = Contents::default();
+        contents.apply(Change::Put(Record::Client { job_id: JobId(1) }));
         let result = JobResult {
             job_id: JobId(1),
             state: JobState::Finished,
@@ -389,5 +334,6 @@ mod tests {
         };
         Change::job_ended(&result).into_iter().for_each(|change| contents.apply(change));
         assert_eq!((contents.jobs.len(), contents.results.len()), (0, 1));
+        assert_eq!(contents.clients, BTreeSet::new());
     }
 }

@@ -10,9 +10,6 @@ use crate::task::TaskState;
 use crate::time::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many failures the exception history keeps (`web.exception-history-size`).
-const HISTORY: usize = 16;
-
 impl JobMaster {
     /// A task reported that it failed.
     pub(super) fn task_failed(
@@ -123,11 +120,12 @@ impl JobMaster {
         failure: Failure,
         fx: &mut Vec<JobEffect>,
     ) {
-        let fresh: BTreeSet<usize> = self
-            .with_neighbours(regions)
-            .into_iter()
-            .filter(|r| !matches!(self.regions[*r].phase, Phase::Restarting(_)))
-            .collect();
+        let goes_on = |r: &usize| !matches!(self.regions[*r].phase, Phase::Restarting(_));
+        let mut fresh: BTreeSet<usize> = self.with_neighbours(regions).into_iter().filter(goes_on).collect();
+        // What restarts already fails no more by failing again, so that the rest is not restarted twice for one failure.
+        if self.settings.restarts_all && !fresh.is_empty() {
+            fresh.extend((0..self.regions.len()).filter(goes_on));
+        }
         if fresh.is_empty() || self.ending() {
             return self.advance(now, fx);
         }
@@ -314,6 +312,6 @@ impl JobMaster {
         let entry =
             ExceptionEntry { at: now, failure: failure.clone(), task: name, executor: executor.cloned() };
         self.exceptions.insert(0, entry);
-        self.exceptions.truncate(HISTORY);
+        self.exceptions.truncate(self.settings.exception_history);
     }
 }

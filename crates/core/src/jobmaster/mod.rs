@@ -164,7 +164,7 @@ impl JobMaster {
             pending_regions: (0..regions.len()).collect(),
             stages: (graph.runs_by_stage() && settings.by_stage).then(Stages::default),
             blocking: graph.has_blocking_edges(),
-            restart: settings.restart.clone(),
+            restart: settings.restart.clone().seeded(submission.job_id.0 as u64),
             submitted: now,
             first_attempt: 0,
             state: JobState::Created,

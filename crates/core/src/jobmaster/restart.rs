@@ -50,6 +50,11 @@ pub struct ExponentialDelay {
     pub max: Millis,
     /// Growth from one delay to the next.
     pub multiplier: f64,
+    /// Part of a delay by which it is longer or shorter at random, from 0 to 1: jobs that fail together shall not come back
+    /// together.
+    pub jitter: f64,
+    /// What the randomness of this job comes from: the same failures at the same times have the same delays.
+    pub seed: u64,
     /// Quiet time after which the delay falls back.
     pub reset_after: Millis,
     /// Failures allowed before the delay has fallen back, where limited.
@@ -63,6 +68,15 @@ pub struct ExponentialDelay {
 }
 
 impl RestartStrategy {
+    /// The same with a source of randomness of its own.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> RestartStrategy {
+        if let RestartStrategy::ExponentialDelay(state) = &mut self {
+            state.seed = seed;
+        }
+        self
+    }
+
     /// Takes note of a failure and decides.
     pub fn on_failure(&mut self, now: Millis) -> Decision {
         match self {
@@ -105,11 +119,29 @@ impl ExponentialDelay {
         if self.attempts.is_some_and(|allowed| self.failures > allowed) {
             return suppress("ExponentialDelayRestartBackoffTimeStrategy");
         }
-        let delay = self.current;
+        let delay = self.with_jitter(now);
         let grown = (self.current.0 as f64 * self.multiplier).min(self.max.0 as f64);
         self.current = Millis(grown as u64);
         Decision::RestartAfter(delay)
     }
+}
+
+impl ExponentialDelay {
+    /// The delay that is due, by up to the factor longer or shorter, and never above the limit.
+    fn with_jitter(&self, now: Millis) -> Millis {
+        let spread = 2.0 * unit(self.seed ^ now.0) - 1.0;
+        let delay = self.current.0 as f64 * (1.0 + self.jitter * spread);
+        Millis((delay.round() as u64).min(self.max.0))
+    }
+}
+
+/// A number from 0 up to 1 that looks random for every seed: SplitMix64's finalizer (Steele, Lea, Flood, 2014).
+fn unit(seed: u64) -> f64 {
+    let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    // A double holds 53 bits exactly.
+    ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 fn suppress(strategy: &str) -> Decision {
@@ -144,18 +176,47 @@ mod tests {
         assert!(matches!(strategy.on_failure(Millis(150)), Decision::Suppress(_)));
     }
 
-    #[test]
-    fn an_exponential_delay_grows_to_its_limit_and_falls_back_when_quiet() {
-        let mut strategy = RestartStrategy::ExponentialDelay(ExponentialDelay {
+    fn exponential(jitter: f64, max: Millis) -> RestartStrategy {
+        RestartStrategy::ExponentialDelay(ExponentialDelay {
             initial: Millis(1000),
-            max: Millis(3000),
+            max,
             multiplier: 2.0,
+            jitter,
+            seed: 0,
             reset_after: Millis(10_000),
             attempts: None,
             current: Millis(1000),
             failures: 0,
             last: None,
-        });
+        })
+    }
+
+    #[test]
+    fn jobs_that_fail_together_come_back_one_by_one() {
+        let first = |seed| match exponential(0.1, Millis(3000)).seeded(seed).on_failure(Millis(5)) {
+            Decision::RestartAfter(delay) => delay.0,
+            Decision::Suppress(why) => panic!("{why}"),
+        };
+        let delays: Vec<u64> = (0..100).map(first).collect();
+        assert!(delays.iter().all(|delay| (900..=1100).contains(delay)), "{delays:?}");
+        assert!(
+            delays.iter().any(|delay| *delay < 950) && delays.iter().any(|delay| *delay > 1050),
+            "{delays:?}"
+        );
+        assert_eq!(first(7), first(7));
+        let limited = exponential(1.0, Millis(1000));
+        for seed in 0..100 {
+            let decision = limited.clone().seeded(seed).on_failure(Millis(0));
+            assert!(
+                matches!(decision, Decision::RestartAfter(delay) if delay <= Millis(1000)),
+                "{decision:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_exponential_delay_grows_to_its_limit_and_falls_back_when_quiet() {
+        let mut strategy = exponential(0.0, Millis(3000));
         let delays: Vec<_> = [0, 1, 2, 20_000].map(|t| strategy.on_failure(Millis(t))).to_vec();
         let expected = [1000, 2000, 3000, 1000].map(|d| Decision::RestartAfter(Millis(d)));
         assert_eq!(delays, expected);

@@ -2,6 +2,7 @@
 
 use super::{Effect, FinalStatus, Master, SubmitError};
 use crate::checkpoint::{CheckpointSettings, RestoreSource};
+use crate::config::options;
 use crate::executor::{ExecutorInfo, FromExecutor};
 use crate::failure::Failure;
 use crate::graph::{JobGraph, least_slots};
@@ -9,6 +10,10 @@ use crate::ids::{ExecutorId, JobId};
 use crate::job::JobSubmission;
 use crate::jobmaster::{JobMaster, JobSettings};
 use crate::time::Millis;
+
+/// How long the word of a client holds where the job's configuration has no such time: the default of
+/// `client.heartbeat.timeout`.
+const CLIENT_TERM: Millis = Millis(180_000);
 
 impl Master {
     /// Input: a job is submitted.
@@ -77,13 +82,21 @@ impl Master {
         self.jobs.contains_key(&id)
     }
 
-    /// Input: the client of a job says that it is there, and until when that holds. Without renewal the job is cancelled.
-    pub fn client_heartbeat(&mut self, id: JobId, until: Millis) -> bool {
-        let running = self.jobs.get(&id).is_some_and(|job| !job.state().is_terminal());
-        if running {
-            self.client_leases.insert(id, until);
+    /// Input: the client of a job says that it is there. That holds for the job's `client.heartbeat.timeout`, by this master's
+    /// clock; without renewal the job is cancelled. Says whether there is such a job.
+    pub fn client_heartbeat(&mut self, now: Millis, id: JobId) -> bool {
+        let Some(job) = self.jobs.get(&id) else { return false };
+        if !job.state().is_terminal() {
+            let configured = job.submission().config.get(&options::CLIENT_HEARTBEAT_TIMEOUT);
+            let term = configured.map_or(CLIENT_TERM, Millis::from);
+            self.client_leases.insert(id, now.plus(term));
         }
-        self.jobs.contains_key(&id)
+        true
+    }
+
+    /// Getter: whether a job is cancelled when its client falls silent.
+    pub fn has_client(&self, id: JobId) -> bool {
+        self.client_leases.contains_key(&id)
     }
 
     /// Input: somebody fetched the result of an ended job.
@@ -208,7 +221,11 @@ impl Master {
 
     fn forget_expired(&mut self, now: Millis, fx: &mut Vec<Effect>) {
         let expires = |job: &JobMaster| Some(job.ended()?.plus(self.settings.job_expiration));
-        let expired = |id: &JobId| self.jobs.get(id).and_then(expires).is_some_and(|at| at <= now);
+        // Of a job that ended under an earlier application master there is only the result, and when that goes.
+        let expired = |id: &JobId| match self.jobs.get(id) {
+            Some(job) => expires(job).is_some_and(|at| at <= now),
+            None => true,
+        };
         for id in self.agenda.due(now).into_iter().filter(expired).collect::<Vec<_>>() {
             self.jobs.remove(&id);
             self.agenda.set(id, None);

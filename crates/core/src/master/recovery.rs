@@ -1,7 +1,7 @@
 //! A new application master takes over: it waits for the task executors of the one before, hears what they run, and has
 //! every job adopt its tasks.
 
-use super::{Effect, Master, PartEffect, SubmitError};
+use super::{Effect, Master, MasterMode, PartEffect, SubmitError};
 use crate::checkpoint::{CheckpointSettings, KeptCheckpoints, RestoreSource};
 use crate::executor::{FromExecutor, Holdings, ToExecutor, WorkerStatus};
 use crate::ids::{ExecutorId, JobId};
@@ -60,6 +60,10 @@ impl Master {
         for result in legacy.results {
             self.lifecycle.job_submitted();
             self.lifecycle.job_ended(now, &result, None, self.settings.result_wait);
+            // A program that is run anew must meet its jobs, however long ago they ended; in a session nobody does.
+            if self.settings.mode == MasterMode::Session {
+                self.agenda.set(result.job_id, Some(now.plus(self.settings.job_expiration)));
+            }
         }
         for job in legacy.jobs {
             let id = job.submission.job_id;
@@ -98,6 +102,19 @@ impl Master {
             e.push(JobEffect::StateChanged(JobState::Reconciling));
         });
         Ok(())
+    }
+
+    /// Input: YARN names a container of an earlier application master that it did not name at first (a ResourceManager that has
+    /// just restarted hears of containers one node after the other). Says whether it stays: its task executor has come
+    /// forward, or is waited for from now on.
+    pub fn found_late(&mut self, now: Millis, executor: &ExecutorId) -> bool {
+        if self.resources.executors().contains_key(executor) {
+            return true;
+        }
+        let Some(recovery) = &mut self.recovery else { return false };
+        recovery.expected.insert(executor.clone());
+        self.resources.reconcile(now, [executor.clone()]);
+        true
     }
 
     /// Getter: whether it is still being found out what runs.

@@ -205,6 +205,7 @@ impl ResourceManager {
         fx: &mut Vec<ResourceEffect>,
     ) -> bool {
         let known = self.starting.remove(&executor).is_some();
+        // Not even while it is being found out what runs: a container that YARN has not named may have been given back.
         if !known && !self.executors.contains_key(&executor) && !self.settings.accept_unknown {
             return false;
         }

@@ -22,7 +22,7 @@ pub struct ResourceSettings {
     pub heartbeat_timeout: Millis,
     /// How long an executor whose connection broke has to come back.
     pub reconnect_timeout: Millis,
-    /// How long, under a new application master, the task executors of the one before have to register.
+    /// `resourcemanager.previous-worker.recovery.timeout`: how long, under a new application master, the task executors of the one before have to register.
     pub reconciliation_timeout: Millis,
     /// `resourcemanager.start-worker.max-failure-rate`, per minute.
     pub max_start_failures_per_minute: f64,
@@ -86,6 +86,8 @@ impl ResourceSettings {
     /// # Errors
     /// The first value that is not of its option's type.
     pub fn from_config(config: &Configuration, slots: u32) -> Result<ResourceSettings, ConfigError> {
+        let defaults = ResourceSettings::default();
+        let reconciliation = config.get(&options::PREVIOUS_WORKER_TIMEOUT)?;
         Ok(ResourceSettings {
             slots_per_executor: slots,
             min_slots: config.get(&options::SLOTS_MIN)?,
@@ -94,6 +96,7 @@ impl ResourceSettings {
             idle_timeout: config.get(&options::TM_IDLE_TIMEOUT)?.into(),
             registration_timeout: config.get(&options::TM_START_TIMEOUT)?.into(),
             heartbeat_timeout: config.get(&options::HEARTBEAT_TIMEOUT)?.into(),
+            reconciliation_timeout: reconciliation.map_or(defaults.reconciliation_timeout, Millis::from),
             max_start_failures_per_minute: config.get(&options::START_FAILURE_RATE)?,
             start_retry_interval: config.get(&options::START_RETRY)?.into(),
             spread_out: config.get(&options::SPREAD_SLOTS)? || balances_slots(config),
@@ -103,12 +106,12 @@ impl ResourceSettings {
                 window: config.get(&options::YARN_NODE_FAILURE_WINDOW)?.into(),
                 timeout: config.get(&options::YARN_NODE_BLACKLIST_TIMEOUT)?.into(),
             },
-            ..ResourceSettings::default()
+            ..defaults
         })
     }
 }
 
 /// Whether `taskmanager.load-balance.mode` asks for slots to be spread out.
 fn balances_slots(config: &Configuration) -> bool {
-    config.raw("taskmanager.load-balance.mode").is_some_and(|mode| mode.trim().eq_ignore_ascii_case("slots"))
+    config.get(&options::LOAD_BALANCE).is_ok_and(|mode| mode.trim().eq_ignore_ascii_case("slots"))
 }

@@ -11,7 +11,7 @@ use crate::graph::{Node, StreamGraph, generate};
 use crate::job_client::JobClient;
 use crate::job_client::remote::Target;
 use crate::session::{self, session};
-use kvick_core::config::Configuration;
+use kvick_core::config::{Configuration, options};
 use kvick_core::graph::RuntimeMode;
 use kvick_core::job::JobResult;
 use kvick_runtime::program::Program;
@@ -67,12 +67,14 @@ pub struct StreamExecutionEnvironment {
 
 impl StreamExecutionEnvironment {
     /// The environment that fits where this program runs: on its own, in the `flink` command, on a cluster.
+    #[doc(alias = "getExecutionEnvironment")]
     pub fn get_execution_environment() -> StreamExecutionEnvironment {
         drop(session());
         StreamExecutionEnvironment { shared: Arc::default() }
     }
 
     /// An environment whose jobs run in this process, also where the `flink` command runs the program.
+    #[doc(alias = "createLocalEnvironment")]
     pub fn create_local_environment() -> StreamExecutionEnvironment {
         let env = StreamExecutionEnvironment::get_execution_environment();
         env.shared.state().local = true;
@@ -92,6 +94,7 @@ impl StreamExecutionEnvironment {
     /// env.execute("numbers")?;
     /// # Ok::<(), JobError>(())
     /// ```
+    #[doc(alias = "createRemoteEnvironment")]
     pub fn create_remote_environment(
         host: &str,
         port: u16,
@@ -103,57 +106,79 @@ impl StreamExecutionEnvironment {
     }
 
     /// The number of subtasks of operators that do not say otherwise; stronger than `-p` and `parallelism.default`.
+    #[doc(alias = "setParallelism")]
     pub fn set_parallelism(&self, parallelism: u32) -> &Self {
         self.shared.state().parallelism = Some(parallelism);
         self
     }
 
     /// The number of subtasks of operators that do not say otherwise.
+    #[doc(alias = "getParallelism")]
     pub fn parallelism(&self) -> u32 {
         let state = self.shared.state();
         let (own, is_remote) = (state.parallelism, state.remote.is_some());
         drop(state);
-        own.unwrap_or_else(|| default_parallelism(&session(), is_remote))
+        own.unwrap_or_else(|| default_parallelism(&self.config(), is_remote))
     }
 
     /// The number of key groups of operators that do not say otherwise, from 1 to 32768: the most that their parallelism may
     /// ever be. Executing fails with another number.
+    #[doc(alias = "setMaxParallelism")]
     pub fn set_max_parallelism(&self, max_parallelism: u32) -> &Self {
         self.shared.state().max_parallelism = Some(max_parallelism);
         self
     }
 
     /// Streaming or batch; stronger than `execution.runtime-mode`.
+    #[doc(alias = "setRuntimeMode")]
     pub fn set_runtime_mode(&self, mode: RuntimeMode) -> &Self {
         self.shared.state().mode = Some(mode);
         self
     }
 
     /// How long records may wait for a buffer to fill, in milliseconds; 0: not at all, -1: for ever.
+    #[doc(alias = "setBufferTimeout")]
     pub fn set_buffer_timeout(&self, millis: i64) -> &Self {
-        self.set_option("execution.buffer-timeout.interval", &millis.to_string())
+        match u64::try_from(millis) {
+            Ok(millis) => self
+                .set_option(options::BUFFER_TIMEOUT_ENABLED.key(), "true")
+                .set_option(options::BUFFER_TIMEOUT.key(), &millis.to_string()),
+            Err(_) => self.set_option(options::BUFFER_TIMEOUT_ENABLED.key(), "false"),
+        }
     }
 
     /// Takes a checkpoint at this interval: short for `execution.checkpointing.interval`. What else is to be said of
     /// checkpoints (`execution.checkpointing.dir`, …) goes through [`StreamExecutionEnvironment::set_option`] or the
     /// configuration.
+    #[doc(alias("enableCheckpointing", "setCheckpointInterval"))]
     pub fn enable_checkpointing(&self, interval: Duration) -> &Self {
         self.set_option("execution.checkpointing.interval", &format!("{} ms", interval.as_millis()))
     }
 
     /// Lets every operator be a task of its own.
+    #[doc(alias = "disableOperatorChaining")]
     pub fn disable_operator_chaining(&self) -> &Self {
         self.shared.state().chaining_disabled = true;
         self
     }
 
     /// Sets a configuration key for the jobs of this program; stronger than the cluster's configuration.
+    #[doc(alias(
+        "configure",
+        "getCheckpointConfig",
+        "setStateBackend",
+        "setRestartStrategy",
+        "setDefaultSavepointDirectory",
+        "setCheckpointStorage"
+    ))]
     pub fn set_option(&self, key: &str, value: &str) -> &Self {
-        self.shared.state().config.set(key, value);
+        let set = [(key, value)].into_iter().collect();
+        self.shared.state().config.overlay(&set);
         self
     }
 
     /// The effective configuration.
+    #[doc(alias("getConfiguration", "getConfig"))]
     pub fn config(&self) -> Configuration {
         let mut config = session().config.clone();
         config.overlay(&self.shared.state().config);
@@ -180,10 +205,11 @@ impl StreamExecutionEnvironment {
         Ok(value)
     }
 
-    /// Runs what was built as a job, and waits for its end.
+    /// Runs what was built as a job, and waits for its end. A job without a name (`""`) is called what `pipeline.name` says,
+    /// else `Flink Streaming Job` or `Flink Batch Job`.
     ///
     /// # Errors
-    /// The job failed, was cancelled or rejected; the message holds the root cause.
+    /// An option has a value that is none; the job failed, was cancelled or rejected; the message holds the root cause.
     pub fn execute(&self, name: &str) -> Result<JobResult, JobError> {
         let program = self.take_program(name)?;
         if self.shared.state().local {
@@ -197,6 +223,7 @@ impl StreamExecutionEnvironment {
     ///
     /// # Errors
     /// The job was rejected.
+    #[doc(alias = "executeAsync")]
     pub fn execute_async(&self, name: &str) -> Result<JobClient, JobError> {
         let program = self.take_program(name)?;
         if self.shared.state().local {
@@ -207,6 +234,7 @@ impl StreamExecutionEnvironment {
     }
 
     pub(crate) fn take_program(&self, name: &str) -> Result<Program, JobError> {
+        self.check_options()?;
         let defaults = self.defaults()?;
         let graph = std::mem::take(&mut self.shared.state().graph);
         generate(graph, name, &defaults)

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 impl StreamExecutionEnvironment {
     /// A stream of the records of a source. `bounded` says whether it ends by itself.
+    #[doc(alias("addSource", "fromSource"))]
     pub fn from_source<S: Source>(
         &self,
         name: &str,
@@ -57,6 +58,7 @@ impl StreamExecutionEnvironment {
     /// A stream of the records of a source whose input is cut into splits: after a failure each split goes on where the
     /// last checkpoint left it, and at another parallelism the unfinished ones are dealt out again. `bounded` says whether
     /// it ends by itself.
+    #[doc(alias("addSource", "fromSource"))]
     pub fn from_split_source<S: SplitSource + Clone>(
         &self,
         name: &str,
@@ -95,12 +97,14 @@ impl StreamExecutionEnvironment {
     }
 
     /// The records of a collection, in order, from one subtask.
+    #[doc(alias("fromElements", "fromCollection", "fromData"))]
     pub fn from_collection<T: Data>(&self, records: impl IntoIterator<Item = T>) -> DataStream<T> {
         let records = Arc::new(records.into_iter().collect::<Vec<T>>());
         self.from_split_source("Collection Source", true, CollectionSource::new(records)).set_parallelism(1)
     }
 
     /// The numbers from `first` to `last`, both included, in parallel.
+    #[doc(alias("fromSequence", "generateSequence"))]
     pub fn from_sequence(&self, first: i64, last: i64) -> DataStream<i64> {
         self.from_split_source("Sequence Source", true, SequenceSource::new(first, last))
     }
@@ -115,6 +119,7 @@ impl StreamExecutionEnvironment {
     /// let source = DataGeneratorSource::new(|n| format!("Number: {n}"), u64::MAX).rate_limited(100.0);
     /// env.from_data_generator(source).print();
     /// ```
+    #[doc(alias("DataGeneratorSource", "DataGenSource"))]
     pub fn from_data_generator<T, F>(&self, source: DataGeneratorSource<F>) -> DataStream<T>
     where
         T: Data,
@@ -134,6 +139,7 @@ impl StreamExecutionEnvironment {
     /// let source = FileSource::new(Lines(TextLines), "hdfs:///incoming");
     /// env.from_files("incoming", source.monitor_continuously(Duration::from_secs(10))).print();
     /// ```
+    #[doc(alias("readFile", "FileSource"))]
     pub fn from_files<F: FileFormat>(&self, name: &str, source: FileSource<F>) -> DataStream<F::Out>
     where
         F::Out: Data,
@@ -142,12 +148,14 @@ impl StreamExecutionEnvironment {
     }
 
     /// The lines of a file, or of all files in a directory, in parallel.
+    #[doc(alias = "readTextFile")]
     pub fn read_text_file(&self, path: impl Into<String>) -> DataStream<String> {
         self.from_files("file-input", FileSource::new(Lines(TextLines), path))
     }
 
     /// The records of files of comma-separated values, one subtask for each file. A record that is no `T` fails the job,
     /// unless the format says otherwise.
+    #[doc(alias = "CsvReaderFormat")]
     pub fn read_csv_file<T: Data>(&self, path: impl Into<String>, format: CsvFormat<T>) -> DataStream<T> {
         self.from_files("csv-input", FileSource::new(format, path))
     }
@@ -159,6 +167,7 @@ impl StreamExecutionEnvironment {
 
     /// Text from a TCP server, cut at a delimiter. `retries`: how often a lost or refused connection is tried again,
     /// every 500 ms; -1: for ever; 0: its end is the end of the stream. What was received is lost in a failure: at most once.
+    #[doc(alias = "socketTextStream")]
     pub fn socket_text_stream(
         &self,
         host: &str,

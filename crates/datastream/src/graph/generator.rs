@@ -4,7 +4,7 @@
 use super::ids;
 use super::node::{Chaining, Edge, Erased, Node, NodeKind, SideEdge, StreamGraph};
 use crate::execute::JobError;
-use kvick_core::config::Configuration;
+use kvick_core::config::{Configuration, options};
 use kvick_core::graph::{
     Exchange, GraphError, JobEdge, JobGraph, JobVertex, OperatorInfo, Partitioning, RuntimeMode,
 };
@@ -47,6 +47,8 @@ pub(crate) fn batch_exchange(text: &str) -> Result<Exchange, JobError> {
 
 /// What holds for operators that do not say otherwise.
 pub(crate) struct Defaults {
+    /// `pipeline.name`: the name of a job that is given none.
+    pub name: Option<String>,
     pub parallelism: u32,
     pub max_parallelism: Option<u32>,
     /// `None`: batch when every source is bounded.
@@ -61,7 +63,7 @@ pub(crate) struct Defaults {
 pub(crate) fn generate(graph: StreamGraph, name: &str, defaults: &Defaults) -> Result<Program, JobError> {
     let plan = Plan::of(&graph, defaults)?;
     let mut job = JobGraph {
-        name: name.to_string(),
+        name: job_name(name, defaults, plan.mode),
         mode: plan.mode,
         vertices: plan.heads.iter().map(|head| plan.vertex(&graph, *head)).collect(),
         edges: plan.job_edges(&graph),
@@ -77,11 +79,22 @@ pub(crate) fn generate(graph: StreamGraph, name: &str, defaults: &Defaults) -> R
     job.config.set("pipeline.operator-chaining.enabled", defaults.chaining.to_string());
     if plan.mode == RuntimeMode::Batch {
         // Nobody waits for a result before the end: only full buffers are worth sending.
-        job.config.set("execution.buffer-timeout.interval", "-1");
+        job.config.set_option(&options::BUFFER_TIMEOUT_ENABLED, "false");
         job.config.set(SHUFFLE_MODE, shuffle_name(plan.exchange));
     }
     job.validate()?;
     Ok(Program { factories: factories(graph, &plan), graph: job })
+}
+
+/// What `execute()` was given, else what is configured, else Flink's `StreamGraphGenerator.DEFAULT_STREAMING_JOB_NAME` and its
+/// counterpart.
+fn job_name(given: &str, defaults: &Defaults, mode: RuntimeMode) -> String {
+    let default = match mode {
+        RuntimeMode::Streaming => "Flink Streaming Job",
+        RuntimeMode::Batch => "Flink Batch Job",
+    };
+    let named = [Some(given), defaults.name.as_deref()].into_iter().flatten().find(|name| !name.is_empty());
+    named.unwrap_or(default).to_string()
 }
 
 /// An edge between two chains.

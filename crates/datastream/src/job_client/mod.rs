@@ -51,6 +51,7 @@ impl JobClient {
     }
 
     /// The job's id.
+    #[doc(alias = "getJobID")]
     pub fn job_id(&self) -> JobId {
         self.job_id
     }
@@ -99,6 +100,7 @@ impl JobClient {
     ///
     /// # Errors
     /// There is no savepoint, and why.
+    #[doc(alias = "triggerSavepoint")]
     pub fn trigger_savepoint(&self, target: Option<&str>) -> Result<String, JobError> {
         self.savepoint(JobQuestion::Savepoint { target: target.map(str::to_string) })
     }
@@ -108,6 +110,7 @@ impl JobClient {
     ///
     /// # Errors
     /// There is no savepoint, and why; or the job did not stop.
+    #[doc(alias = "stopWithSavepoint")]
     pub fn stop_with_savepoint(&self, drain: bool, target: Option<&str>) -> Result<String, JobError> {
         self.savepoint(JobQuestion::Stop { target: target.map(str::to_string), drain })
     }

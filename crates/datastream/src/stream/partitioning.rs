@@ -75,6 +75,7 @@ impl<T: Data> DataStream<T> {
     }
 
     /// To the consumer that the function chooses from the record and the number of consumers.
+    #[doc(alias = "partitionCustom")]
     pub fn partition_custom<F>(&self, choose: F) -> DataStream<T>
     where
         F: FnMut(&T, usize) -> usize + Clone + Send + 'static,

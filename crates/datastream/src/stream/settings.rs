@@ -33,32 +33,38 @@ impl<T: Data> DataStream<T> {
     }
 
     /// The number of subtasks of the operator.
+    #[doc(alias = "setParallelism")]
     pub fn set_parallelism(self, parallelism: u32) -> Self {
         self.configure(|node| node.parallelism = Some(parallelism))
     }
 
     /// The number of key groups of the operator, from 1 to 32768.
+    #[doc(alias = "setMaxParallelism")]
     pub fn set_max_parallelism(self, max_parallelism: u32) -> Self {
         self.configure(|node| node.max_parallelism = Some(max_parallelism))
     }
 
     /// How long records of the operator may wait for a buffer to fill, in milliseconds; 0: not at all, -1: for ever. Stronger
     /// than the environment's setting.
+    #[doc(alias = "setBufferTimeout")]
     pub fn set_buffer_timeout(self, millis: i64) -> Self {
         self.configure(|node| node.buffer_timeout = Some(millis))
     }
 
     /// Subtasks of operators in different groups do not share slots.
+    #[doc(alias = "slotSharingGroup")]
     pub fn slot_sharing_group(self, group: &str) -> Self {
         self.configure(|node| node.slot_sharing_group = Some(group.to_string()))
     }
 
     /// Lets the operator be a task of its own.
+    #[doc(alias = "disableChaining")]
     pub fn disable_chaining(self) -> Self {
         self.configure(|node| node.chaining = Chaining::Never)
     }
 
     /// Lets the operator start a task.
+    #[doc(alias = "startNewChain")]
     pub fn start_new_chain(self) -> Self {
         self.configure(|node| node.chaining = Chaining::Head)
     }

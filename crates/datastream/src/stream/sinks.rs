@@ -12,6 +12,7 @@ use kvick_runtime::sinks::{
 
 impl<T: Data> DataStream<T> {
     /// Writes the records to a sink of one's own.
+    #[doc(alias("addSink", "sinkTo"))]
     pub fn sink_to<S: Sink<T>>(&self, name: &str, make: impl Fn() -> S + Send + 'static) -> DataStreamSink {
         let kind = NodeKind::Sink(Box::new(move || boxed(stage::<T, S>(make()))));
         let node = self.consumer(name, kind, fan_out::<T>);
@@ -19,6 +20,7 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Writes the records to a sink of one's own that commits in two phases: see [`TwoPhaseSink`].
+    #[doc(alias("TwoPhaseCommitSinkFunction", "TwoPhaseCommittingSink"))]
     pub fn sink_to_two_phase<S: TwoPhaseSink<T>>(
         &self,
         name: &str,
@@ -38,11 +40,13 @@ impl<T: Data> DataStream<T> {
     /// let sink = FileSink::for_row_format("hdfs:///out", TextEncoder).with_rolling_policy(RollingPolicy::on_checkpoint());
     /// env.from_sequence(1, 100).sink_to_files(sink);
     /// ```
+    #[doc(alias = "StreamingFileSink")]
     pub fn sink_to_files<E: Encoder<T>, B: BucketAssigner<T>>(&self, sink: FileSink<E, B>) -> DataStreamSink {
         self.sink_to_two_phase("file-sink", move || sink.clone().writer())
     }
 
     /// Sends the records to a TCP server, from one subtask. After a failure records may be sent again or be lost.
+    #[doc(alias = "writeToSocket")]
     pub fn write_to_socket<E: Encoder<T>>(&self, host: &str, port: u16, encoder: E) -> DataStreamSink {
         let host = host.to_string();
         let make = move || SocketSink::new(host.clone(), port, encoder.clone(), 0);
@@ -61,11 +65,13 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Prints each record to standard error.
+    #[doc(alias = "printToErr")]
     pub fn print_to_err(&self) -> DataStreamSink {
         self.sink_to("Print to Std. Err", || PrintSink::new(PrintTarget::Err, None))
     }
 
     /// Writes each record as a line into part files of a directory.
+    #[doc(alias = "writeAsText")]
     pub fn write_as_text(&self, directory: impl Into<String>) -> DataStreamSink {
         let directory = directory.into();
         self.sink_to("file-sink", move || TextFileSink::new(directory.clone()))
@@ -76,6 +82,7 @@ impl<T: Data> DataStream<T> {
     ///
     /// # Errors
     /// The job failed, or was submitted detached.
+    #[doc(alias("executeAndCollect", "DataStreamUtils"))]
     pub fn execute_and_collect(&self, name: &str) -> Result<Vec<T>, JobError> {
         crate::execute::execute_and_collect(self, name)
     }

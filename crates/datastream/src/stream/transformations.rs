@@ -24,6 +24,7 @@ use std::marker::PhantomData;
 
 impl<T: Data> DataStream<T> {
     /// One record for each record.
+    #[doc(alias = "MapFunction")]
     pub fn map<U: Data, F>(&self, function: F) -> DataStream<U>
     where
         F: FnMut(T) -> U + Clone + Send + 'static,
@@ -40,6 +41,7 @@ impl<T: Data> DataStream<T> {
     }
 
     /// The records for which the function holds.
+    #[doc(alias = "FilterFunction")]
     pub fn filter<F>(&self, function: F) -> DataStream<T>
     where
         F: FnMut(&T) -> bool + Clone + Send + 'static,
@@ -48,6 +50,7 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Any number of records for each record: the function pushes them.
+    #[doc(alias = "flatMap")]
     pub fn flat_map<U: Data, F>(&self, function: F) -> DataStream<U>
     where
         F: FnMut(T, &mut Output<U>) + Clone + Send + 'static,
@@ -73,6 +76,7 @@ impl<T: Data> DataStream<T> {
     /// });
     /// # assert_eq!(positive.execute_and_collect("positive").unwrap(), [3, 4]);
     /// ```
+    #[doc(alias = "RichMapFunction")]
     pub fn rich_map<U: Data, M, F>(&self, make: M) -> DataStream<U>
     where
         M: FnMut(&mut TaskContext) -> Result<F, BoxError> + Clone + Send + 'static,
@@ -91,6 +95,7 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Any number of records for each record, by a function that is made when its subtask starts, as [`DataStream::rich_map`].
+    #[doc(alias = "RichFlatMapFunction")]
     pub fn rich_flat_map<U: Data, M, F>(&self, make: M) -> DataStream<U>
     where
         M: FnMut(&mut TaskContext) -> Result<F, BoxError> + Clone + Send + 'static,
@@ -106,6 +111,7 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Sends records with equal keys to one subtask.
+    #[doc(alias = "keyBy")]
     pub fn key_by<K: Key, F>(&self, key: F) -> KeyedStream<T, K, F>
     where
         F: FnMut(&T) -> K + Clone + Send + 'static,
@@ -124,16 +130,19 @@ impl<T: Data> DataStream<T> {
     /// # let clicks = env.from_collection([(1_u64, 12_i64)]).assign_ascending_timestamps(|click| click.1);
     /// clicks.window_all(TumblingEventTimeWindows::of(Duration::from_secs(60))).sum(|click| &mut click.0);
     /// ```
+    #[doc(alias("windowAll", "timeWindowAll"))]
     pub fn window_all<A: WindowAssigner<T>>(&self, assigner: A) -> AllWindowedStream<T, A> {
         WindowedStream::over_all(self.global(), assigner)
     }
 
     /// Windows of so many records each, over the whole stream.
+    #[doc(alias = "countWindowAll")]
     pub fn count_window_all(&self, size: u64) -> CountWindowedStream<T, (), UnitKey<T>> {
         self.window_all(GlobalWindows).trigger(PurgingTrigger::of(CountTrigger::of(size)))
     }
 
     /// The last `size` records of the whole stream, after each `slide` records.
+    #[doc(alias = "countWindowAll")]
     pub fn count_window_all_sliding(
         &self,
         size: usize,
@@ -171,6 +180,7 @@ impl<T: Data> DataStream<T> {
     /// let rejected = numbers.side_output(&REJECTED);
     /// # assert_eq!(rejected.execute_and_collect("rejected").unwrap(), ["x"]);
     /// ```
+    #[doc(alias("getSideOutput", "split"))]
     pub fn side_output<U: Data>(&self, tag: &OutputTag<U>) -> DataStream<U> {
         let side = SideEdge { tag: tag.name().to_string(), fan_out: side_fan_out::<U> };
         let origin = |edge: &Edge| Edge {
@@ -184,6 +194,7 @@ impl<T: Data> DataStream<T> {
     }
 
     /// [`DataStream::side_output`] by its name in Flink.
+    #[doc(alias = "getSideOutput")]
     pub fn get_side_output<U: Data>(&self, tag: &OutputTag<U>) -> DataStream<U> {
         self.side_output(tag)
     }
@@ -200,6 +211,7 @@ impl<T: Data> DataStream<T> {
     ///         .with_timestamp_assigner(|reading: &(String, i64)| reading.1),
     /// );
     /// ```
+    #[doc(alias = "assignTimestampsAndWatermarks")]
     pub fn assign_timestamps_and_watermarks<G, A>(&self, strategy: WatermarkStrategy<G, A>) -> DataStream<T>
     where
         G: WatermarkGenerator<T>,
@@ -213,6 +225,7 @@ impl<T: Data> DataStream<T> {
     }
 
     /// Event time from a function of the record, for records that come in order.
+    #[doc(alias = "AscendingTimestampExtractor")]
     pub fn assign_ascending_timestamps(
         &self,
         timestamp: impl FnMut(&T) -> i64 + Clone + Send + 'static,

@@ -1,6 +1,6 @@
 //! The store in a directory.
 
-use crate::{checkpoints, completed, failed, leader, subsumed};
+use crate::{checkpoints, completed, failed, leader, leader_of, subsumed};
 use kvick_core::ha::Contents;
 use kvick_filesystem::{Context, FileSystems, FsPath};
 use kvick_ha::{FileStore, HaStore};
@@ -145,4 +145,26 @@ async fn who_only_looks_takes_nothing_over() {
     assert_eq!(checkpoints(&store(dir.path()).contents().await.unwrap()), [1]);
     first.write(&[completed(2)]).await.unwrap();
     assert_eq!(checkpoints(&store(dir.path()).contents().await.unwrap()), [1, 2]);
+}
+
+#[tokio::test]
+async fn the_next_application_of_a_cluster_id_goes_on_whatever_attempt_the_one_before_came_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = store(dir.path());
+    // As an engine wrote it that did not tell applications apart.
+    store(dir.path()).take_over(&leader(4)).await.unwrap();
+    before.take_over(&leader_of(7, 3)).await.unwrap();
+    before.write(&[completed(1)]).await.unwrap();
+    let next = store(dir.path());
+    assert_eq!(checkpoints(&next.take_over(&leader_of(8, 1)).await.unwrap()), [1]);
+    assert!(before.write(&[completed(7)]).await.unwrap_err().is_fenced());
+    let again = before.take_over(&leader_of(7, 4)).await.unwrap_err().fence().unwrap();
+    assert!(again.replaced && again.why.contains("application_1410901177871_0008"), "{again:?}");
+    next.write(&[completed(2)]).await.unwrap();
+    assert_eq!(next.leader().await.unwrap(), Some(leader_of(8, 1)));
+    // The same number of an attempt, another application.
+    let last = store(dir.path());
+    assert_eq!(checkpoints(&last.take_over(&leader_of(9, 1)).await.unwrap()), [1, 2]);
+    assert!(next.write(&[completed(3)]).await.is_err());
+    last.clean_up().await.unwrap();
 }

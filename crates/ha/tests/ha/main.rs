@@ -9,13 +9,19 @@ mod services;
 mod survivors;
 mod zookeeper;
 
-use kvick_core::ha::{Change, Leader, Record, RecordKey, StoredCheckpoint};
+use kvick_core::ha::{Change, Epoch, Leader, Record, RecordKey, StoredCheckpoint};
 use kvick_core::ids::JobId;
 use kvick_core::job::{JobResult, JobState};
 
 /// An attempt that leads.
 pub fn leader(epoch: u64) -> Leader {
-    Leader { epoch, address: format!("host-{epoch}:1234") }
+    Leader { epoch: Epoch::of_attempt(epoch), address: format!("host-{epoch}:1234") }
+}
+
+/// An attempt of this application that leads.
+pub fn leader_of(application: u32, attempt: u64) -> Leader {
+    let epoch = Epoch { cluster_timestamp: 1_410_901_177_871, application, attempt };
+    Leader { epoch, address: format!("host-{application}-{attempt}:1234") }
 }
 
 /// A checkpoint of job 1 is completed.

@@ -6,18 +6,21 @@ use kvick_core::ha::{Change, Contents, Leader};
 use kvick_ha::{HaError, HaServices, HaStore};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
+use zookeeper_client::Error;
 
-/// A store whose writes wait to be let through, and do what they are told: `Some` fails.
+/// A store whose writes wait to be let through, and that does as it is told: the last outcome is the first.
 struct Gate {
     open: Semaphore,
     writes: Mutex<Vec<Vec<Change>>>,
     outcomes: Mutex<Vec<HaError>>,
+    /// How takeovers fail, before one succeeds.
+    takeovers: Mutex<Vec<HaError>>,
 }
 
 #[async_trait]
 impl HaStore for Gate {
     async fn take_over(&self, _leader: &Leader) -> Result<Contents, HaError> {
-        Ok(Contents::default())
+        self.takeovers.lock().unwrap().pop().map_or_else(|| Ok(Contents::default()), Err)
     }
 
     async fn leader(&self) -> Result<Option<Leader>, HaError> {
@@ -39,9 +42,17 @@ impl HaStore for Gate {
     }
 }
 
+fn closed() -> Gate {
+    Gate {
+        open: Semaphore::new(0),
+        writes: Mutex::default(),
+        outcomes: Mutex::default(),
+        takeovers: Mutex::default(),
+    }
+}
+
 async fn gate(outcomes: Vec<HaError>) -> (Arc<Gate>, HaServices) {
-    let gate = Gate { open: Semaphore::new(0), writes: Mutex::default(), outcomes: Mutex::new(outcomes) };
-    let gate = Arc::new(gate);
+    let gate = Arc::new(Gate { outcomes: Mutex::new(outcomes), ..closed() });
     let (services, _) = HaServices::take_over(gate.clone(), &leader(1)).await.unwrap();
     (gate, services)
 }
@@ -71,17 +82,18 @@ async fn a_first_attempt_writes_as_soon_as_it_leads_and_ends_if_it_may_not() {
     let (_second, contents) = HaServices::take_over(store(), &leader(2)).await.unwrap();
     assert_eq!(crate::checkpoints(&contents), [4]);
     let late = HaServices::begin(store(), leader(1));
-    assert!(late.fenced().await.contains("attempt 2"));
+    assert!(late.fenced().await.why.contains("attempt 2"));
     assert!(late.write(vec![completed(5)]).await.is_err());
 }
 
 #[tokio::test]
 async fn a_write_that_fails_is_repeated_but_not_against_a_successor() {
-    let fenced = HaError::Fenced { by: 2, own: 1 };
+    let fenced = HaError::Fenced { by: leader(2).epoch, own: leader(1).epoch };
     let (gate, services) = gate(vec![fenced, HaError::Lost("the disk is full".into())]).await;
     gate.open.add_permits(9);
     assert!(services.write(vec![completed(1)]).await.unwrap_err().is_fenced());
-    assert!(services.fenced().await.contains("attempt 2"));
+    let fence = services.fenced().await;
+    assert!(fence.why.contains("attempt 2") && !fence.replaced, "{fence:?}");
     assert_eq!(gate.writes.lock().unwrap().len(), 2);
     assert!(services.write(vec![completed(2)]).await.is_err(), "nothing is promised after that");
 }
@@ -106,4 +118,15 @@ async fn a_store_that_a_first_attempt_cannot_use_is_told_of() {
     let services = HaServices::begin(Arc::new(crate::files::store(dir.path())), leader(1));
     assert!(services.unusable().await.contains("application"));
     assert!(services.write(vec![completed(1)]).await.is_err(), "and nobody waits for it");
+}
+
+#[tokio::test]
+async fn a_takeover_is_tried_again_when_the_connection_to_zookeeper_is_lost_and_not_when_it_is_refused() {
+    let lost = |source| HaError::ZooKeeper { quorum: "zoo:2181".into(), act: "read".into(), source };
+    let takeovers = vec![lost(Error::SessionExpired), lost(Error::ConnectionLoss)];
+    let gate = Arc::new(Gate { takeovers: Mutex::new(takeovers), ..closed() });
+    HaServices::take_over(gate.clone(), &leader(2)).await.unwrap();
+    assert!(gate.takeovers.lock().unwrap().is_empty());
+    gate.takeovers.lock().unwrap().push(lost(Error::NoAuth));
+    assert!(HaServices::take_over(gate, &leader(2)).await.is_err());
 }

@@ -1,6 +1,7 @@
 //! The store in ZooKeeper, against a real ensemble.
 
-use crate::{checkpoints, completed, failed, leader, subsumed};
+use crate::{checkpoints, completed, failed, leader, leader_of, subsumed};
+use kvick_core::ha::{Change, RecordKey};
 use kvick_core::ids::JobId;
 use kvick_filesystem::{Context, FileSystems, FsPath};
 use kvick_ha::{HaStore, ZooKeeperSettings, ZooKeeperStore};
@@ -40,9 +41,13 @@ async fn records_survive_large_ones_lie_in_files_and_the_end_leaves_nothing() {
     assert_eq!(checkpoints(&contents), [3]);
     assert_eq!(contents.results[&JobId(9)].failure.as_ref().unwrap().message.len(), 300_000);
     assert_eq!(second.leader().await.unwrap(), Some(leader(2)));
-    second.clean_up().await.unwrap();
     let client = Client::connect(&quorum()).await.unwrap();
     let root = format!("/kvick-test/records-{}", std::process::id());
+    second.write(&[subsumed(3), Change::Remove(RecordKey::Result(JobId(8)))]).await.unwrap();
+    assert_eq!(client.list_children(&format!("{root}/checkpoints")).await.unwrap(), Vec::<String>::new());
+    second.write(&[completed(4)]).await.unwrap();
+    assert_eq!(checkpoints(&second.contents().await.unwrap()), [4], "the node of the job is made anew");
+    second.clean_up().await.unwrap();
     assert_eq!(client.get_data(&root).await.unwrap_err(), Error::NoNode);
     assert!(!dir.path().join("application").exists());
 }
@@ -81,4 +86,27 @@ async fn one_server_may_die() {
     let second = store(dir.path(), "ensemble");
     assert_eq!(checkpoints(&second.take_over(&leader(2)).await.unwrap()), [1, 2]);
     second.clean_up().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "wants KVICK_TEST_ZOOKEEPER"]
+async fn the_next_application_of_a_cluster_id_goes_on_whatever_attempt_the_one_before_came_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = store(dir.path(), "applications");
+    // As an engine wrote it that did not tell applications apart.
+    store(dir.path(), "applications").take_over(&leader(4)).await.unwrap();
+    before.take_over(&leader_of(7, 3)).await.unwrap();
+    before.write(&[completed(1)]).await.unwrap();
+    let next = store(dir.path(), "applications");
+    assert_eq!(checkpoints(&next.take_over(&leader_of(8, 1)).await.unwrap()), [1]);
+    assert!(before.write(&[completed(7)]).await.is_err(), "the first try finds the fence");
+    let again = before.take_over(&leader_of(7, 4)).await.unwrap_err().fence().unwrap();
+    assert!(again.replaced && again.why.contains("application_1410901177871_0008"), "{again:?}");
+    next.write(&[completed(2)]).await.unwrap();
+    assert_eq!(next.leader().await.unwrap(), Some(leader_of(8, 1)));
+    // The same number of an attempt, another application.
+    let last = store(dir.path(), "applications");
+    assert_eq!(checkpoints(&last.take_over(&leader_of(9, 1)).await.unwrap()), [1, 2]);
+    assert!(next.write(&[completed(3)]).await.is_err());
+    last.clean_up().await.unwrap();
 }

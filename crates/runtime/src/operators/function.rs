@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 
 /// What a function on a keyed stream sees when it is opened: its states by [`StateAccess`], and all that the
 /// [`TaskContext`] has (subtask, parallelism, accumulators, metrics), to which this dereferences.
+#[doc(alias("RuntimeContext", "getRuntimeContext"))]
 pub struct FunctionContext<'a, K: Key> {
     states: &'a mut KeyedStates<K>,
     task: &'a mut TaskContext,

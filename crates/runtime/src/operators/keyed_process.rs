@@ -27,6 +27,7 @@ impl<K: Key> KeyedContext<'_, K> {
     ///
     /// # Panics
     /// Never while a record or a timer is processed.
+    #[doc(alias = "getCurrentKey")]
     pub fn current_key(&self) -> &K {
         match self.states.current() {
             Ok(key) => &key.key,
@@ -40,11 +41,13 @@ impl<K: Key> KeyedContext<'_, K> {
     }
 
     /// Whose time the timer goes by; `None` while a record is processed.
+    #[doc(alias = "timeDomain")]
     pub fn time_domain(&self) -> Option<TimeDomain> {
         self.domain
     }
 
     /// The clocks and timers of the current key.
+    #[doc(alias = "timerService")]
     pub fn timer_service(&mut self) -> TimerService<'_, K> {
         TimerService { states: self.states, timers: self.timers, clock: self.clock }
     }
@@ -66,31 +69,37 @@ pub struct TimerService<'a, K: Key> {
 #[allow(clippy::missing_errors_doc, reason = "all fail alike: timers that cannot be kept")]
 impl<K: Key> TimerService<'_, K> {
     /// The watermark; `i64::MIN` before the first.
+    #[doc(alias = "currentWatermark")]
     pub fn current_watermark(&self) -> i64 {
         self.timers.watermark()
     }
 
     /// The machine's time.
+    #[doc(alias = "currentProcessingTime")]
     pub fn current_processing_time(&self) -> i64 {
         self.clock.now()
     }
 
     /// Asks to be called once the watermark has reached this time. Setting the same timer twice is setting it once.
+    #[doc(alias = "registerEventTimeTimer")]
     pub fn register_event_time_timer(&mut self, time: i64) -> Result<(), StateError> {
         self.timers.register_event_time(self.states.current()?, &(), time)
     }
 
     /// Asks to be called once the clock has passed this time. Setting the same timer twice is setting it once.
+    #[doc(alias = "registerProcessingTimeTimer")]
     pub fn register_processing_time_timer(&mut self, time: i64) -> Result<(), StateError> {
         self.timers.register_processing_time(self.states.current()?, &(), time)
     }
 
     /// Takes a timer back; one that is not set is no error.
+    #[doc(alias = "deleteEventTimeTimer")]
     pub fn delete_event_time_timer(&mut self, time: i64) -> Result<(), StateError> {
         self.timers.delete_event_time(self.states.current()?, &(), time)
     }
 
     /// Takes a timer back; one that is not set is no error.
+    #[doc(alias = "deleteProcessingTimeTimer")]
     pub fn delete_processing_time_timer(&mut self, time: i64) -> Result<(), StateError> {
         self.timers.delete_processing_time(self.states.current()?, &(), time)
     }

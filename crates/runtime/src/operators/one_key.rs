@@ -14,6 +14,7 @@ use crate::operator::{KeyedOperator, Operator, Output};
 use crate::options;
 use crate::spill::{Entry, Sorter, SpillSettings};
 use crate::task::{TaskContext, TaskControl};
+use kvick_core::config::options::SORTED_INPUTS;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -136,7 +137,7 @@ where
 
     fn open(&mut self, context: &mut TaskContext) -> TaskResult {
         self.operator.open(context)?;
-        self.unsorted = !options::sorts_inputs(&context.job.config);
+        self.unsorted = !options::value(&context.job.config, &SORTED_INPUTS);
         self.opened = Some(Opened {
             sorter: Sorter::new(SpillSettings::of(context)),
             control: Arc::clone(&context.control),

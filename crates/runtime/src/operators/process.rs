@@ -18,11 +18,13 @@ pub struct Process {
 
 impl Process {
     /// The watermark, in epoch milliseconds; `i64::MIN` before the first.
+    #[doc(alias = "currentWatermark")]
     pub fn current_watermark(&self) -> i64 {
         self.watermark
     }
 
     /// The machine's time, in epoch milliseconds.
+    #[doc(alias = "currentProcessingTime")]
     pub fn current_processing_time(&self) -> i64 {
         self.clock.now()
     }
@@ -62,6 +64,7 @@ pub trait ProcessFunction<I, O>: Clone + Send + 'static {
     ///
     /// # Errors
     /// Fails the task.
+    #[doc(alias("CheckpointedFunction", "snapshotState"))]
     fn snapshot(&mut self, _snapshot: &mut OperatorSnapshot) -> Result<(), BoxError> {
         Ok(())
     }

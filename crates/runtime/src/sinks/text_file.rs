@@ -6,8 +6,10 @@
 use super::Sink;
 use crate::element::Batch;
 use crate::error::{TaskError, TaskResult};
+use crate::options;
 use crate::task::TaskContext;
 use crate::text;
+use kvick_core::config::options::FS_OVERWRITE;
 use kvick_filesystem::blocking::FileSystem;
 use kvick_filesystem::output::OutputFile;
 use kvick_filesystem::{CreateOptions, FsError, FsPath};
@@ -56,7 +58,7 @@ impl TextFileSink {
 }
 
 fn overwrites(context: &TaskContext) -> bool {
-    crate::options::flag(&context.job.config, "fs.overwrite-files")
+    options::value(&context.job.config, &FS_OVERWRITE)
 }
 
 /// Whether the path is a file, or a directory with a part that this job would write or that it would seem to have written.

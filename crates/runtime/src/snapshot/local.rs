@@ -7,6 +7,7 @@
 use crate::options;
 use crate::task::lock;
 use kvick_core::config::Configuration;
+use kvick_core::config::options::FROM_LOCAL;
 use kvick_core::ids::JobId;
 use kvick_core::local_files::{LOCAL_STATE, local_state_dirs};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,7 @@ impl LocalState {
         job: JobId,
         owner: &str,
     ) -> Option<Arc<LocalState>> {
-        let (backs_up, recovers) = (options::local_backup(config), options::local_recovery(config));
+        let (backs_up, recovers) = (options::local_backup(config), options::value(config, &FROM_LOCAL));
         let dirs = local_state_dirs(config, tmp_dirs);
         if !(backs_up || recovers) || dirs.is_empty() {
             return None;

@@ -16,37 +16,10 @@ use crate::snapshot::{
     EntryReader, OperatorSnapshot, StateReader, copy_part, restore_map_table, restore_table, schema_of,
 };
 use kvick_core::checkpoint::KeyedState;
-use kvick_core::config::Configuration;
+pub use kvick_core::config::BackendKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::ops::Range;
-
-/// Where keyed state is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BackendKind {
-    /// In memory.
-    #[default]
-    HashMap,
-    /// In RocksDB, on the local disk.
-    RocksDb,
-}
-
-impl BackendKind {
-    /// `state.backend.type`, or the older `state.backend` with its older names. An unknown name counts as `hashmap`, with
-    /// a warning.
-    pub fn of(config: &Configuration) -> BackendKind {
-        let keys = ["state.backend.type", "state.backend"];
-        let Some(name) = keys.iter().find_map(|key| config.raw(key)) else { return BackendKind::HashMap };
-        match name.trim().to_ascii_lowercase().as_str() {
-            "rocksdb" => BackendKind::RocksDb,
-            "hashmap" | "memory" | "jobmanager" | "filesystem" => BackendKind::HashMap,
-            other => {
-                crate::log::warn(&format!("state.backend.type: \"{other}\" is not known; using hashmap"));
-                BackendKind::HashMap
-            }
-        }
-    }
-}
 
 /// What a table is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

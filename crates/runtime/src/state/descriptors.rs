@@ -27,6 +27,7 @@ macro_rules! descriptor {
 
             /// Lets values expire.
             #[must_use]
+            #[doc(alias = "enableTimeToLive")]
             pub fn enable_time_to_live(mut self, ttl: StateTtlConfig) -> Self {
                 self.spec.ttl = Some(ttl);
                 self
@@ -65,6 +66,7 @@ impl<V> ReducingStateDescriptor<V> {
 
     /// Lets values expire.
     #[must_use]
+    #[doc(alias = "enableTimeToLive")]
     pub fn enable_time_to_live(mut self, ttl: StateTtlConfig) -> Self {
         self.spec.ttl = Some(ttl);
         self
@@ -101,6 +103,7 @@ impl<IN, ACC, OUT> AggregatingStateDescriptor<IN, ACC, OUT> {
 
     /// Lets values expire.
     #[must_use]
+    #[doc(alias = "enableTimeToLive")]
     pub fn enable_time_to_live(mut self, ttl: StateTtlConfig) -> Self {
         self.spec.ttl = Some(ttl);
         self

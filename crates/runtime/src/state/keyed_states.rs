@@ -269,6 +269,7 @@ pub trait StateAccess<K: Key> {
     ///
     /// # Errors
     /// The name is taken, or what was restored cannot be read.
+    #[doc(alias = "getState")]
     fn value_state<V: Data>(
         &mut self,
         descriptor: ValueStateDescriptor<V>,
@@ -280,6 +281,7 @@ pub trait StateAccess<K: Key> {
     ///
     /// # Errors
     /// As [`StateAccess::value_state`].
+    #[doc(alias = "getListState")]
     fn list_state<V: Data>(
         &mut self,
         descriptor: ListStateDescriptor<V>,
@@ -291,6 +293,7 @@ pub trait StateAccess<K: Key> {
     ///
     /// # Errors
     /// As [`StateAccess::value_state`].
+    #[doc(alias = "getMapState")]
     fn map_state<UK: Namespace, UV: Data>(
         &mut self,
         descriptor: MapStateDescriptor<UK, UV>,
@@ -302,6 +305,7 @@ pub trait StateAccess<K: Key> {
     ///
     /// # Errors
     /// As [`StateAccess::value_state`].
+    #[doc(alias = "getReducingState")]
     fn reducing_state<V: Data>(
         &mut self,
         descriptor: ReducingStateDescriptor<V>,
@@ -326,6 +330,7 @@ pub trait StateAccess<K: Key> {
     ///
     /// # Errors
     /// As [`StateAccess::value_state`].
+    #[doc(alias = "getAggregatingState")]
     fn aggregating_state<IN: 'static, ACC: Data, OUT: 'static>(
         &mut self,
         descriptor: AggregatingStateDescriptor<IN, ACC, OUT>,

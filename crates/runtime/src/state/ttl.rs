@@ -47,6 +47,7 @@ impl StateTtlConfig {
 
     /// What counts as use.
     #[must_use]
+    #[doc(alias = "setUpdateType")]
     pub fn update_type(mut self, update: TtlUpdate) -> StateTtlConfig {
         self.update = update;
         self
@@ -54,6 +55,7 @@ impl StateTtlConfig {
 
     /// Whether what has expired can be seen.
     #[must_use]
+    #[doc(alias = "setStateVisibility")]
     pub fn state_visibility(mut self, visibility: StateVisibility) -> StateTtlConfig {
         self.visibility = visibility;
         self

@@ -112,11 +112,13 @@ pub struct TaskContext {
 
 impl TaskContext {
     /// The subtask's index, from 0.
+    #[doc(alias = "getIndexOfThisSubtask")]
     pub fn subtask(&self) -> u32 {
         self.execution.subtask
     }
 
     /// The metrics of the operator that is being opened.
+    #[doc(alias = "getMetricGroup")]
     pub fn metric_group(&self) -> MetricGroup {
         MetricGroup::new(Arc::clone(&self.accumulators.metrics), &self.operator.name)
     }
@@ -162,6 +164,7 @@ impl TaskContext {
     ///
     /// # Errors
     /// What was restored cannot be read, is damaged, or is of another type; or nothing of this type could ever be restored.
+    #[doc(alias("getUnionListState", "initializeState"))]
     pub fn restored_list<V: Data>(&self, name: &str) -> TaskResult<Vec<V>> {
         if !self.is_batch() {
             schema_of::<V>(name)?;
@@ -172,11 +175,13 @@ impl TaskContext {
     }
 
     /// The checkpoint that the task begins with: what was prepared for it and before it is to be committed.
+    #[doc(alias = "getRestoredCheckpointId")]
     pub fn restored_checkpoint(&self) -> Option<u64> {
         self.restore.as_ref().map(|restore| restore.checkpoint)
     }
 
     /// Whether the task begins with the state of a checkpoint, even where this operator had none.
+    #[doc(alias = "isRestored")]
     pub fn is_restored(&self) -> bool {
         self.restore.is_some()
     }

@@ -17,6 +17,7 @@ use crate::stdio::StandardOutput;
 use crate::task::{self, JobInfo, Reporter, TaskEvent};
 use crate::task_host::TaskHost;
 use crate::time::AlignmentGroups;
+use kvick_core::config::options::WORKER_HOST_LOSS;
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
 use kvick_core::task::TaskReport;
@@ -104,7 +105,7 @@ fn serve(
         return 1;
     }
     log::info(&format!("worker of job {} on {} listens on port {port}", spec.job_id, spec.executor));
-    let lost_after = options::host_loss_timeout(&spec.config);
+    let lost_after = options::value(&spec.config, &WORKER_HOST_LOSS);
     let now = Instant::now();
     let mut worker =
         Worker { host, link, host_lost: None, lost_after, next_metrics: now, last_alignment: now };

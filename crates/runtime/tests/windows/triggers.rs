@@ -2,7 +2,6 @@
 //! them record by record and timer by timer.
 
 use super::{Fired, Record, Step, Told, in_order, key, list, observe, settings, steps};
-use kvick_runtime::operators::Reduce;
 use kvick_runtime::operators::window::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -16,7 +16,7 @@ fn main() -> Result<(), BoxError> {
             let megabytes = if kept.is_empty() { at_once } else { 2 };
             // Not zeros, for which the kernel need not have any memory.
             kept.push(vec![n as u8 | 1; megabytes * MEGABYTE]);
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(200));
             kept.len() as i64
         })
         .print();

@@ -3,6 +3,12 @@
 //!
 //! Electricity meters are read every 100 ms of their own time. Each second of a meter becomes a line
 //! `<meter> <second> <sum> <total>` in a ledger: a directory of files that appear when they are committed.
+//!
+//! Usage: `meters --ledger <local directory> [--meters <how many>] [--readings <of each>] [--pause <ms between two>]
+//! [--while <local file, as long as which is there the last reading of each waits>]`
+
+#[path = "../held.rs"]
+mod held;
 
 use kvick::prelude::*;
 use kvick::sinks::{Prepare, TwoPhaseSink};
@@ -23,6 +29,7 @@ struct Meters {
     meters: u64,
     readings: u64,
     pause: Duration,
+    hold: held::Hold,
 }
 
 /// One meter while it is read.
@@ -32,6 +39,7 @@ struct Meter {
     next: u64,
     end: u64,
     pause: Duration,
+    hold: held::Hold,
 }
 
 impl SplitSource for Meters {
@@ -54,7 +62,8 @@ impl SplitSource for Meters {
 
     fn reader(&mut self, meter: &u64, position: Option<u64>) -> TaskResult<Meter> {
         let (name, next) = (Str::from(format!("meter-{meter}")), position.unwrap_or(0));
-        Ok(Meter { name, number: *meter, next, end: self.readings, pause: self.pause })
+        let (pause, hold) = (self.pause, self.hold.clone());
+        Ok(Meter { name, number: *meter, next, end: self.readings, pause, hold })
     }
 }
 
@@ -63,6 +72,9 @@ impl SplitReader for Meter {
     type Position = u64;
 
     fn read(&mut self, out: &mut Collector<Reading>) -> TaskResult<Poll> {
+        if self.next + 1 == self.end && self.hold.holds() {
+            return Ok(Poll::Wait(self.pause));
+        }
         // Every meter is an hour ahead of the one before it.
         let at = self.next as i64 * 100 + self.number as i64 * 3_600_000;
         out.push((self.name.clone(), at, self.next % 7 + self.number));
@@ -155,11 +167,12 @@ fn main() -> Result<(), BoxError> {
     let (meters, readings) = (params.get_or("meters", 4)?, params.get_or("readings", 200)?);
     let pause = Duration::from_millis(params.get_or("pause", 20)?);
     let directory = PathBuf::from(params.required("ledger")?);
+    let source = Meters { meters, readings, pause, hold: held::Hold::of(&params) };
 
     let env = StreamExecutionEnvironment::get_execution_environment();
     env.set_runtime_mode(RuntimeMode::Streaming);
     let strategy = WatermarkStrategy::for_monotonous_timestamps().with_timestamp_assigner(|r: &Reading| r.1);
-    env.from_split_source_with("meters", true, Meters { meters, readings, pause }, strategy)
+    env.from_split_source_with("meters", true, source, strategy)
         .uid("meters")
         .key_by(|reading| reading.0.clone())
         .window(TumblingEventTimeWindows::of(Duration::from_secs(1)))

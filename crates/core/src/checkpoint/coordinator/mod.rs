@@ -382,14 +382,6 @@ impl CheckpointCoordinator {
         }
     }
 
-    /// Input: running tasks were taken over from an earlier master, which may have ended before it told them.
-    pub fn announce(&self, fx: &mut Vec<CoordinatorEffect>) {
-        if let Some(point) = self.store.latest() {
-            let command = CheckpointCommand::Complete { checkpoint: point.id() };
-            fx.push(CoordinatorEffect::Tell { executions: self.tasks.running(), command });
-        }
-    }
-
     /// Input: the job goes on with another graph of the same operators. None of its tasks runs now.
     pub fn graph_changed(&mut self, graph: &JobGraph) {
         self.tasks = Tasks::new(graph);

@@ -7,6 +7,15 @@ use crate::ids::ExecutionId;
 use crate::time::Millis;
 
 impl CheckpointCoordinator {
+    /// Input: running tasks may not have heard which checkpoint is the last one: the order was lost, or the master that was to
+    /// give it has ended.
+    pub fn announce(&self, fx: &mut Vec<CoordinatorEffect>) {
+        if let Some(point) = self.store.latest() {
+            let command = CheckpointCommand::Complete { checkpoint: point.id() };
+            fx.push(CoordinatorEffect::Tell { executions: self.tasks.running(), command });
+        }
+    }
+
     /// Input: the connection over which these attempts are reached broke, and there is another. Orders for them and what they
     /// have said may be lost, and no task says anything twice. So a checkpoint that still misses one of them is given up, with
     /// no blame, and is taken again if somebody waits for it; and they are told again which ones will not be: a task that has

@@ -1,6 +1,6 @@
 //! Options of checkpoints, state and high availability.
 
-use crate::config::{MemorySize, PortRange};
+use crate::config::{BackendKind, MemorySize, PortRange};
 use std::time::Duration;
 
 super::options! {
@@ -41,7 +41,7 @@ super::options! {
     /// Checkpoints that are kept.
     CHECKPOINT_RETAINED: u32 = "execution.checkpointing.num-retained" | "state.checkpoints.num-retained", "1", Used;
     /// Whether checkpoints hold only what changed.
-    INCREMENTAL: bool = "execution.checkpointing.incremental" | "state.backend.incremental", "false", NotYet;
+    INCREMENTAL: bool = "execution.checkpointing.incremental" | "state.backend.incremental", "false", Used;
     /// Size below which state is kept in the metadata file.
     INLINE_THRESHOLD: MemorySize = "execution.checkpointing.data-inline-threshold" | "state.storage.fs.memory-threshold", "20 kb", Used;
     /// Buffer of a checkpoint file, in bytes.
@@ -59,7 +59,7 @@ super::options! {
     /// Whether snapshots are compressed.
     SNAPSHOT_COMPRESSION: bool = "execution.checkpointing.snapshot-compression" | "execution.checkpointing.compression", "false", NotYet;
     /// `hashmap` or `rocksdb`.
-    STATE_BACKEND: String = "state.backend.type" | "state.backend", "hashmap", Used;
+    STATE_BACKEND: BackendKind = "state.backend.type" | "state.backend", "hashmap", Used;
     /// Savepoint or checkpoint from which a job starts.
     RESTORE_PATH: Option<String> = "execution.state-recovery.path" | "execution.savepoint.path", none, Used;
     /// Whether state that no operator claims is left out.

@@ -29,10 +29,10 @@ super::options! {
     PARALLELISM: u32 = "parallelism.default", "1", Used;
     /// Number of key groups; -1 to derive it from the parallelism.
     MAX_PARALLELISM: i32 = "pipeline.max-parallelism", "-1", Used;
-    /// Name of the job.
+    /// Name of a job whose program gives it none.
     PIPELINE_NAME: Option<String> = "pipeline.name", none, Used;
-    /// Jars of the job.
-    PIPELINE_JARS: Option<Vec<String>> = "pipeline.jars", none, Used;
+    /// Jars of the job, beside the one that the command line names.
+    PIPELINE_JARS: Option<Vec<String>> = "pipeline.jars", none, NotYet;
     /// URLs on the user's class path.
     PIPELINE_CLASSPATHS: Option<Vec<String>> = "pipeline.classpaths", none, NoMeaning;
     /// Whether records are handed on without copy; they always are.
@@ -40,7 +40,7 @@ super::options! {
     /// Whether operators are chained.
     CHAINING: bool = "pipeline.operator-chaining.enabled" | "pipeline.operator-chaining", "true", Used;
     /// Time between automatic watermarks.
-    WATERMARK_INTERVAL: Duration = "pipeline.auto-watermark-interval", "200 ms", NotYet;
+    WATERMARK_INTERVAL: Duration = "pipeline.auto-watermark-interval", "200 ms", Used;
     /// Parallelism of single vertices.
     VERTEX_PARALLELISM: String = "pipeline.jobvertex-parallelism-overrides", "", NotYet;
     /// Whether generic types are allowed.
@@ -67,8 +67,8 @@ super::options! {
     FS_DEFAULT_SCHEME: Option<String> = "fs.default-scheme", none, Used;
     /// Whether file sinks overwrite what is there.
     FS_OVERWRITE: bool = "fs.overwrite-files", "false", Used;
-    /// Whether file sinks make a directory for a single file.
-    FS_ALWAYS_DIRECTORY: bool = "fs.output.always-create-directory", "false", Used;
+    /// Whether file sinks make a directory for a single file; they always do.
+    FS_ALWAYS_DIRECTORY: bool = "fs.output.always-create-directory", "false", NoMeaning;
     /// Schemes for which Hadoop's file systems may be used.
     FS_FALLBACK: String = "fs.allowed-fallback-filesystems", "", NoMeaning;
     /// Directory with Hadoop's configuration files.

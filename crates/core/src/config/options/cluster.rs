@@ -6,16 +6,16 @@ use std::time::Duration;
 super::options! {
     /// Address of the application master.
     JM_RPC_ADDRESS: Option<String> = "jobmanager.rpc.address", none, Used;
-    /// Port of the application master for task executors (standalone).
-    JM_RPC_PORT: u16 = "jobmanager.rpc.port", "6123", Used;
+    /// Port of the application master for task executors; they use that of the REST API.
+    JM_RPC_PORT: u16 = "jobmanager.rpc.port", "6123", NoMeaning;
     /// Address that the application master binds.
     JM_BIND_HOST: Option<String> = "jobmanager.bind-host", none, Used;
-    /// Port that the application master binds for task executors.
-    JM_RPC_BIND_PORT: Option<u16> = "jobmanager.rpc.bind-port", none, Used;
-    /// What restarts when a task fails: `region` or `full`.
+    /// Port that the application master binds for task executors; that of the REST API.
+    JM_RPC_BIND_PORT: Option<u16> = "jobmanager.rpc.bind-port", none, NoMeaning;
+    /// What restarts when a task fails: `region`, all tasks that exchange records with it, or `full`, all tasks of the job.
     FAILOVER_STRATEGY: String = "jobmanager.execution.failover-strategy", "region", Used;
     /// Attempts of a task that are remembered.
-    ATTEMPTS_HISTORY: u32 = "jobmanager.execution.attempts-history-size", "16", Used;
+    ATTEMPTS_HISTORY: u32 = "jobmanager.execution.attempts-history-size", "16", NotYet;
     /// `Default`, `Adaptive` or `AdaptiveBatch`.
     SCHEDULER: String = "jobmanager.scheduler", "Default", NotYet;
     /// `reactive` to use all slots there are.
@@ -39,11 +39,11 @@ super::options! {
     /// Seconds for which a finished job is remembered.
     JOBSTORE_EXPIRATION: u64 = "jobstore.expiration-time", "3600", Used;
     /// Finished jobs that are remembered.
-    JOBSTORE_CAPACITY: Option<u64> = "jobstore.max-capacity", none, Used;
+    JOBSTORE_CAPACITY: Option<u64> = "jobstore.max-capacity", none, NotYet;
     /// How long a job waits for a slot.
     SLOT_REQUEST_TIMEOUT: Duration = "slot.request.timeout", "5 min", Used;
-    /// How long a job keeps a slot that it does not use.
-    SLOT_IDLE_TIMEOUT: Duration = "slot.idle.timeout", "50 s", Used;
+    /// How long a job keeps a slot that it does not use; it gives it back at once.
+    SLOT_IDLE_TIMEOUT: Duration = "slot.idle.timeout", "50 s", NoMeaning;
     /// How long a task executor without jobs is kept.
     TM_IDLE_TIMEOUT: Duration = "resourcemanager.taskmanager-timeout", "30 s", Used;
     /// How long a started container may take to register.
@@ -52,8 +52,8 @@ super::options! {
     START_FAILURE_RATE: f64 = "resourcemanager.start-worker.max-failure-rate", "10.0", Used;
     /// How long it pauses.
     START_RETRY: Duration = "resourcemanager.start-worker.retry-interval", "3 s", Used;
-    /// How long containers of an earlier attempt may take to register.
-    PREVIOUS_WORKER_TIMEOUT: Duration = "resourcemanager.previous-worker.recovery.timeout", "0 s", Used;
+    /// How long containers of an earlier attempt may take to register; 10 s where not set.
+    PREVIOUS_WORKER_TIMEOUT: Option<Duration> = "resourcemanager.previous-worker.recovery.timeout", none, Used;
     /// How long the resource manager waits for a job master.
     RM_JOB_TIMEOUT: Duration = "resourcemanager.job.timeout", "5 min", NoMeaning;
     /// Slots to have at least.
@@ -79,15 +79,15 @@ super::options! {
     /// How tasks are spread: `NONE`, `SLOTS`.
     LOAD_BALANCE: String = "taskmanager.load-balance.mode", "NONE", Used;
     /// First wait before a registration is tried again.
-    REGISTRATION_INITIAL: Duration = "cluster.registration.initial-timeout", "100 ms", Used;
+    REGISTRATION_INITIAL: Duration = "cluster.registration.initial-timeout", "100 ms", NoMeaning;
     /// Longest wait before a registration is tried again.
-    REGISTRATION_MAX: Duration = "cluster.registration.max-timeout", "30 s", Used;
+    REGISTRATION_MAX: Duration = "cluster.registration.max-timeout", "30 s", NoMeaning;
     /// Wait after a registration that failed.
     REGISTRATION_ERROR: Duration = "cluster.registration.error-delay", "10 s", NoMeaning;
     /// Wait after a registration that was refused.
     REGISTRATION_REFUSED: Duration = "cluster.registration.refused-registration-delay", "30 s", NoMeaning;
     /// How long services may take to end.
-    SHUTDOWN_TIMEOUT: Duration = "cluster.services.shutdown-timeout", "30 s", Used;
+    SHUTDOWN_TIMEOUT: Duration = "cluster.services.shutdown-timeout", "30 s", NotYet;
     /// Threads for blocking work.
     IO_POOL: Option<u32> = "cluster.io-pool.size", none, NoMeaning;
     /// Time between heartbeats of task executors.
@@ -97,7 +97,7 @@ super::options! {
     /// Failed calls after which the other side counts as lost.
     HEARTBEAT_FAILURES: i32 = "heartbeat.rpc-failure-threshold", "2", NoMeaning;
     /// How long a call between processes may take.
-    ASK_TIMEOUT: Duration = "pekko.ask.timeout" | "akka.ask.timeout", "10 s", Used;
+    ASK_TIMEOUT: Duration = "pekko.ask.timeout" | "akka.ask.timeout", "10 s", NoMeaning;
     /// Longest message between processes.
     FRAME_SIZE: String = "pekko.framesize" | "akka.framesize", "10485760b", NoMeaning;
     /// How long a connection may take.

@@ -54,7 +54,7 @@ super::options! {
     /// JVM overhead of a task executor as a fraction of its process size.
     TM_OVERHEAD_FRACTION: f64 = "taskmanager.memory.jvm-overhead.fraction", "0.1", Used;
     /// Size of a network buffer.
-    SEGMENT_SIZE: MemorySize = "taskmanager.memory.segment-size", "32k", Used;
+    SEGMENT_SIZE: MemorySize = "taskmanager.memory.segment-size", "32k", NotYet;
     /// Least size of a network buffer.
     MIN_SEGMENT_SIZE: MemorySize = "taskmanager.memory.min-segment-size", "256b", NotYet;
     /// Slots that a task executor offers.

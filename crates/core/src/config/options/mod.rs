@@ -8,6 +8,7 @@ mod cluster;
 mod environment;
 mod memory;
 mod network;
+mod rocksdb;
 mod security;
 mod web;
 mod yarn;
@@ -18,6 +19,7 @@ pub use cluster::*;
 pub use environment::*;
 pub use memory::*;
 pub use network::*;
+pub use rocksdb::*;
 pub use security::*;
 pub use web::*;
 pub use yarn::*;
@@ -102,6 +104,7 @@ const TABLES: &[&[OptionInfo]] = &[
     environment::TABLE,
     memory::TABLE,
     network::TABLE,
+    rocksdb::TABLE,
     security::TABLE,
     web::TABLE,
     yarn::TABLE,
@@ -120,7 +123,6 @@ const OPEN: &[&str] = &[
     "external-resource.",
     "security.delegation.token.provider.",
     "security.kerberos.token.provider.",
-    "state.backend.rocksdb.",
     "pipeline.global-job-parameters",
     "env.java.",
     "s3.",
@@ -135,6 +137,9 @@ const OPEN: &[&str] = &[
     "$internal.",
 ];
 
+/// Prefixes below which keys are Flink's own, and do nothing here.
+const UNSUPPORTED: &[&str] = &["state.backend.rocksdb.metrics.", "state.backend.rocksdb.manual-compaction."];
+
 /// Every option.
 pub fn all() -> impl Iterator<Item = &'static OptionInfo> {
     TABLES.iter().copied().flatten()
@@ -145,9 +150,21 @@ pub fn find(key: &str) -> Option<&'static OptionInfo> {
     all().find(|option| option.key == key || option.aliases.contains(&key))
 }
 
+/// The other names of the option that has this name.
+pub fn names_beside(key: &str) -> impl Iterator<Item = &'static str> + use<'_> {
+    let option = find(key);
+    let names = option.into_iter().flat_map(|o| std::iter::once(o.key).chain(o.aliases.iter().copied()));
+    names.filter(move |name| *name != key)
+}
+
 /// Whether users may put keys of their own under this name.
 pub fn is_open(key: &str) -> bool {
     OPEN.iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// Whether a key is one of a family of which this version supports nothing.
+pub fn is_unsupported(key: &str) -> bool {
+    UNSUPPORTED.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// Whether some option has the same first part of its name.

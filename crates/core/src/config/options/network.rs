@@ -14,28 +14,29 @@ super::options! {
     TM_RPC_BIND_PORT: Option<u16> = "taskmanager.rpc.bind-port", none, NoMeaning;
     /// Ports on which workers listen for exchanges.
     DATA_PORT: PortRange = "taskmanager.data.port", "0", Used;
-    /// Port that a worker binds for exchanges.
+    /// Ports that workers bind for exchanges; those of `taskmanager.data.port` where not set.
     DATA_BIND_PORT: Option<PortRange> = "taskmanager.data.bind-port", none, Used;
     /// Port of the collect sink.
     COLLECT_PORT: u16 = "taskmanager.collect-sink.port", "0", NoMeaning;
-    /// Id of a task executor.
-    TM_RESOURCE_ID: Option<String> = "taskmanager.resource-id", none, Used;
+    /// Id of a task executor; that of its container.
+    TM_RESOURCE_ID: Option<String> = "taskmanager.resource-id", none, NoMeaning;
     /// How a task executor finds its address.
     TM_BIND_POLICY: String = "taskmanager.network.bind-policy", "ip", NoMeaning;
     /// How long a task executor may take to find its master, after which it ends.
-    TM_REGISTRATION_TIMEOUT: Duration = "taskmanager.registration.timeout", "5 min", Used;
+    TM_REGISTRATION_TIMEOUT: Duration = "taskmanager.registration.timeout", "5 min", NotYet;
     /// First wait before a task executor tries its master again.
-    TM_REGISTRATION_INITIAL: Duration = "taskmanager.registration.initial-backoff", "500 ms", Used;
+    TM_REGISTRATION_INITIAL: Duration = "taskmanager.registration.initial-backoff", "500 ms", NotYet;
     /// Longest such wait.
-    TM_REGISTRATION_MAX: Duration = "taskmanager.registration.max-backoff", "30 s", Used;
+    TM_REGISTRATION_MAX: Duration = "taskmanager.registration.max-backoff", "30 s", NotYet;
     /// Wait after the master refused.
-    TM_REGISTRATION_REFUSED: Duration = "taskmanager.registration.refused-backoff", "10 s", Used;
+    TM_REGISTRATION_REFUSED: Duration = "taskmanager.registration.refused-backoff", "10 s", NotYet;
     /// How long a slot stays reserved without use.
     TM_SLOT_TIMEOUT: Duration = "taskmanager.slot.timeout", "10 s", NoMeaning;
     /// Milliseconds between attempts to interrupt a task that does not end.
     CANCEL_INTERVAL: Duration = "task.cancellation.interval", "30 s", NoMeaning;
-    /// How long a worker goes on without its task executor.
-    WORKER_HOST_LOSS: Duration = "worker.host-loss-timeout", "60 s", Used;
+    /// How long a worker goes on without its task executor: not at all by default, for a task executor outlives its application
+    /// master, and without it a worker would go on unseen.
+    WORKER_HOST_LOSS: Duration = "worker.host-loss-timeout", "0 s", Used;
     /// How long a cancelled task may take to end, after which its worker is killed.
     CANCEL_TIMEOUT: Duration = "task.cancellation.timeout", "180 s", Used;
     /// Wait for timers of a task that ends.
@@ -61,9 +62,9 @@ super::options! {
     /// Time between adaptations.
     DEBLOAT_PERIOD: Duration = "taskmanager.network.memory.buffer-debloat.period", "200 ms", NotYet;
     /// First wait before a producer is asked again, in milliseconds.
-    REQUEST_BACKOFF_INITIAL: u32 = "taskmanager.network.request-backoff.initial", "100", Used;
+    REQUEST_BACKOFF_INITIAL: u32 = "taskmanager.network.request-backoff.initial", "100", NotYet;
     /// Longest such wait, in milliseconds.
-    REQUEST_BACKOFF_MAX: u32 = "taskmanager.network.request-backoff.max", "10000", Used;
+    REQUEST_BACKOFF_MAX: u32 = "taskmanager.network.request-backoff.max", "10000", NotYet;
     /// Compression of blocking exchanges.
     COMPRESSION: String = "taskmanager.network.compression.codec", "LZ4", NotYet;
     /// Whether blocking exchanges are compressed.

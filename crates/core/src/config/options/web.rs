@@ -9,7 +9,7 @@ super::options! {
     /// Port under which clients find the REST API.
     REST_PORT: u16 = "rest.port" | "web.port" | "jobmanager.web.port", "8081", Used;
     /// Path of the REST API behind a proxy.
-    REST_PATH: String = "rest.path", "", Used;
+    REST_PATH: String = "rest.path", "", NotYet;
     /// Ports that the REST API binds; 0 on YARN unless set.
     REST_BIND_PORT: PortRange = "rest.bind-port", "8081", Used;
     /// Address that the REST API binds.
@@ -59,11 +59,11 @@ super::options! {
     /// Directory of uploaded jars.
     WEB_UPLOAD: Option<String> = "web.upload.dir" | "jobmanager.web.upload.dir", none, Used;
     /// Log file shown in the web interface.
-    WEB_LOG: Option<String> = "web.log.path" | "jobmanager.web.log.path", none, Used;
-    /// Address of the history server.
-    HISTORY_ADDRESS: Option<String> = "historyserver.web.address", none, NotYet;
+    WEB_LOG: Option<String> = "web.log.path" | "jobmanager.web.log.path", none, NotYet;
+    /// Address of a history server, to which YARN's pages lead once an application is gone.
+    HISTORY_ADDRESS: Option<String> = "historyserver.web.address", none, Used;
     /// Port of the history server.
-    HISTORY_PORT: u16 = "historyserver.web.port", "8082", NotYet;
+    HISTORY_PORT: u16 = "historyserver.web.port", "8082", Used;
     /// Directories that the history server reads.
     HISTORY_DIRS: Option<String> = "historyserver.archive.fs.dir", none, NotYet;
     /// Time between its looks at them.

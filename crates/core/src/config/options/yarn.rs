@@ -18,7 +18,7 @@ super::options! {
     YARN_REQUEST_HEARTBEAT: Duration = "yarn.heartbeat.container-request-interval", "500 ms", Used;
     /// Directory of the file `.yarn-properties-<user>`; the directory for temporary files where not set.
     YARN_PROPERTIES_LOCATION: Option<String> = "yarn.properties-file.location", none, Used;
-    /// Ports on which the application master listens for task executors.
+    /// Ports that the application master may bind, for task executors and for REST, where `rest.bind-port` is not set.
     YARN_AM_PORT: PortRange = "yarn.application-master.port", "0", Used;
     /// Priority of the application; -1 for none.
     YARN_PRIORITY: i32 = "yarn.application.priority", "-1", Used;

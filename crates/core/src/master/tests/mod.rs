@@ -1,8 +1,10 @@
 //! A whole application in small: what YARN's wishes mean for a running job.
 
 mod late;
+mod regions;
 mod stages;
 mod state;
+mod takeover;
 
 use super::*;
 use crate::checkpoint::{

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
@@ -150,9 +150,14 @@ where
                 return Ok(());
             }
             opened.control.check()?;
-            match opened.receiver.recv_timeout(RECHECK) {
-                Ok(done) => self.finished(done, out)?,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            if let Ok(done) = opened.receiver.try_recv() {
+                self.finished(done, out)?;
+                continue;
+            }
+            // What is ready need not wait for what is not.
+            out.flush()?;
+            if let Ok(done) = opened.receiver.recv_timeout(RECHECK) {
+                self.finished(done, out)?;
             }
         }
     }

@@ -40,6 +40,7 @@ type ErrorPredicate = Arc<dyn Fn(&BoxError) -> bool + Send + Sync>;
 
 /// How often an asynchronous function is called for one record, and after what.
 #[derive(Clone)]
+#[doc(alias = "AsyncRetryStrategies")]
 pub struct AsyncRetryStrategy<O> {
     max_attempts: u32,
     delay: RetryDelay,
@@ -49,16 +50,19 @@ pub struct AsyncRetryStrategy<O> {
 
 impl<O> AsyncRetryStrategy<O> {
     /// Each record is tried once.
+    #[doc(alias = "NO_RETRY_STRATEGY")]
     pub fn no_retry() -> Self {
         Self::with(1, RetryDelay::Fixed(Duration::ZERO))
     }
 
     /// At most so many attempts, with a fixed wait between them.
+    #[doc(alias = "FixedDelayRetryStrategy")]
     pub fn fixed_delay(max_attempts: u32, delay: Duration) -> Self {
         Self::with(max_attempts, RetryDelay::Fixed(delay))
     }
 
     /// At most so many attempts, with a wait between them that grows.
+    #[doc(alias = "ExponentialBackoffDelayRetryStrategy")]
     pub fn exponential_backoff(max_attempts: u32, initial: Duration, max: Duration, multiplier: f64) -> Self {
         Self::with(max_attempts, RetryDelay::Exponential { initial, max, multiplier })
     }
@@ -69,6 +73,7 @@ impl<O> AsyncRetryStrategy<O> {
 
     /// Also tries again after results for which this holds.
     #[must_use]
+    #[doc(alias = "ifResult")]
     pub fn if_result(mut self, again: impl Fn(&[O]) -> bool + Send + Sync + 'static) -> Self {
         self.if_result = Some(Arc::new(again));
         self
@@ -76,6 +81,7 @@ impl<O> AsyncRetryStrategy<O> {
 
     /// Tries again only after errors for which this holds, instead of after any.
     #[must_use]
+    #[doc(alias = "ifException")]
     pub fn if_error(mut self, again: impl Fn(&BoxError) -> bool + Send + Sync + 'static) -> Self {
         self.if_error = Arc::new(again);
         self

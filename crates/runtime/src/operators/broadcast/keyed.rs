@@ -1,14 +1,12 @@
 //! Broadcast state beside state and timers by key.
 
-use super::super::after_open;
-use super::super::connect::Either;
-use super::super::function::FunctionContext;
-use super::super::keyed_process::{KeyedBase, KeyedContext};
-use super::super::transform::for_each;
 use super::BroadcastStates;
 use crate::element::{Batch, Data, Event, Key};
 use crate::error::{BoxError, TaskError, TaskResult};
 use crate::operator::{KeyedOperator, Operator, Output};
+use crate::operators::keyed_process::{KeyedBase, KeyedContext};
+use crate::operators::transform::for_each;
+use crate::operators::{Either, FunctionContext, after_open};
 use crate::snapshot::OperatorSnapshot;
 use crate::state::EveryKey;
 use crate::task::TaskContext;

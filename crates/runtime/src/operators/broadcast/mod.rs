@@ -9,7 +9,7 @@ mod state;
 pub use keyed::{KeyedBroadcastContext, KeyedBroadcastOperator, KeyedBroadcastProcessFunction};
 pub use state::{BroadcastDescriptors, BroadcastState, BroadcastStates};
 
-use super::connect::Either;
+use super::Either;
 use super::transform::for_each;
 use crate::element::{Batch, Data, Event};
 use crate::error::{BoxError, TaskError, TaskResult};

@@ -24,6 +24,7 @@ where
 
 /// A line of text for each record, as `print` writes it (Flink's `SimpleStringEncoder`).
 #[derive(Debug, Clone, Copy, Default)]
+#[doc(alias = "SimpleStringEncoder")]
 pub struct TextEncoder;
 
 impl<T: Serialize> Encoder<T> for TextEncoder {

@@ -51,6 +51,7 @@ pub struct FileSink<E, B> {
 
 impl<E> FileSink<E, DateTimeBucketAssigner> {
     /// Parts under a path, with a bucket for every hour.
+    #[doc(alias = "forRowFormat")]
     pub fn for_row_format(path: impl Into<String>, encoder: E) -> Self {
         FileSink {
             path: path.into(),
@@ -67,6 +68,7 @@ impl<E> FileSink<E, DateTimeBucketAssigner> {
 impl<E, B> FileSink<E, B> {
     /// Chooses the bucket of each record: [`BasePathBucketAssigner`] for none, [`DateTimeBucketAssigner`], a function.
     #[must_use]
+    #[doc(alias = "withBucketAssigner")]
     pub fn with_bucket_assigner<A>(self, assigner: A) -> FileSink<E, A> {
         let FileSink { path, encoder, policy, names, check_interval, ignore_missing, .. } = self;
         FileSink { path, encoder, assigner, policy, names, check_interval, ignore_missing }
@@ -74,6 +76,7 @@ impl<E, B> FileSink<E, B> {
 
     /// When parts are closed.
     #[must_use]
+    #[doc(alias = "withRollingPolicy")]
     pub fn with_rolling_policy(mut self, policy: RollingPolicy) -> Self {
         self.policy = policy;
         self
@@ -81,6 +84,7 @@ impl<E, B> FileSink<E, B> {
 
     /// What parts are called.
     #[must_use]
+    #[doc(alias = "withOutputFileConfig")]
     pub fn with_output_file_config(mut self, names: OutputFileConfig) -> Self {
         self.names = names;
         self
@@ -88,6 +92,7 @@ impl<E, B> FileSink<E, B> {
 
     /// How often the rules of time are looked at; every minute by default.
     #[must_use]
+    #[doc(alias = "withBucketCheckInterval")]
     pub fn with_bucket_check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = interval;
         self

@@ -5,6 +5,7 @@ use std::time::Duration;
 /// When a part file is closed. The defaults are those of Flink's `DefaultRollingPolicy`: 128 MiB, a minute, a minute without
 /// a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(alias = "DefaultRollingPolicy")]
 pub struct RollingPolicy {
     pub(super) max_part_size: u64,
     pub(super) rollover_interval: Duration,
@@ -27,12 +28,14 @@ impl Default for RollingPolicy {
 impl RollingPolicy {
     /// Closes parts at every checkpoint, besides what the other rules say. Records are then seen by readers as soon as a
     /// checkpoint is complete, in more and smaller files.
+    #[doc(alias = "OnCheckpointRollingPolicy")]
     pub fn on_checkpoint() -> RollingPolicy {
         RollingPolicy { on_checkpoint: true, ..RollingPolicy::default() }
     }
 
     /// A part that has this many bytes is closed.
     #[must_use]
+    #[doc(alias = "withMaxPartSize")]
     pub fn with_max_part_size(mut self, bytes: u64) -> Self {
         self.max_part_size = bytes.max(1);
         self
@@ -40,6 +43,7 @@ impl RollingPolicy {
 
     /// A part that was begun this long ago is closed.
     #[must_use]
+    #[doc(alias = "withRolloverInterval")]
     pub fn with_rollover_interval(mut self, interval: Duration) -> Self {
         self.rollover_interval = interval;
         self
@@ -47,6 +51,7 @@ impl RollingPolicy {
 
     /// A part that was last written to this long ago is closed.
     #[must_use]
+    #[doc(alias = "withInactivityInterval")]
     pub fn with_inactivity_interval(mut self, interval: Duration) -> Self {
         self.inactivity_interval = interval;
         self

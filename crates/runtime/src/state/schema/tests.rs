@@ -290,6 +290,25 @@ fn a_type_that_refuses_made_up_values_is_opaque_and_fits_only_itself() {
 }
 
 #[test]
+fn a_type_that_panics_at_made_up_values_is_opaque_too() {
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(from = "String", into = "String")]
+    struct Code(u32);
+    impl From<String> for Code {
+        fn from(text: String) -> Code {
+            Code(text.strip_prefix("code ").unwrap().parse().unwrap())
+        }
+    }
+    impl From<Code> for String {
+        fn from(code: Code) -> String {
+            format!("code {}", code.0)
+        }
+    }
+    assert!(schema::<Code>().is_opaque());
+    assert_eq!(evolve::<_, Code>(&Code(7)).unwrap(), Code(7));
+}
+
+#[test]
 fn types_with_checks_are_traced_where_a_common_value_passes() {
     let text = schema::<(std::num::NonZeroU32, std::net::Ipv4Addr, std::time::Duration)>().to_string();
     assert!(text.starts_with("(u32, (u8, u8, u8, u8), Duration)"), "{text}");

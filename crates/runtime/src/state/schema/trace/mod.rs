@@ -17,6 +17,7 @@ use probe::Probe;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use types::Types;
 
 /// After so many readings a type counts as opaque: none that anybody writes needs as many.
@@ -28,7 +29,9 @@ pub(super) fn trace<T: DeserializeOwned>() -> Result<Schema, SchemaError> {
     let mut root = Shape::Unknown;
     for _ in 0..PASSES {
         let mut shape = Shape::Unknown;
-        let outcome = T::deserialize(Probe { types: &types, out: &mut shape });
+        let probe = Probe { types: &types, out: &mut shape };
+        // A type that panics at what is made up is as opaque as one that refuses it.
+        let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| T::deserialize(probe))) else { break };
         let mut found = types.borrow_mut();
         if let Some(type_name) = found.self_describing.take() {
             return Err(SchemaError::SelfDescribing { type_name });

@@ -103,6 +103,10 @@ fn apply(cluster: &mut Cluster, input: Input) {
             // Its connection ends with the frames for it. The task executor has a newer one.
             info!(executor = %info.id, "passed over registration {connection}, which a later one has overtaken");
         }
+        Input::Connected { info, .. } if cluster.master.is_premature(&info.id) => {
+            // Its connection ends in the same way, and it tries again until it is decided who stays.
+            debug!(executor = %info.id, "YARN has not named this container of an earlier attempt yet");
+        }
         Input::Connected { info, holdings, connection, serial, frames } => {
             let executor = info.id.clone();
             let register = FromExecutor::Register { info: info.clone(), holdings, connection };

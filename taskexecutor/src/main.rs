@@ -17,10 +17,14 @@ mod worker;
 use anyhow::{Context, Result};
 use settings::Settings;
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing::{error, info};
 
 /// Exit code of a task executor that could not be set up, as Flink's.
 const STARTUP_FAILED: u8 = 31;
+
+/// How long the end waits for what blocks a thread: files of ended workers are being removed.
+const LAST_WORK: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let settings = match Settings::from_environment() {
@@ -45,7 +49,7 @@ fn run(settings: Settings) -> Result<()> {
     kvick_process::log::to_file(&log).with_context(|| format!("cannot write {}", log.display()))?;
     info!(executor = %settings.id, slots = settings.slots, master = %settings.master, "starting task executor");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         tokio::select! {
             ended = supervisor::run(settings) => ended,
             signal = kvick_process::stop::requested() => {
@@ -53,5 +57,8 @@ fn run(settings: Settings) -> Result<()> {
                 Ok(())
             }
         }
-    })
+    });
+    // A thread that asks a name server, or a disk, which does not answer would else be waited for.
+    runtime.shutdown_timeout(LAST_WORK);
+    ended
 }

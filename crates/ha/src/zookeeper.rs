@@ -8,22 +8,20 @@
 //! changed. So a predecessor need not have lost its session before its successor begins, and a session that expires costs
 //! nothing but a new one.
 
+mod commit;
+
 use super::leader::{latest, publish};
 use super::settings::ZooKeeperSettings;
 use super::{HaError, HaStore};
 use async_trait::async_trait;
 use kvick_core::ha::{Change, Contents, Epoch, Leader, Record, RecordFile, RecordKey};
-use kvick_core::ids::JobId;
-use kvick_filesystem::{CreateOptions, FileSystem, FsPath};
+use kvick_filesystem::{FileSystem, FsPath};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use tracing::{info, warn};
-use zookeeper_client::{Acls, Client, CreateMode, CreateOptions as NodeOptions, Error, MultiWriteError};
-
-/// Records longer than this lie on the file system: ZooKeeper keeps everything in memory (`jute.maxbuffer`, 1 MiB).
-const LARGEST_NODE: usize = 64 * 1024;
+use zookeeper_client::{Acls, Client, CreateMode, CreateOptions as NodeOptions, Error};
 
 /// What a record's node holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -221,110 +219,6 @@ impl ZooKeeperStore {
         }
     }
 
-    /// The content of a record's node, and the file that was written for it.
-    async fn node(&self, state: &mut State, record: &Record) -> Result<(Vec<u8>, Option<String>), HaError> {
-        let by = state.leader.as_ref().map_or(Epoch::of_attempt(0), |leader| leader.epoch);
-        let epoch = by.attempt;
-        let whole = RecordFile { epoch, body: record }.encode()?;
-        if whole.len() <= LARGEST_NODE {
-            let body = Node::Record(Box::new(record.clone()));
-            return Ok((RecordFile { epoch, body }.encode()?, None));
-        }
-        state.files += 1;
-        let key = record.key().to_string().replace('/', "-");
-        let name = format!("records/{key}-{}-{}", by.key(), state.files);
-        let options = CreateOptions::default().mode(0o600);
-        self.fs.write(&self.directory.join(&name), whole.into(), &options).await?;
-        Ok((RecordFile { epoch, body: Node::File(name.clone()) }.encode()?, Some(name)))
-    }
-
-    /// One transaction for all changes. Returns the files to which nothing points any more.
-    async fn commit(&self, state: &mut State, changes: &[Change]) -> Result<Vec<String>, HaError> {
-        let mut contents = Vec::new();
-        for change in last_of_each(changes) {
-            contents.push(match change {
-                Change::Put(record) => (record.key(), Some(self.node(state, record).await?)),
-                Change::Remove(key) => (*key, None),
-            });
-        }
-        let session = state
-            .session
-            .as_mut()
-            .ok_or_else(|| HaError::Lost("this attempt has not taken over".to_string()))?;
-        self.make_parents(session, &contents).await?;
-        let client = session.client.clone();
-        let mut transaction = client.new_multi_writer();
-        let failed = |error| self.failed("prepare a write", error);
-        transaction.add_check_version(&self.path("leader/epoch"), session.version).map_err(failed)?;
-        let options = self.options(CreateMode::Persistent);
-        let mut old = Vec::new();
-        for (key, content) in &contents {
-            let path = self.path(&key.to_string());
-            let known = session.nodes.get(key);
-            match (content, known) {
-                (Some((data, _)), Some(_)) => transaction.add_set_data(&path, data, None).map_err(failed)?,
-                (Some((data, _)), None) => transaction.add_create(&path, data, &options).map_err(failed)?,
-                (None, Some(_)) => transaction.add_delete(&path, None).map_err(failed)?,
-                (None, None) => {}
-            }
-            old.extend(known.cloned().flatten());
-        }
-        match transaction.commit().await {
-            Ok(_) => {}
-            Err(
-                MultiWriteError::RequestFailed { source } | MultiWriteError::OperationFailed { source, .. },
-            ) => {
-                return Err(self.failed("write", source));
-            }
-        }
-        let mut removed = BTreeSet::new();
-        for (key, content) in contents {
-            match content {
-                Some((_, file)) => drop(session.nodes.insert(key, file)),
-                None => {
-                    session.nodes.remove(&key);
-                    removed.insert(key);
-                }
-            };
-        }
-        self.remove_empty_parents(session, &removed).await;
-        Ok(old)
-    }
-
-    /// The nodes above those that are to be made.
-    async fn make_parents<T>(
-        &self,
-        session: &mut Session,
-        contents: &[(RecordKey, Option<T>)],
-    ) -> Result<(), HaError> {
-        let options = self.options(CreateMode::Persistent);
-        for (key, _) in contents.iter().filter(|(_, content)| content.is_some()) {
-            let path = self.path(&key.to_string());
-            let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
-            if session.parents.insert(parent.to_string()) {
-                let made = session.client.mkdir(parent, &options).await;
-                made.map_err(|error| self.failed(&format!("make {parent}"), error))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the nodes of jobs that have no checkpoint any more: no checkpoint is ever recorded there again but by a job that goes
-    /// on, for which the node is made anew.
-    async fn remove_empty_parents(&self, session: &mut Session, removed: &BTreeSet<RecordKey>) {
-        let jobs: BTreeSet<JobId> = removed.iter().filter_map(checkpointed).collect();
-        for job in
-            jobs.into_iter().filter(|job| !session.nodes.keys().any(|key| checkpointed(key) == Some(*job)))
-        {
-            let path = self.path(&format!("checkpoints/{job}"));
-            session.parents.remove(&path);
-            match session.client.delete(&path, None).await {
-                Ok(()) | Err(Error::NoNode | Error::NotEmpty) => {}
-                Err(error) => warn!("the empty node {path} stays: {error}"),
-            }
-        }
-    }
-
     async fn remove_files(&self, names: Vec<String>) {
         for name in names {
             if let Err(error) = self.fs.delete(&self.directory.join(&name), false).await {
@@ -367,23 +261,6 @@ pub(super) fn may_pass(error: &Error) -> bool {
             | Error::ClientClosed
             | Error::Throttled
     )
-}
-
-/// The job of whose checkpoints this is one.
-fn checkpointed(key: &RecordKey) -> Option<JobId> {
-    match key {
-        RecordKey::Checkpoint(job, _) => Some(*job),
-        _ => None,
-    }
-}
-
-/// The last change of each key: a transaction makes each node once.
-fn last_of_each(changes: &[Change]) -> impl Iterator<Item = &Change> {
-    let mut last = BTreeMap::new();
-    for change in changes {
-        last.insert(change.key(), change);
-    }
-    last.into_values()
 }
 
 #[async_trait]

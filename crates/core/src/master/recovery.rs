@@ -117,6 +117,13 @@ impl Master {
         true
     }
 
+    /// Getter: whether a task executor comes forward whose container YARN has not named, while it may still do so. It may as well
+    /// have been given back: what it tells must not be given to [`Master::from_executor`], which would have it end itself, and it
+    /// is to come again.
+    pub fn is_premature(&self, executor: &ExecutorId) -> bool {
+        self.is_recovering() && !self.resources.is_welcome(executor)
+    }
+
     /// Getter: whether it is still being found out what runs.
     pub fn is_recovering(&self) -> bool {
         self.recovery.is_some()

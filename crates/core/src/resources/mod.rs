@@ -195,6 +195,12 @@ impl ResourceManager {
         self.balance(fx);
     }
 
+    /// Getter: whether a task executor that registers now is one that was asked for.
+    pub fn is_welcome(&self, executor: &ExecutorId) -> bool {
+        let known = self.starting.contains_key(executor) || self.executors.contains_key(executor);
+        known || self.settings.accept_unknown
+    }
+
     /// Input: a task executor has registered. Returns whether it is welcome.
     pub fn registered(
         &mut self,
@@ -204,12 +210,11 @@ impl ResourceManager {
         slots: u32,
         fx: &mut Vec<ResourceEffect>,
     ) -> bool {
-        let known = self.starting.remove(&executor).is_some();
-        // While it is being found out what runs, YARN may not have named all containers yet.
-        let accepted = self.settings.accept_unknown || self.reconciling;
-        if !known && !self.executors.contains_key(&executor) && !accepted {
+        // Not even while it is being found out what runs: a container that YARN has not named may have been given back.
+        if !self.is_welcome(&executor) {
             return false;
         }
+        self.starting.remove(&executor);
         if self.change(&executor, |again| again.reconnected(now)).is_none() {
             let leaving = self.is_leaving(&executor, host);
             let mut fresh = Executor::new(now, host, slots);

@@ -44,14 +44,14 @@ fn refused(fx: &[Effect]) -> bool {
 }
 
 #[test]
-fn a_task_executor_that_comes_forward_before_yarn_names_it_is_adopted() {
+fn a_task_executor_whose_container_yarn_has_not_named_may_have_been_given_back() {
     let mut world = take_over(&[2]);
-    let fx = world.register(1, 1, running());
-    assert!(!refused(&fx), "{fx:?}");
-    world.decide(|m, now, _| assert!(m.found_late(now, &executor(1)), "its container stays"));
-    world.register(2, 1, Holdings::default());
-    assert_eq!(world.job().task_counts(), BTreeMap::from([(TaskState::Running, 1)]));
-    assert_eq!(world.job().restarts(), 0);
+    assert!(world.master.is_premature(&executor(1)), "YARN may still name it: it comes again");
+    assert!(!world.master.is_premature(&executor(2)));
+    assert!(refused(&world.register(1, 1, running())));
+    world.decide(|m, now, _| assert!(m.found_late(now, &executor(1))));
+    assert!(!world.master.is_premature(&executor(1)));
+    assert!(!refused(&world.register(1, 1, running())));
 }
 
 #[test]
@@ -69,6 +69,7 @@ fn once_it_is_decided_what_runs_nobody_is_let_in_late() {
     let mut world = take_over(&[2]);
     world.register(2, 1, Holdings::default());
     world.decide(|m, now, _| assert!(!m.found_late(now, &executor(1))));
+    assert!(!world.master.is_premature(&executor(1)), "there is nothing to come again for");
     assert!(refused(&world.register(1, 1, running())));
 }
 

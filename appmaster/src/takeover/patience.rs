@@ -50,7 +50,10 @@ where
             (_, true, elapsed) if elapsed < patience.no_copies => {}
             _ => return Ok(Err(error.to_string())),
         }
-        warn!("what an earlier attempt left cannot be read yet, trying again: {error}");
+        // There may be many to read, and all of them wait for the same.
+        if pause == FIRST_PAUSE {
+            warn!("what an earlier attempt left cannot be read yet, trying again: {error}");
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }

@@ -61,7 +61,7 @@ plugins() {
     cargo test -p kvick-runtime --features plugin-tests --test rocksdb --locked -q
     KVICK_TEST_STATE_BACKEND=rocksdb cargo test -p kvick --test checkpoints --locked -q -- exactly_once any_parallelism \
         damaged_checkpoint local_copies
-    KVICK_TEST_STATE_BACKEND=rocksdb cargo test -p kvick --test windows_restored --locked -q
+    KVICK_TEST_STATE_BACKEND=rocksdb cargo test -p kvick --test windows_restored --test keyed_state --locked -q
 }
 
 # A cluster of the tests' own, so that a person's cluster is left alone. It is stopped however the tests end.

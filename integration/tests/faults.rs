@@ -69,6 +69,7 @@ fn whatever_of_an_application_dies_or_hangs_nothing_is_lost_or_doubled() {
 #[test]
 fn a_warm_spare_takes_the_place_of_a_killed_task_executor_at_once() {
     let report = survives_with(1, &[Fault::ExecutorKilled], 1, NO_HANG);
+    assert!(report.injections[0].restarts > 0, "nobody felt it:\n{report}");
     // Without a container to wait for; but a machine that needs longer than that for a job's start needs longer for its restart.
     recovers_within(report.start.max(2000), &[Fault::ExecutorKilled], &report);
 }

@@ -13,7 +13,8 @@ use std::future::Future;
 /// ```
 /// # use kvick::prelude::*;
 /// # use kvick::AsyncDataStream;
-/// # /// # async fn look_up(id: u64) -> Result<String, std::io::Error> { Ok(format!("user {id}")) }
+/// # use std::time::Duration;
+/// # async fn look_up(id: u64) -> Result<String, std::io::Error> { Ok(format!("user {id}")) }
 /// # let env = StreamExecutionEnvironment::get_execution_environment();
 /// # let ids = env.from_collection([7_u64]);
 /// let names = AsyncDataStream::unordered_wait(

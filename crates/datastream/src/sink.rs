@@ -33,7 +33,7 @@ impl DataStreamSink {
         self.configure(|node| node.parallelism = Some(parallelism))
     }
 
-    /// The number of key groups.
+    /// The number of key groups, from 1 to 32768.
     #[doc(alias = "setMaxParallelism")]
     pub fn set_max_parallelism(self, max_parallelism: u32) -> Self {
         self.configure(|node| node.max_parallelism = Some(max_parallelism))

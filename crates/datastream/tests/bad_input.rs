@@ -168,3 +168,40 @@ fn a_savepoint_of_another_job_or_of_a_newer_engine_is_refused_in_words() {
     let nothing = refused(directory.path(), "counts", &directory.path().join("nowhere"));
     assert!(nothing.contains("nowhere"), "{nothing}");
 }
+
+#[test]
+fn a_maximum_parallelism_that_cannot_be_is_refused_where_it_was_set() {
+    let said = |set: &dyn Fn(&StreamExecutionEnvironment) -> Option<u32>| {
+        let env = StreamExecutionEnvironment::get_execution_environment();
+        let numbers = env.from_sequence(1, 10).key_by(|number| *number).sum(|number| number).name("sums");
+        let numbers = match set(&env) {
+            Some(max) => numbers.set_max_parallelism(max),
+            None => numbers,
+        };
+        numbers.execute_and_collect("numbers").map(|sums| sums.len()).map_err(|error| error.to_string())
+    };
+    let option = |value: &'static str| {
+        said(&move |env| {
+            env.set_option("pipeline.max-parallelism", value);
+            None
+        })
+    };
+    let error = option("many").unwrap_err();
+    assert!(error.contains("'many'") && error.contains("'pipeline.max-parallelism'"), "{error}");
+    for value in ["0", "-2", "32769"] {
+        let error = option(value).unwrap_err();
+        assert!(error.contains(&format!("pipeline.max-parallelism: \"{value}\"")), "{error}");
+        assert!(error.contains("from 1 to 32768"), "{error}");
+    }
+    let error = said(&|env| {
+        env.set_max_parallelism(40_000);
+        None
+    })
+    .unwrap_err();
+    assert!(error.contains("set_max_parallelism: \"40000\"") && error.contains("from 1 to 32768"), "{error}");
+    for max in [0, 40_000] {
+        let error = said(&move |_| Some(max)).unwrap_err();
+        assert!(error.contains("sums") && error.contains(&format!("from 1 to 32768, not {max}")), "{error}");
+    }
+    assert_eq!((option("-1"), option(" 32768 ")), (Ok(10), Ok(10)));
+}

@@ -86,12 +86,24 @@ fn frame<T>(body: &[u8], records: usize, timestamps: Option<&[i64]>) -> Result<V
 /// # Errors
 /// Bytes that do not fit the record's type.
 pub fn decode<T: Data>(frame: &[u8], batch: &mut Batch<T>) -> Result<(), CodecError> {
+    decode_by(frame, batch, |rest| postcard::take_from_bytes(rest).map_err(decode_error::<T>))
+}
+
+/// [`decode`], where `take` reads a record from the front of the bytes and returns what follows it.
+///
+/// # Errors
+/// Bytes that are no frame, and whatever `take` fails with.
+pub(crate) fn decode_by<T, E: From<CodecError>>(
+    frame: &[u8],
+    batch: &mut Batch<T>,
+    mut take: impl FnMut(&[u8]) -> Result<(T, &[u8]), E>,
+) -> Result<(), E> {
     let (count, rest) = postcard::take_from_bytes::<usize>(frame).map_err(decode_error::<T>)?;
     let (stamped, mut rest) = postcard::take_from_bytes::<bool>(rest).map_err(decode_error::<T>)?;
     // A record takes at least no byte at all; do not let a bad count reserve memory.
     batch.records.reserve(count.min(frame.len()));
     for _ in 0..count {
-        let (record, after) = postcard::take_from_bytes::<T>(rest).map_err(decode_error::<T>)?;
+        let (record, after) = take(rest)?;
         batch.records.push(record);
         rest = after;
     }

@@ -3,13 +3,13 @@
 //! A key belongs to one of `max_parallelism` groups, a subtask owns a range of groups; as in Flink's
 //! `KeyGroupRangeAssignment`, group `g` belongs to subtask `g * parallelism / max_parallelism`.
 
-use kvick_core::checkpoint::KeyGroups;
+use kvick_core::checkpoint::{KeyGroups, MAX_KEY_GROUPS};
 
 /// The smallest default maximum parallelism.
 pub const LOWER_BOUND: u32 = 128;
 
 /// The largest maximum parallelism.
-pub const UPPER_BOUND: u32 = 32_768;
+pub const UPPER_BOUND: u32 = MAX_KEY_GROUPS;
 
 /// The group of a key's hash.
 ///

@@ -7,6 +7,9 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::result_large_err)] // What fails here ends the test.
 
+#[path = "rocksdb/ttl.rs"]
+mod ttl;
+
 use kvick_core::checkpoint::message::SnapshotMetrics;
 use kvick_core::checkpoint::{
     BarrierAlignment, CheckpointMetadata, CheckpointReport, KeyGroups, KeyedData, KeyedState, OperatorState,

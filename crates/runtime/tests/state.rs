@@ -15,12 +15,13 @@ use kvick_filesystem::blocking::FileSystems;
 use kvick_runtime::element::Barrier;
 use kvick_runtime::snapshot::{OperatorSnapshot, SnapshotJob, SnapshotWriters, StateReader, restore_list};
 use kvick_runtime::state::{
-    BackendKind, KeyedBackend, KeyedStates, MapStateDescriptor, MapTable, StateAccess, StateError,
-    StateTtlConfig, StateVisibility, Table, TableSpec, TtlUpdate, ValueStateDescriptor,
+    BackendKind, KeyedBackend, KeyedStates, ListStateDescriptor, MapStateDescriptor, MapTable, StateAccess,
+    StateError, StateTtlConfig, Table, TableSpec, ValueStateDescriptor,
 };
 use kvick_runtime::task::{OperatorIdentity, Reporter, TaskEvent};
 use kvick_runtime::time::Clock;
 use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -455,42 +456,13 @@ fn elements_of_operator_state_come_back_in_order() {
     assert_eq!(all, elements);
 }
 
-#[test]
-fn values_expire_when_they_were_not_used_for_their_time_to_live() {
-    let ttl = StateTtlConfig::new(Duration::from_millis(100));
-    let on_read = ttl.update_type(TtlUpdate::OnReadAndWrite);
-    let visible = ttl.state_visibility(StateVisibility::ReturnExpiredIfNotCleanedUp);
-    for (config, after_read, after_quiet) in
-        [(ttl, None, None), (on_read, Some(7), None), (visible, Some(7), Some(7))]
-    {
-        let clock = Clock::by_hand(1_000);
-        let mut states =
-            KeyedStates::new(KeyedBackend::<String>::in_memory(GROUPS)).with_clock(clock.clone());
-        let value =
-            states.value_state(ValueStateDescriptor::<u64>::new("v").enable_time_to_live(config)).unwrap();
-        let map =
-            states.map_state(MapStateDescriptor::<u32, u64>::new("m").enable_time_to_live(config)).unwrap();
-        let key = states.keyed("key".to_string());
-        states.set_current(key);
-        value.update(&mut states, 7).unwrap();
-        map.put(&mut states, 1, 7).unwrap();
-        for (at, expected) in [(1_060, Some(7)), (1_120, after_read), (1_300, after_quiet)] {
-            clock.set(at);
-            assert_eq!(value.value(&mut states).unwrap().copied(), expected, "{config:?} at {at}");
-            assert_eq!(map.get(&mut states, &1).unwrap().copied(), expected, "{config:?} at {at}");
-        }
-        map.put(&mut states, 2, 8).unwrap();
-        assert_eq!(map.entries(&mut states).unwrap(), [(2, 8)]);
-    }
-}
-
 proptest! {
     #[test]
     fn entries_of_maps_are_changed_in_place(changes in proptest::collection::vec((0_u32..6, proptest::option::of(any::<u64>())), 0..60)) {
         let mut states = KeyedStates::new(KeyedBackend::<u8>::in_memory(GROUPS));
         let map = states.map_state(MapStateDescriptor::<u32, u64>::new("m")).unwrap();
         let key = states.keyed(1);
-        states.set_current(key);
+        states.set_current(key).unwrap();
         let mut model: BTreeMap<u32, u64> = BTreeMap::new();
         for (user_key, new) in changes {
             let before = map.modify(&mut states, user_key, |value| std::mem::replace(value, new)).unwrap();
@@ -506,36 +478,24 @@ proptest! {
 }
 
 #[test]
-fn a_changed_entry_of_a_map_lives_anew_and_what_has_expired_is_not_seen() {
-    let clock = Clock::by_hand(0);
-    let mut states = KeyedStates::new(KeyedBackend::<u8>::in_memory(GROUPS)).with_clock(clock.clone());
-    let ttl = StateTtlConfig::new(Duration::from_millis(100));
-    let map = states.map_state(MapStateDescriptor::<u32, u64>::new("m").enable_time_to_live(ttl)).unwrap();
-    let key = states.keyed(1);
-    states.set_current(key);
-    let mut add = |at| {
-        clock.set(at);
-        let add = |value: &mut Option<u64>| *value.insert(value.unwrap_or(0) + 1);
-        map.modify(&mut states, 5, add).unwrap()
-    };
-    assert_eq!([0, 90, 180, 280].map(&mut add), [1, 2, 3, 1]);
-}
-
-#[test]
 fn what_has_expired_does_not_stay_in_memory() {
     let clock = Clock::by_hand(0);
     let mut states = KeyedStates::new(KeyedBackend::<u64>::in_memory(GROUPS)).with_clock(clock.clone());
     let ttl = StateTtlConfig::new(Duration::from_millis(100));
     let value = states.value_state(ValueStateDescriptor::<u64>::new("v").enable_time_to_live(ttl)).unwrap();
+    let list = states.list_state(ListStateDescriptor::<u64>::new("l").enable_time_to_live(ttl)).unwrap();
+    let map = states.map_state(MapStateDescriptor::<u8, u8>::new("m").enable_time_to_live(ttl)).unwrap();
     for key in 0..5_000 {
         let key = states.keyed(key);
-        states.set_current(key);
+        states.set_current(key).unwrap();
         value.update(&mut states, 1).unwrap();
+        list.add_all(&mut states, [1, 2]).unwrap();
+        map.put_all(&mut states, [(1, 1), (2, 2)]).unwrap();
     }
     clock.set(1_000);
     for _ in 0..256 * 64 {
         let key = states.keyed(1 << 40);
-        states.set_current(key);
+        states.set_current(key).unwrap();
     }
     let directory = tempfile::tempdir().unwrap();
     let barrier = barrier(directory.path(), 1 << 20);
@@ -543,4 +503,37 @@ fn what_has_expired_does_not_stay_in_memory() {
     let mut snapshot = OperatorSnapshot::new(Arc::clone(&barrier), operator);
     states.snapshot(&mut snapshot).unwrap();
     assert_eq!(write(&SnapshotWriters::start(), 0, &barrier, snapshot), SubtaskState::default());
+}
+
+/// What a list with a time to live was when it had one stamp for all of its elements.
+#[derive(Clone, Serialize, Deserialize)]
+struct Stamped {
+    value: Vec<u64>,
+    at: i64,
+}
+
+#[test]
+fn a_list_with_one_stamp_for_all_elements_is_refused_with_both_schemas() {
+    let directory = tempfile::tempdir().unwrap();
+    let barrier = barrier(directory.path(), 1 << 20);
+    let mut backend = KeyedBackend::<u64>::in_memory(GROUPS);
+    let mut table: Table<u64, (), Stamped> = backend.table(TableSpec::new("l")).unwrap();
+    table.put(&backend.keyed(1), &(), Stamped { value: vec![7], at: 0 }).unwrap();
+    let operator = OperatorIdentity { id: OPERATOR, name: String::new(), uid: None };
+    let mut snapshot = OperatorSnapshot::new(Arc::clone(&barrier), operator);
+    snapshot.table(&mut table).unwrap();
+    let state = write(&SnapshotWriters::start(), 0, &barrier, snapshot);
+    let refused = |descriptor| {
+        let (state, reader) = (state.keyed.clone(), StateReader::new(files(), None));
+        let backend = KeyedBackend::<u64>::new(0..GROUPS, GROUPS, BackendKind::HashMap, state, reader);
+        KeyedStates::new(backend).list_state(descriptor).err().unwrap().to_string()
+    };
+    let descriptor = ListStateDescriptor::<u64>::new("l");
+    let ttl = StateTtlConfig::new(Duration::from_millis(100));
+    let cases = [(descriptor.clone().enable_time_to_live(ttl), "Vec<Stamped>"), (descriptor, "now Vec<u64>")];
+    for (descriptor, wanted) in cases {
+        let error = refused(descriptor);
+        assert!(error.contains("\"l\"") && error.contains("value: Vec<u64>"), "{error}");
+        assert!(error.contains(wanted), "{error}");
+    }
 }

@@ -123,7 +123,7 @@ impl World {
             completed.pop();
             self.store.completed.remove(&(job, id));
             let record = self.storage.job(job);
-            record.completed.remove(&id);
+            record.completed = completed.iter().map(CompletedCheckpoint::id).collect();
             record.unreadable.insert(id);
         }
         let record = self.storage.job(job);

@@ -74,7 +74,12 @@ impl Scene<'_> {
     }
 
     fn one(&mut self, role: Role) -> Result<Process> {
-        let all = in_role(&self.target.application, role);
+        let mut all = in_role(&self.target.application, role);
+        if role == Role::Executor {
+            // Nobody would feel what happens to a spare.
+            let workers = in_role(&self.target.application, Role::Worker);
+            all.retain(|executor| workers.iter().any(|worker| worker.container == executor.container));
+        }
         let one = self.random.pick(&all).cloned();
         one.with_context(|| format!("there is no {role:?} to be found"))
     }

@@ -5,6 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The most key groups that there can be, which is the largest maximum parallelism: Flink's `UPPER_BOUND_MAX_PARALLELISM`
+/// (`KeyGroupRangeAssignment`). A store keeps the number of a group in two bytes.
+pub const MAX_KEY_GROUPS: u32 = 1 << 15;
+
 /// Key groups from `start` up to, but not including, `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyGroups {

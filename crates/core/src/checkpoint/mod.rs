@@ -22,7 +22,7 @@ pub use coordinator::{
     KeptCheckpoints, SnapshotDone, SnapshotRequest,
 };
 pub use failure::{CheckpointFailure, CheckpointFailureReason};
-pub use key_groups::KeyGroups;
+pub use key_groups::{KeyGroups, MAX_KEY_GROUPS};
 pub use message::{
     BarrierAlignment, CheckpointCommand, CheckpointReport, SavepointFormat, SnapshotKind, SnapshotTarget,
     TaskSnapshot, TriggerCheckpoint,

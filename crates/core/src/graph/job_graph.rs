@@ -3,6 +3,7 @@
 //! A program builds the same graph in every process that runs it; a worker compares its own with the deployed one.
 //! The graph carries no code: closures never cross a wire.
 
+use crate::checkpoint::MAX_KEY_GROUPS;
 use crate::config::Configuration;
 use crate::ids::VertexId;
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,7 @@ pub struct JobVertex {
     pub operators: Vec<OperatorInfo>,
     /// Number of subtasks, at least 1.
     pub parallelism: u32,
-    /// Number of key groups; the most that `parallelism` may ever be.
+    /// Number of key groups, from 1 to [`MAX_KEY_GROUPS`]; the most that `parallelism` may ever be.
     pub max_parallelism: u32,
     /// Whether `max_parallelism` only follows from the parallelism, because nobody has set it: then the one under which state
     /// was taken counts.
@@ -155,6 +156,17 @@ pub enum GraphError {
         /// What was asked.
         parallelism: u32,
         /// The maximum parallelism.
+        max: u32,
+    },
+    /// More key groups than there can be, or none.
+    #[error(
+        "vertex \"{name}\": the maximum parallelism must be from 1 to {MAX_KEY_GROUPS}, not {max}; set it in the program \
+         (set_max_parallelism) or the configuration (pipeline.max-parallelism)"
+    )]
+    MaxParallelism {
+        /// The vertex' name.
+        name: String,
+        /// What was asked.
         max: u32,
     },
     /// An edge that starts or ends nowhere, or goes backwards.
@@ -290,6 +302,9 @@ impl JobGraph {
 }
 
 fn validate_vertex(vertex: &JobVertex) -> Result<(), GraphError> {
+    if !(1..=MAX_KEY_GROUPS).contains(&vertex.max_parallelism) {
+        return Err(GraphError::MaxParallelism { name: vertex.name.clone(), max: vertex.max_parallelism });
+    }
     if vertex.parallelism == 0 || vertex.parallelism > vertex.max_parallelism {
         return Err(GraphError::Parallelism {
             name: vertex.name.clone(),

@@ -6,6 +6,7 @@ use crate::graph::{Defaults, SHUFFLE_MODE, batch_exchange};
 use crate::session::{self, session};
 use kvick_core::config::{Configuration, Finding, check, check_values, options};
 use kvick_core::graph::{Exchange, RuntimeMode};
+use kvick_runtime::key_group::UPPER_BOUND;
 
 impl StreamExecutionEnvironment {
     pub(super) fn defaults(&self) -> Result<Defaults, JobError> {
@@ -25,12 +26,14 @@ impl StreamExecutionEnvironment {
             None => configured_mode(config.raw("execution.runtime-mode"))?,
         };
         let chaining = config.get(&options::CHAINING)?;
-        // -1: derived from the parallelism.
-        let max_parallelism = u32::try_from(config.get(&options::MAX_PARALLELISM)?).ok();
+        let max_parallelism = match state.max_parallelism {
+            Some(max) => Some(checked_max("set_max_parallelism", max.into())?),
+            None => configured_max(config.get(&options::MAX_PARALLELISM)?)?,
+        };
         Ok(Defaults {
             name: config.get(&options::PIPELINE_NAME)?,
             parallelism,
-            max_parallelism: state.max_parallelism.or(max_parallelism.filter(|max| *max > 0)),
+            max_parallelism,
             mode,
             chaining: chaining && !state.chaining_disabled,
             batch_exchange,
@@ -60,6 +63,21 @@ impl StreamExecutionEnvironment {
         }
         Ok(())
     }
+}
+
+/// `None` where it follows from the parallelism, which -1 says, as in Flink.
+fn configured_max(max: i32) -> Result<Option<u32>, JobError> {
+    if max == -1 { Ok(None) } else { checked_max(options::MAX_PARALLELISM.key(), max.into()).map(Some) }
+}
+
+/// A number of key groups that there can be; `key` is where it was set.
+fn checked_max(key: &str, max: i64) -> Result<u32, JobError> {
+    let possible = u32::try_from(max).ok().filter(|max| (1..=UPPER_BOUND).contains(max));
+    possible.ok_or_else(|| JobError::BadOption {
+        key: key.to_string(),
+        value: max.to_string(),
+        expected: "the whole numbers from 1 to 32768",
+    })
 }
 
 /// `None` for `AUTOMATIC`.

@@ -121,7 +121,8 @@ impl StreamExecutionEnvironment {
         own.unwrap_or_else(|| default_parallelism(&self.config(), is_remote))
     }
 
-    /// The number of key groups of operators that do not say otherwise.
+    /// The number of key groups of operators that do not say otherwise, from 1 to 32768: the most that their parallelism may
+    /// ever be. Executing fails with another number.
     #[doc(alias = "setMaxParallelism")]
     pub fn set_max_parallelism(&self, max_parallelism: u32) -> &Self {
         self.shared.state().max_parallelism = Some(max_parallelism);

@@ -38,7 +38,7 @@ impl<T: Data> DataStream<T> {
         self.configure(|node| node.parallelism = Some(parallelism))
     }
 
-    /// The number of key groups of the operator.
+    /// The number of key groups of the operator, from 1 to 32768.
     #[doc(alias = "setMaxParallelism")]
     pub fn set_max_parallelism(self, max_parallelism: u32) -> Self {
         self.configure(|node| node.max_parallelism = Some(max_parallelism))

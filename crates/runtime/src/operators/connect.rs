@@ -242,11 +242,11 @@ where
             let at = out.timestamp();
             match record {
                 Either::Left(value) => {
-                    let mut context = base.record((self.keys.0)(&value), at);
+                    let mut context = base.record((self.keys.0)(&value), at)?;
                     self.function.process1(value, &mut context, out)
                 }
                 Either::Right(value) => {
-                    let mut context = base.record((self.keys.1)(&value), at);
+                    let mut context = base.record((self.keys.1)(&value), at)?;
                     self.function.process2(value, &mut context, out)
                 }
             }

@@ -159,7 +159,7 @@ impl<K: Key> KeyedBase<K> {
 
     /// The context for a record of this key.
     #[inline]
-    pub fn record(&mut self, key: K, timestamp: Option<i64>) -> KeyedContext<'_, K> {
+    pub fn record(&mut self, key: K, timestamp: Option<i64>) -> TaskResult<KeyedContext<'_, K>> {
         let key = self.states.keyed(key);
         self.context(key, timestamp, None)
     }
@@ -170,10 +170,10 @@ impl<K: Key> KeyedBase<K> {
         key: Keyed<K>,
         timestamp: Option<i64>,
         domain: Option<TimeDomain>,
-    ) -> KeyedContext<'_, K> {
-        self.states.set_current(key);
+    ) -> TaskResult<KeyedContext<'_, K>> {
+        self.states.set_current(key)?;
         let KeyedBase { states, timers, clock } = self;
-        KeyedContext { states, timers, clock, timestamp, domain }
+        Ok(KeyedContext { states, timers, clock, timestamp, domain })
     }
 
     /// Fires the timers that a watermark has reached.
@@ -184,7 +184,7 @@ impl<K: Key> KeyedBase<K> {
     ) -> TaskResult {
         self.timers.advance_watermark(watermark);
         while let Some((key, (), at)) = self.timers.pop_event()? {
-            fire(at, &mut self.context(key, Some(at), Some(TimeDomain::EventTime)))?;
+            fire(at, &mut self.context(key, Some(at), Some(TimeDomain::EventTime))?)?;
         }
         Ok(())
     }
@@ -197,7 +197,7 @@ impl<K: Key> KeyedBase<K> {
         if self.timers.next_processing().is_some() {
             let now = self.clock.now();
             while let Some((key, (), at)) = self.timers.pop_processing(now)? {
-                fire(at, &mut self.context(key, None, Some(TimeDomain::ProcessingTime)))?;
+                fire(at, &mut self.context(key, None, Some(TimeDomain::ProcessingTime))?)?;
             }
         }
         Ok(self.timers.next_processing().map(|at| self.clock.instant(at)))
@@ -214,7 +214,7 @@ impl<K: Key> KeyedBase<K> {
             set.push(timer);
         }
         for (key, (), at) in set {
-            fire(at, &mut self.context(key, None, Some(TimeDomain::ProcessingTime)))?;
+            fire(at, &mut self.context(key, None, Some(TimeDomain::ProcessingTime))?)?;
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl<K: Key> KeyedBase<K> {
         self.timers.end_key();
         while let Some((key, (), at, domain)) = self.timers.pop_last()? {
             let timestamp = (domain == TimeDomain::EventTime).then_some(at);
-            fire(at, &mut self.context(key, timestamp, Some(domain)))?;
+            fire(at, &mut self.context(key, timestamp, Some(domain))?)?;
         }
         self.timers.begin_key();
         Ok(self.states.clear()?)
@@ -278,7 +278,7 @@ where
     fn process(&mut self, batch: &mut Batch<I>, out: &mut Output<O>) -> TaskResult {
         let base = after_open(&mut self.base)?;
         super::transform::for_each(batch, out, |value, out| {
-            let mut context = base.record((self.key)(&value), out.timestamp());
+            let mut context = base.record((self.key)(&value), out.timestamp())?;
             self.function.process(value, &mut context, out).map_err(TaskError::from)
         })
     }

@@ -1,7 +1,6 @@
 //! What the states of a function have in common, whatever their types.
 
-use super::ttl::{Lifetime, Stamped};
-use super::{MapTable, StateError, StateTtlConfig, Table};
+use super::{MapTable, StateError, Table};
 use crate::element::{Data, Key, Namespace};
 use crate::snapshot::OperatorSnapshot;
 use std::any::Any;
@@ -15,7 +14,9 @@ pub(super) trait AnyTable: Any + Send {
     /// Visits the key of every entry; those of one key come one behind the other. What has expired may be among them.
     fn each_key(&mut self, visit: &mut dyn FnMut(&dyn Any)) -> Result<(), StateError>;
     /// Removes some of what has expired.
-    fn sweep(&mut self, _now: i64) {}
+    fn sweep(&mut self, _now: i64) -> Result<(), StateError> {
+        Ok(())
+    }
     /// Whether its values belong to windows.
     fn is_by_window(&self) -> bool {
         false
@@ -59,41 +60,5 @@ impl<K: Key, UK: Namespace, UV: Data> AnyTable for MapTable<K, (), UK, UV> {
 
     fn each_key(&mut self, visit: &mut dyn FnMut(&dyn Any)) -> Result<(), StateError> {
         self.for_each(|key, (), _, _| visit(key))
-    }
-}
-
-/// A table whose values expire.
-pub(super) struct Expiring<K, V> {
-    pub table: Table<K, (), Stamped<V>>,
-    ttl: StateTtlConfig,
-    cursor: usize,
-}
-
-impl<K, V> Expiring<K, V> {
-    pub fn new(table: Table<K, (), Stamped<V>>, ttl: StateTtlConfig) -> Self {
-        Expiring { table, ttl, cursor: 0 }
-    }
-}
-
-impl<K: Key, V: Data> AnyTable for Expiring<K, V> {
-    fn hand_over(&mut self, snapshot: &mut OperatorSnapshot) -> Result<(), StateError> {
-        snapshot.table(&mut self.table)
-    }
-
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn clear(&mut self) -> Result<(), StateError> {
-        self.table.clear_all()
-    }
-
-    fn each_key(&mut self, visit: &mut dyn FnMut(&dyn Any)) -> Result<(), StateError> {
-        self.table.for_each(|key, (), _| visit(key))
-    }
-
-    fn sweep(&mut self, now: i64) {
-        let lifetime = Lifetime { config: self.ttl, now };
-        self.table.retain_some(&mut self.cursor, |value| !lifetime.is_over(value));
     }
 }

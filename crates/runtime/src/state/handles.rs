@@ -2,8 +2,8 @@
 //! given, so no lock is needed. All calls are about the current key.
 
 use super::descriptors::{Aggregation, ReduceFn};
+use super::expiring::ExpiringMap;
 use super::keyed_states::Place;
-use super::ttl::Stamped;
 use super::{MapTable, StateAccess, StateError};
 use crate::element::{Data, Key, Namespace};
 use std::marker::PhantomData;
@@ -90,7 +90,7 @@ handle! {
 impl<V: Data> ListState<V> {
     /// The elements; none where there is no list.
     pub fn get<'a, K: Key>(&self, context: &'a mut impl StateAccess<K>) -> Result<&'a [V], StateError> {
-        Ok(context.states().read::<Vec<V>>(self.place)?.map_or(&[], Vec::as_slice))
+        context.states().list(self.place)
     }
 
     /// Adds an element at the end.
@@ -113,8 +113,7 @@ impl<V: Data> ListState<V> {
         context: &mut impl StateAccess<K>,
         elements: Vec<V>,
     ) -> Result<(), StateError> {
-        let list = Some(elements).filter(|elements| !elements.is_empty());
-        context.states().change(self.place, |slot| *slot = list)
+        context.states().replace(self.place, elements)
     }
 
     /// Removes the list.
@@ -144,13 +143,8 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
             let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
             return table.get(key, &(), user_key);
         };
-        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
-        let living = table.get(key, &(), user_key)?.filter(|stamped| !lifetime.is_over(stamped));
-        if let Some(stamped) = living.filter(|_| lifetime.renews()).cloned() {
-            table.put(key, &(), user_key.clone(), lifetime.stamp(stamped.value))?;
-        }
-        let shown = table.get(key, &(), user_key)?.filter(|stamped| lifetime.shows(stamped));
-        Ok(shown.map(|stamped| &stamped.value))
+        let (table, key) = states.table::<ExpiringMap<K, UK, UV>>(self.place)?;
+        table.get(key, lifetime, user_key)
     }
 
     /// Sets the value of a user key.
@@ -165,8 +159,8 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
             let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
             return table.put(key, &(), user_key, value);
         };
-        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
-        table.put(key, &(), user_key, lifetime.stamp(value))
+        let (table, key) = states.table::<ExpiringMap<K, UK, UV>>(self.place)?;
+        table.put(key, lifetime, user_key, value)
     }
 
     /// Sets the values of several user keys.
@@ -191,8 +185,8 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
             let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
             return table.update(key, &(), user_key, change);
         };
-        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
-        table.update(key, &(), user_key, |slot| lifetime.change(slot, change))
+        let (table, key) = states.table::<ExpiringMap<K, UK, UV>>(self.place)?;
+        table.change(key, lifetime, user_key, change)
     }
 
     /// Removes a user key and returns its value.
@@ -206,9 +200,8 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
             let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
             return table.remove(key, &(), user_key);
         };
-        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
-        let removed = table.remove(key, &(), user_key)?.filter(|stamped| lifetime.shows(stamped));
-        Ok(removed.map(|stamped| stamped.value))
+        let (table, key) = states.table::<ExpiringMap<K, UK, UV>>(self.place)?;
+        table.remove(key, lifetime, user_key)
     }
 
     /// Whether there is a user key.
@@ -220,24 +213,19 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
         Ok(self.get(context, user_key)?.is_some())
     }
 
-    /// Visits the entries without copying them. With a time to live, what has expired is removed first.
+    /// Visits the entries without copying them. With a time to live, those that are not to be shown any more are removed.
     pub fn for_each<K: Key>(
         &self,
         context: &mut impl StateAccess<K>,
-        mut visit: impl FnMut(&UK, &UV),
+        visit: impl FnMut(&UK, &UV),
     ) -> Result<(), StateError> {
         let states = context.states();
         let Some(lifetime) = states.lifetime(self.place) else {
             let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
             return table.for_each_of(key, &(), visit);
         };
-        let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
-        let mut expired = Vec::new();
-        table.for_each_of(key, &(), |user_key, stamped| match lifetime.is_over(stamped) {
-            true => expired.push(user_key.clone()),
-            false => visit(user_key, &stamped.value),
-        })?;
-        expired.iter().try_for_each(|user_key| table.remove(key, &(), user_key).map(drop))
+        let (table, key) = states.table::<ExpiringMap<K, UK, UV>>(self.place)?;
+        table.for_each(key, lifetime, visit)
     }
 
     /// Copies of the entries.
@@ -263,17 +251,21 @@ impl<UK: Namespace, UV: Data> MapState<UK, UV> {
 
     /// Whether the map has no entries.
     pub fn is_empty<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<bool, StateError> {
-        let mut empty = true;
-        self.for_each(context, |_, _| empty = false)?;
-        Ok(empty)
+        let states = context.states();
+        let Some(lifetime) = states.lifetime(self.place) else {
+            let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
+            return table.is_empty_for(key, &());
+        };
+        let (table, key) = states.table::<ExpiringMap<K, UK, UV>>(self.place)?;
+        table.is_empty(key, lifetime)
     }
 
     /// Removes all entries.
     pub fn clear<K: Key>(&self, context: &mut impl StateAccess<K>) -> Result<(), StateError> {
         let states = context.states();
         if states.lifetime(self.place).is_some() {
-            let (table, key) = states.table::<MapTable<K, (), UK, Stamped<UV>>>(self.place)?;
-            return table.clear(key, &());
+            let (table, key) = states.table::<ExpiringMap<K, UK, UV>>(self.place)?;
+            return table.clear(key);
         }
         let (table, key) = states.table::<MapTable<K, (), UK, UV>>(self.place)?;
         table.clear(key, &())

@@ -1,11 +1,13 @@
 //! The states that a function has opened, and the key for which they are used.
 
-use super::any_table::{AnyTable, Expiring};
+use super::any_table::AnyTable;
 use super::descriptors::{
     AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
     ValueStateDescriptor,
 };
+use super::expiring::{Expiring, ExpiringList, ExpiringMap};
 use super::handles::{AggregatingState, ListState, MapState, ReducingState, ValueState};
+use super::sweep::SWEEP_EVERY;
 use super::ttl::{Lifetime, Stamped};
 use super::windowed::{WindowState, Windowed};
 use super::{Keyed, KeyedBackend, MapTable, StateError, StateTtlConfig, Table, TableSpec};
@@ -13,9 +15,6 @@ use crate::element::{Data, Key, Namespace};
 use crate::snapshot::OperatorSnapshot;
 use crate::time::Clock;
 use std::any::Any;
-
-/// How many calls there are from one look for expired values to the next.
-const SWEEP_EVERY: u32 = 256;
 
 /// Which of the opened states a handle refers to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,12 +59,13 @@ impl<K: Key> KeyedStates<K> {
     }
 
     /// From now on states are those of this key.
+    ///
+    /// # Errors
+    /// What the backend fails with, where this call looks for values that have expired.
     #[inline]
-    pub fn set_current(&mut self, key: Keyed<K>) {
+    pub fn set_current(&mut self, key: Keyed<K>) -> Result<(), StateError> {
         self.current = Some(key);
-        if self.expiring {
-            self.sweep_sometimes();
-        }
+        if self.expiring { self.sweep_sometimes() } else { Ok(()) }
     }
 
     /// The current key.
@@ -119,16 +119,17 @@ impl<K: Key> KeyedStates<K> {
 
     fn open_window_state<W: Namespace, V: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {
         let table: MapTable<K, (), W, V> = self.backend.map_table(TableSpec::new(spec.name))?;
-        Ok(Place { index: self.add(Windowed(table)), ttl: None })
+        Ok(self.add(Windowed(table)))
     }
 
-    fn sweep_sometimes(&mut self) {
+    fn sweep_sometimes(&mut self) -> Result<(), StateError> {
         self.calls += 1;
-        if self.calls >= SWEEP_EVERY {
-            self.calls = 0;
-            let now = self.clock.now();
-            self.tables.iter_mut().for_each(|table| table.sweep(now));
+        if self.calls < SWEEP_EVERY {
+            return Ok(());
         }
+        self.calls = 0;
+        let now = self.clock.now();
+        self.tables.iter_mut().try_for_each(|table| table.sweep(now))
     }
 
     /// A table that a handle refers to, and the current key.
@@ -156,21 +157,11 @@ impl<K: Key> KeyedStates<K> {
                 let (table, key) = self.table::<Table<K, (), V>>(place)?;
                 table.get(key, &())
             }
-            Some(lifetime) => self.read_living(place, lifetime),
+            Some(lifetime) => {
+                let (table, key) = self.table::<Expiring<K, Stamped<V>>>(place)?;
+                table.read(key, lifetime)
+            }
         }
-    }
-
-    fn read_living<V: Data>(&mut self, place: Place, lifetime: Lifetime) -> Result<Option<&V>, StateError> {
-        let (Expiring { table, .. }, key) = self.table::<Expiring<K, V>>(place)?;
-        if lifetime.renews() {
-            table.update(key, &(), |slot| {
-                if let Some(stamped) = slot.as_mut().filter(|stamped| !lifetime.is_over(stamped)) {
-                    stamped.at = lifetime.now;
-                }
-            })?;
-        }
-        let shown = table.get(key, &())?.filter(|stamped| lifetime.shows(stamped));
-        Ok(shown.map(|stamped| &stamped.value))
     }
 
     /// Changes the current key's value with one look-up.
@@ -184,8 +175,27 @@ impl<K: Key> KeyedStates<K> {
             let (table, key) = self.table::<Table<K, (), V>>(place)?;
             return table.update(key, &(), change);
         };
-        let (Expiring { table, .. }, key) = self.table::<Expiring<K, V>>(place)?;
-        table.update(key, &(), |slot| lifetime.change(slot, change))
+        let (table, key) = self.table::<Expiring<K, Stamped<V>>>(place)?;
+        table.change(key, lifetime, change)
+    }
+
+    /// The elements of the current key's list.
+    pub(super) fn list<V: Data>(&mut self, place: Place) -> Result<&[V], StateError> {
+        let Some(lifetime) = self.lifetime(place) else {
+            return Ok(self.read::<Vec<V>>(place)?.map_or(&[], Vec::as_slice));
+        };
+        let (table, key) = self.table::<ExpiringList<K, V>>(place)?;
+        table.read(key, lifetime)
+    }
+
+    /// Replaces the current key's list; an empty one removes it.
+    pub(super) fn replace<V: Data>(&mut self, place: Place, elements: Vec<V>) -> Result<(), StateError> {
+        let Some(lifetime) = self.lifetime(place) else {
+            let list = Some(elements).filter(|elements| !elements.is_empty());
+            return self.change(place, |slot| *slot = list);
+        };
+        let (table, key) = self.table::<ExpiringList<K, V>>(place)?;
+        table.replace(key, lifetime, elements)
     }
 
     /// Adds elements to the current key's list.
@@ -194,11 +204,12 @@ impl<K: Key> KeyedStates<K> {
         place: Place,
         elements: impl IntoIterator<Item = V>,
     ) -> Result<(), StateError> {
-        if self.lifetime(place).is_some() {
-            return self.change(place, |list: &mut Option<Vec<V>>| super::table::extend(list, elements));
-        }
-        let (table, key) = self.table::<Table<K, (), Vec<V>>>(place)?;
-        table.append(key, &(), elements)
+        let Some(lifetime) = self.lifetime(place) else {
+            let (table, key) = self.table::<Table<K, (), Vec<V>>>(place)?;
+            return table.append(key, &(), elements);
+        };
+        let (table, key) = self.table::<ExpiringList<K, V>>(place)?;
+        table.append(key, lifetime, elements)
     }
 
     /// The keys for which a state has something, each once.
@@ -215,36 +226,37 @@ impl<K: Key> KeyedStates<K> {
     }
 
     fn open<V: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {
-        let ttl = spec.ttl;
-        let index = match ttl {
-            None => {
-                let table: Table<K, (), V> = self.backend.table(spec)?;
-                self.add(table)
-            }
-            Some(ttl) => {
-                let table = self.backend.table(spec)?;
-                self.expiring = true;
-                self.add(Expiring::<K, V>::new(table, ttl))
-            }
+        let Some(ttl) = spec.ttl else {
+            let table: Table<K, (), V> = self.backend.table(spec)?;
+            return Ok(self.add(table));
         };
-        Ok(Place { index, ttl })
+        let table = self.backend.table(spec)?;
+        Ok(self.add_expiring(Expiring::<K, Stamped<V>>::new(table, ttl), ttl))
+    }
+
+    fn open_list<V: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {
+        let Some(ttl) = spec.ttl else { return self.open::<Vec<V>>(spec) };
+        let table = self.backend.table(spec)?;
+        Ok(self.add_expiring(ExpiringList::<K, V>::new(table, ttl), ttl))
     }
 
     fn open_map<UK: Namespace, UV: Data>(&mut self, spec: TableSpec) -> Result<Place, StateError> {
-        let ttl = spec.ttl;
-        let index = if ttl.is_some() {
-            let table: MapTable<K, (), UK, Stamped<UV>> = self.backend.map_table(spec)?;
-            self.add(table)
-        } else {
+        let Some(ttl) = spec.ttl else {
             let table: MapTable<K, (), UK, UV> = self.backend.map_table(spec)?;
-            self.add(table)
+            return Ok(self.add(table));
         };
-        Ok(Place { index, ttl })
+        let table = self.backend.map_table(spec)?;
+        Ok(self.add_expiring(ExpiringMap::<K, UK, UV>::new(table, ttl), ttl))
     }
 
-    fn add(&mut self, table: impl AnyTable) -> Option<u32> {
+    fn add(&mut self, table: impl AnyTable) -> Place {
         self.tables.push(Box::new(table));
-        Some(self.tables.len() as u32 - 1)
+        Place { index: Some(self.tables.len() as u32 - 1), ttl: None }
+    }
+
+    fn add_expiring(&mut self, table: impl AnyTable, ttl: StateTtlConfig) -> Place {
+        self.expiring = true;
+        Place { ttl: Some(ttl), ..self.add(table) }
     }
 }
 
@@ -274,7 +286,7 @@ pub trait StateAccess<K: Key> {
         &mut self,
         descriptor: ListStateDescriptor<V>,
     ) -> Result<ListState<V>, StateError> {
-        Ok(ListState::at(self.states().open::<Vec<V>>(descriptor.spec)?))
+        Ok(ListState::at(self.states().open_list::<V>(descriptor.spec)?))
     }
 
     /// Opens a state of a map for each key.

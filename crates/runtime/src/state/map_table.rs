@@ -2,6 +2,8 @@
 
 use super::segments::Segments;
 use super::store::map::StoreMap;
+use super::sweep::Sweep;
+use super::ttl::{Lifetime, Stamped};
 use super::user_map::UserMap;
 use super::{Keyed, StateError};
 use crate::element::{Data, Key, Namespace};
@@ -179,5 +181,19 @@ impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, UV> {
             }
             Inner::Store(map) => map.for_each(visit),
         }
+    }
+}
+
+impl<K: Key, N: Namespace, UK: Namespace, UV: Data> MapTable<K, N, UK, Stamped<UV>> {
+    /// Removes what has expired from the entries that a search comes to next.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub(super) fn sweep(&mut self, sweep: &mut Sweep, lifetime: Lifetime) -> Result<(), StateError> {
+        match &mut self.inner {
+            Inner::Memory(segments) => segments.sweep(sweep, lifetime),
+            Inner::Store(map) => return map.access().sweep::<Stamped<UV>>(sweep, lifetime),
+        }
+        Ok(())
     }
 }

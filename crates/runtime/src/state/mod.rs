@@ -3,13 +3,14 @@
 //! Everything belongs to one operator in one subtask and is used by its thread alone. What a snapshot needs is shared with
 //! the thread that writes it, segment by segment (`segments`); nothing here writes files.
 //!
-//! Reading order: `keyed` → `segments` → `table`, `map_table` → `backend` → `keyed_states`, `handles`.
+//! Reading order: `keyed` → `segments` → `table`, `map_table` → `backend` → `keyed_states`, `handles` → `expiring`, `sweep`.
 
 mod any_table;
 mod backend;
 mod descriptors;
 mod error;
 mod every_key;
+mod expiring;
 mod handles;
 mod hash_state;
 mod keyed;
@@ -19,6 +20,7 @@ pub mod schema;
 pub(crate) mod segment;
 pub(crate) mod segments;
 pub mod store;
+mod sweep;
 mod table;
 mod ttl;
 pub(crate) mod user_map;

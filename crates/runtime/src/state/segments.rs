@@ -7,6 +7,8 @@
 mod load;
 
 use super::segment::{Bucket, Segment};
+use super::sweep::{Perishable, Sweep};
+use super::ttl::Lifetime;
 use super::{Keyed, StateError};
 use crate::element::{Key, Namespace};
 use crate::hash::stable_hash;
@@ -217,18 +219,23 @@ impl<K: Key, N: Namespace, V: Clone> Segments<K, N, V> {
         self.slots.iter().for_each(|slot| slot.segment.for_each(&mut visit));
     }
 
-    /// Looks at the entries of one segment, the one after `cursor`, and removes those that are not to be kept. A segment
-    /// that nothing is to be removed from is not copied for it.
-    pub fn retain_some(&mut self, cursor: &mut usize, mut keep: impl FnMut(&V) -> bool) {
-        *cursor = if *cursor + 1 < self.slots.len() { *cursor + 1 } else { 0 };
-        let Some(slot) = self.slots.get_mut(*cursor) else { return };
-        let mut kept = true;
-        slot.segment.for_each(|_, _, value| kept &= keep(value));
-        if !kept {
-            let bucket = slot.segment.own();
-            let before = bucket.len();
-            bucket.retain(|entry| entry.value.as_ref().is_some_and(&mut keep));
-            self.len -= before - bucket.len();
+    /// Removes what has expired from the segments that a search comes to next. One that has nothing of the kind is not
+    /// copied for it, where a snapshot shares it.
+    pub(super) fn sweep(&mut self, sweep: &mut Sweep, lifetime: Lifetime)
+    where
+        V: Perishable,
+    {
+        while sweep.goes_on() {
+            let Some(slot) = self.slots.get_mut(sweep.slot) else { return sweep.end_pass(lifetime) };
+            sweep.pass_segment();
+            let mut expired = false;
+            slot.segment.for_each(|_, _, value| expired |= sweep.look(value, lifetime));
+            if expired {
+                let bucket = slot.segment.own();
+                let before = bucket.len();
+                bucket.retain(|entry| entry.value.as_mut().is_some_and(|value| value.purge(lifetime)));
+                self.len -= before - bucket.len();
+            }
         }
     }
 

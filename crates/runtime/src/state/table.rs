@@ -2,6 +2,8 @@
 
 use super::segments::Segments;
 use super::store::table::StoreTable;
+use super::sweep::{Perishable, Sweep};
+use super::ttl::Lifetime;
 use super::{Keyed, StateError};
 use crate::element::{Data, Key, Namespace};
 
@@ -191,14 +193,19 @@ impl<K: Key, N: Namespace, V: Data> Table<K, N, V> {
         if self.is_empty() { Ok(()) } else { self.drain(|_, _, _| {}) }
     }
 
-    /// Removes, from a small part of the entries, those that are not to be kept; the next call goes on behind
-    /// that part. The cursor is for entries in memory; a store remembers where it was itself.
-    pub(crate) fn retain_some(&mut self, cursor: &mut usize, keep: impl FnMut(&V) -> bool) {
+    /// Removes what has expired from the entries that a search comes to next.
+    ///
+    /// # Errors
+    /// What the backend fails with.
+    pub(super) fn sweep(&mut self, sweep: &mut Sweep, lifetime: Lifetime) -> Result<(), StateError>
+    where
+        V: Perishable,
+    {
         match &mut self.inner {
-            Inner::Memory(segments) => segments.retain_some(cursor, keep),
-            // What cannot be read now fails the next access that needs it.
-            Inner::Store(table) => drop(table.retain_some(keep)),
+            Inner::Memory(segments) => segments.sweep(sweep, lifetime),
+            Inner::Store(table) => return table.access().sweep::<V>(sweep, lifetime),
         }
+        Ok(())
     }
 
     /// Number of entries; an estimate where the values are not in memory.

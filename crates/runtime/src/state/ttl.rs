@@ -77,9 +77,19 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    pub fn is_over<V>(&self, stamped: &Stamped<V>) -> bool {
+    /// When what was used last `at` a time expires.
+    pub fn end_of(&self, at: i64) -> i64 {
         let span = i64::try_from(self.config.time_to_live.as_millis()).unwrap_or(i64::MAX);
-        stamped.at.saturating_add(span) <= self.now
+        at.saturating_add(span)
+    }
+
+    /// Whether what was used last `at` a time has expired.
+    pub fn is_past(&self, at: i64) -> bool {
+        self.end_of(at) <= self.now
+    }
+
+    pub fn is_over<V>(&self, stamped: &Stamped<V>) -> bool {
+        self.is_past(stamped.at)
     }
 
     /// Whether a value is to be shown.
@@ -102,5 +112,12 @@ impl Lifetime {
     /// Whether reading a value gives it a new life.
     pub fn renews(&self) -> bool {
         self.config.update == TtlUpdate::OnReadAndWrite
+    }
+
+    /// Gives a value a new life, unless it has expired.
+    pub fn renew<V>(&self, stamped: &mut Stamped<V>) {
+        if !self.is_over(stamped) {
+            stamped.at = self.now;
+        }
     }
 }

@@ -52,6 +52,10 @@ impl<UK: Eq + Serialize, UV> UserMap<UK, UV> {
         found.ok().map(|entry| entry.remove().0.1)
     }
 
+    pub fn retain(&mut self, mut keep: impl FnMut(&UV) -> bool) {
+        self.0.retain(|(_, value)| keep(value));
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -130,14 +130,14 @@ mod tests {
         assert!(states.has_window_state());
         for (key, window, value) in [(1, 10, 100), (1, 20, 200), (2, 10, 300)] {
             let key = states.keyed(key);
-            states.set_current(key);
+            states.set_current(key).unwrap();
             told.update(&mut At(&mut states, window), value).unwrap();
         }
         let first = states.keyed(1);
         states.end_window(&first, &10_i64).unwrap();
         let mut value = |key, window| {
             let key = states.keyed(key);
-            states.set_current(key);
+            states.set_current(key).unwrap();
             told.value(&mut At(&mut states, window)).unwrap().copied()
         };
         assert_eq!((value(1, 10), value(1, 20), value(2, 10)), (None, Some(200), Some(300)));

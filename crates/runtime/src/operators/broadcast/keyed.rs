@@ -52,7 +52,7 @@ impl<K: Key> KeyedBroadcastContext<'_, K> {
     ) -> Result<(), BoxError> {
         let keys = state.every_key(&mut self.base.states)?;
         let timestamp = self.timestamp;
-        keys.into_iter().try_for_each(|key| function(&mut self.base.record(key, timestamp)))?;
+        keys.into_iter().try_for_each(|key| function(&mut self.base.record(key, timestamp)?))?;
         self.base.states.take_current();
         Ok(())
     }
@@ -157,7 +157,7 @@ where
             let at = out.timestamp();
             match record {
                 Either::Left(value) => {
-                    let mut context = base.record((self.key)(&value), at);
+                    let mut context = base.record((self.key)(&value), at)?;
                     self.function.process_element(value, &mut context, &self.state, out)
                 }
                 Either::Right(value) => {

@@ -4,6 +4,8 @@ use super::Changes;
 use super::backend::OpenStore;
 use super::keys::{self, Column, KeyBuffer};
 use crate::element::{Data, Key, Namespace};
+use crate::state::sweep::{Perishable, Sweep};
+use crate::state::ttl::Lifetime;
 use crate::state::{Keyed, StateError};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -11,8 +13,6 @@ use std::sync::Arc;
 
 /// Entries gathered before they are handed on while a table is emptied.
 const DRAIN: usize = 1024;
-/// Entries that are looked at in one search for expired ones.
-const SWEEP: usize = 64;
 
 /// What tables and tables of maps have in common.
 pub(crate) struct Access {
@@ -58,6 +58,51 @@ impl Access {
         Ok(found)
     }
 
+    /// Removes what has expired from the entries that a search comes to next; `V` is what their values are.
+    pub(in crate::state) fn sweep<V: Data + Perishable>(
+        &self,
+        sweep: &mut Sweep,
+        lifetime: Lifetime,
+    ) -> Result<(), StateError> {
+        let (start, end) = keys::range(self.column, &self.groups);
+        let from = if sweep.key.is_empty() { start } else { std::mem::take(&mut sweep.key) };
+        let (mut changes, mut outcome) = (Changes::default(), Ok(()));
+        self.store.scan(&from, &end, &mut |key, value| {
+            if !sweep.goes_on() {
+                sweep.key = key.to_vec();
+                return false;
+            }
+            outcome = keys::value(value, &self.name).and_then(|mut value: V| {
+                let expired = sweep.look(&value, lifetime);
+                if expired { self.purge(key, &mut value, lifetime, &mut changes) } else { Ok(()) }
+            });
+            outcome.is_ok()
+        })?;
+        outcome?;
+        if sweep.key.is_empty() {
+            sweep.end_pass(lifetime);
+        }
+        self.store.write(&changes)
+    }
+
+    /// Notes what becomes of an entry that has values which have expired.
+    fn purge<V: Data + Perishable>(
+        &self,
+        key: &[u8],
+        value: &mut V,
+        lifetime: Lifetime,
+        changes: &mut Changes,
+    ) -> Result<(), StateError> {
+        if !value.purge(lifetime) {
+            changes.delete(key);
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        keys::extend(&mut bytes, value).map_err(|error| keys::encode_error::<V>(&self.name, error))?;
+        changes.put(key, &bytes);
+        Ok(())
+    }
+
     pub fn len(&self) -> usize {
         let (from, to) = keys::whole(self.column);
         // The store's estimate is of all tables together: one of them is never larger, but may be empty.
@@ -73,15 +118,12 @@ pub(crate) struct StoreTable<K, N, V> {
     bytes: Vec<u8>,
     /// The value that was lent out last.
     value: Option<V>,
-    /// Where the next part of the entries begins that is looked through for expired ones.
-    sweep: Vec<u8>,
     types: PhantomData<fn() -> (K, N)>,
 }
 
 impl<K: Key, N: Namespace, V: Data> StoreTable<K, N, V> {
     pub fn new(access: Access) -> Self {
-        let (key, bytes, sweep) = (KeyBuffer::default(), Vec::new(), Vec::new());
-        StoreTable { access, key, bytes, value: None, sweep, types: PhantomData }
+        StoreTable { access, key: KeyBuffer::default(), bytes: Vec::new(), value: None, types: PhantomData }
     }
 
     pub fn access(&self) -> &Access {
@@ -199,33 +241,6 @@ impl<K: Key, N: Namespace, V: Data> StoreTable<K, N, V> {
         })?;
         pending.into_iter().for_each(|(key, namespace, value)| visit(key, namespace, value));
         self.access.store.delete_range(&from, &to)
-    }
-
-    /// Removes what is not to be kept from the next few entries.
-    pub fn retain_some(&mut self, mut keep: impl FnMut(&V) -> bool) -> Result<(), StateError> {
-        let (start, end) = keys::range(self.access.column, &self.access.groups);
-        let from = if self.sweep.is_empty() { start } else { std::mem::take(&mut self.sweep) };
-        let (mut left, mut gone, mut next) = (SWEEP, Changes::default(), Vec::new());
-        let (store, name) = (Arc::clone(&self.access.store), &self.access.name);
-        let mut failure = None;
-        store.scan(&from, &end, &mut |key, value| {
-            if left == 0 {
-                next = key.to_vec();
-                return false;
-            }
-            left -= 1;
-            match keys::value(value, name) {
-                Ok(value) if !keep(&value) => gone.delete(key),
-                Ok(_) => {}
-                Err(error) => failure = Some(error),
-            }
-            failure.is_none()
-        })?;
-        self.sweep = next;
-        match failure {
-            Some(error) => Err(error),
-            None => store.write(&gone),
-        }
     }
 
     pub fn len(&self) -> usize {

@@ -133,7 +133,7 @@ fn finish<I, O, K: Key, W: Window, F: ProcessWindowFunction<I, O, K, W>>(
     context: &mut FireContext<'_, K>,
 ) -> TaskResult {
     let (watermark, now) = (context.watermark, context.now);
-    context.states.set_current(key.clone());
+    context.states.set_current(key.clone())?;
     let mut window_context = WindowContext { window, states: context.states, watermark, now };
     function.clear(&key.key, &mut window_context).map_err(TaskError::from)?;
     Ok(context.states.end_window(key, window)?)
@@ -148,7 +148,7 @@ fn evaluate<I, O, K: Key, W: Window, F: ProcessWindowFunction<I, O, K, W>>(
     out: &mut Output<O>,
 ) -> TaskResult {
     let (watermark, now) = (context.watermark, context.now);
-    context.states.set_current(key.clone());
+    context.states.set_current(key.clone())?;
     let mut context = WindowContext { window, states: context.states, watermark, now };
     function.process(&key.key, &mut context, elements, out).map_err(TaskError::from)
 }

@@ -12,6 +12,9 @@ use zookeeper_client::{CreateMode, Error, MultiWriteError};
 /// Records longer than this lie on the file system: ZooKeeper keeps everything in memory (`jute.maxbuffer`, 1 MiB).
 const LARGEST_NODE: usize = 64 * 1024;
 
+/// What becomes of a record's node: its content and the file that was written for it, or nothing any more.
+type NodeChange = (RecordKey, Option<(Vec<u8>, Option<String>)>);
+
 impl ZooKeeperStore {
     /// The content of a record's node, and the file that was written for it.
     async fn node(&self, state: &mut State, record: &Record) -> Result<(Vec<u8>, Option<String>), HaError> {
@@ -44,13 +47,30 @@ impl ZooKeeperStore {
             .as_mut()
             .ok_or_else(|| HaError::Lost("this attempt has not taken over".to_string()))?;
         self.make_parents(session, &contents).await?;
+        let old = self.transact(session, &contents).await?;
+        let mut removed = BTreeSet::new();
+        for (key, content) in contents {
+            match content {
+                Some((_, file)) => drop(session.nodes.insert(key, file)),
+                None => {
+                    session.nodes.remove(&key);
+                    removed.insert(key);
+                }
+            }
+        }
+        self.remove_empty_parents(session, &removed).await;
+        Ok(old)
+    }
+
+    /// Writes all or nothing, and nothing if another attempt has taken over. Returns the files to which nothing points any more.
+    async fn transact(&self, session: &Session, contents: &[NodeChange]) -> Result<Vec<String>, HaError> {
         let client = session.client.clone();
         let mut transaction = client.new_multi_writer();
         let failed = |error| self.failed("prepare a write", error);
         transaction.add_check_version(&self.path("leader/epoch"), session.version).map_err(failed)?;
         let options = self.options(CreateMode::Persistent);
         let mut old = Vec::new();
-        for (key, content) in &contents {
+        for (key, content) in contents {
             let path = self.path(&key.to_string());
             let known = session.nodes.get(key);
             match (content, known) {
@@ -62,33 +82,15 @@ impl ZooKeeperStore {
             old.extend(known.cloned().flatten());
         }
         match transaction.commit().await {
-            Ok(_) => {}
+            Ok(_) => Ok(old),
             Err(
                 MultiWriteError::RequestFailed { source } | MultiWriteError::OperationFailed { source, .. },
-            ) => {
-                return Err(self.failed("write", source));
-            }
+            ) => Err(self.failed("write", source)),
         }
-        let mut removed = BTreeSet::new();
-        for (key, content) in contents {
-            match content {
-                Some((_, file)) => drop(session.nodes.insert(key, file)),
-                None => {
-                    session.nodes.remove(&key);
-                    removed.insert(key);
-                }
-            };
-        }
-        self.remove_empty_parents(session, &removed).await;
-        Ok(old)
     }
 
     /// The nodes above those that are to be made.
-    async fn make_parents<T>(
-        &self,
-        session: &mut Session,
-        contents: &[(RecordKey, Option<T>)],
-    ) -> Result<(), HaError> {
+    async fn make_parents(&self, session: &mut Session, contents: &[NodeChange]) -> Result<(), HaError> {
         let options = self.options(CreateMode::Persistent);
         for (key, _) in contents.iter().filter(|(_, content)| content.is_some()) {
             let path = self.path(&key.to_string());
@@ -104,10 +106,9 @@ impl ZooKeeperStore {
     /// Removes the nodes of jobs that have no checkpoint any more: no checkpoint is ever recorded there again but by a job that goes
     /// on, for which the node is made anew.
     async fn remove_empty_parents(&self, session: &mut Session, removed: &BTreeSet<RecordKey>) {
-        let jobs: BTreeSet<JobId> = removed.iter().filter_map(checkpointed).collect();
-        for job in
-            jobs.into_iter().filter(|job| !session.nodes.keys().any(|key| checkpointed(key) == Some(*job)))
-        {
+        let mut jobs: BTreeSet<JobId> = removed.iter().filter_map(checkpointed).collect();
+        jobs.retain(|job| !session.nodes.keys().any(|key| checkpointed(key) == Some(*job)));
+        for job in jobs {
             let path = self.path(&format!("checkpoints/{job}"));
             session.parents.remove(&path);
             match session.client.delete(&path, None).await {

@@ -118,7 +118,7 @@ impl World {
             self.store.completed.range(own).map(|(_, completed)| completed.clone()).collect();
         let damaged =
             completed.last().filter(|newest| newest.directory.is_some()).map(CompletedCheckpoint::id);
-        if let Some(id) = damaged.filter(|_| self.fault(3)) {
+        if let Some(id) = damaged.filter(|_| self.fault(6)) {
             self.outcome.unreadable += 1;
             completed.pop();
             self.store.completed.remove(&(job, id));

@@ -626,7 +626,7 @@ fn every_key_of_a_state_is_told_once_in_either_backend() {
         let value: ValueState<u64> = states.value_state(ValueStateDescriptor::new("value")).unwrap();
         for (key, number) in [("a", 1), ("ab", 2), ("a", 3), ("b", 4), ("ab", 5), ("a", 300)] {
             let key = states.keyed(key.to_string());
-            states.set_current(key);
+            states.set_current(key).unwrap();
             entries.put(&mut states, number, 1).unwrap();
             if number > 4 {
                 value.update(&mut states, 1).unwrap();

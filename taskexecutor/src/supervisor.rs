@@ -15,7 +15,6 @@ use crate::remains::Remains;
 use crate::settings::Settings;
 use crate::worker::{Worker, WorkerEvent, WorkerId};
 use anyhow::Result;
-use kvick_core::checkpoint::CheckpointCommand;
 use kvick_core::executor::{ExecutorInfo, FromExecutor, Holdings, ToExecutor, WorkerStatus};
 use kvick_core::failure::{Failure, FailureKind};
 use kvick_core::host::{FromProgram, ToProgram, WorkerSpec};
@@ -158,10 +157,8 @@ impl Supervisor {
             }
             ToExecutor::Cancel { job_id, executions } => self.tell(job_id, ToProgram::Cancel { executions }),
             ToExecutor::Checkpoint { job_id, executions, command } => {
-                if let (Some(worker), CheckpointCommand::Trigger(order)) =
-                    (self.holdings.worker(job_id), &command)
-                {
-                    executions.iter().for_each(|id| worker.heard_of_checkpoint(*id, order.checkpoint));
+                if let Some(worker) = self.holdings.worker(job_id) {
+                    worker.checkpoint_ordered(&executions, &command);
                 }
                 self.tell(job_id, ToProgram::Checkpoint { executions, command });
             }

@@ -157,8 +157,19 @@ impl WorkerStatus {
         }
     }
 
+    /// Notes what attempts are told of a checkpoint, also of one that will not be: they take no snapshot for its barriers any more,
+    /// so its number must not come again.
+    pub fn checkpoint_ordered(&mut self, executions: &[ExecutionId], command: &CheckpointCommand) {
+        let checkpoint = match command {
+            CheckpointCommand::Trigger(order) => order.checkpoint,
+            CheckpointCommand::Abort { checkpoint } => *checkpoint,
+            CheckpointCommand::Complete { .. } => return,
+        };
+        executions.iter().for_each(|id| self.heard_of_checkpoint(*id, checkpoint));
+    }
+
     /// Notes that an attempt knows of a checkpoint.
-    pub fn heard_of_checkpoint(&mut self, execution: ExecutionId, checkpoint: u64) {
+    fn heard_of_checkpoint(&mut self, execution: ExecutionId, checkpoint: u64) {
         if let Some(task) = self.task(execution) {
             task.checkpoint = task.checkpoint.max(checkpoint);
         }
@@ -365,4 +376,23 @@ pub enum ToExecutor {
         /// Why.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::VertexId;
+
+    #[test]
+    fn what_a_task_was_told_will_not_be_is_a_number_that_it_knows() {
+        let execution = ExecutionId { vertex: VertexId(1), subtask: 0, attempt: 0 };
+        let mut worker = WorkerStatus::starting(JobId(1));
+        worker.deployed(execution);
+        let known = |worker: &WorkerStatus| worker.tasks[0].checkpoint;
+        worker.checkpoint_ordered(&[execution], &CheckpointCommand::Complete { checkpoint: 3 });
+        assert_eq!(known(&worker), 0, "what is durable is recorded elsewhere");
+        worker.checkpoint_ordered(&[execution], &CheckpointCommand::Abort { checkpoint: 5 });
+        worker.checkpoint_ordered(&[execution], &CheckpointCommand::Abort { checkpoint: 4 });
+        assert_eq!(known(&worker), 5);
+    }
 }

@@ -24,11 +24,11 @@ impl World {
         tasks: Vec<ExecutionId>,
         command: CheckpointCommand,
     ) {
+        let model = self.executors.get_mut(executor);
+        if let Some(worker) = model.and_then(|model| model.holdings.worker(job)) {
+            worker.checkpoint_ordered(&tasks, &command);
+        }
         if let CheckpointCommand::Trigger(order) = command {
-            let model = self.executors.get_mut(executor);
-            if let Some(worker) = model.and_then(|model| model.holdings.worker(job)) {
-                tasks.iter().for_each(|task| worker.heard_of_checkpoint(*task, order.checkpoint));
-            }
             return self.heard(job, &tasks, &order);
         }
         for task in tasks {

@@ -111,7 +111,10 @@ fn a_job_whose_master_dies_fails_in_one_voice() {
     let place = Place::new();
     let hdfs = HdfsDir::new("dies");
     let jar = example("streaming/TopSpeedWindowing.jar");
-    let line = format!("run -m yarn-cluster -Dyarn.staging-directory={} {jar}", hdfs.root);
+    let line = format!(
+        "run -m yarn-cluster -Dyarn.application-attempts=1 -Dyarn.staging-directory={} {jar}",
+        hdfs.root
+    );
     let mut client = place.attached(&line);
     let mut stdout = BufReader::new(client.stdout.take().expect("a pipe"));
     let mut said = String::new();

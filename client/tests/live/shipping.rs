@@ -73,6 +73,11 @@ pub fn provided_libraries_are_not_uploaded_and_shared_by_all_users() {
             fs::read(dist().join("lib").join(program)).expect("a program"),
         );
     }
+    // A distribution may have been built without it.
+    let plugin = "libkvick_state_rocksdb.so";
+    if let Ok(content) = fs::read(dist().join("plugins").join(plugin)) {
+        hdfs.put(&format!("dist/lib/{plugin}"), content);
+    }
     hdfs.put("dist/plugins/own/extra.txt", b"beside the programs".to_vec());
     let staging = hdfs.root.join("staging");
     let options = format!("-Dyarn.provided.lib.dirs={}/dist -Dyarn.staging-directory={staging}", hdfs.root);

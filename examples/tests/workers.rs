@@ -68,6 +68,9 @@ fn run_on_two_workers(extra_config: &[(&str, &str)]) {
             sent += report.metrics.bytes_out;
             received += report.metrics.bytes_in;
         }
+    }
+    // What a finished task has sent may still be on its way to the other worker until that one's tasks have finished as well.
+    for (worker, _) in &mut workers {
         worker.send(&ToProgram::Shutdown);
         let (status, printed) = worker.ended();
         assert!(status.success() && printed.is_empty(), "{status} {printed}");

@@ -1,5 +1,6 @@
 //! For how long a file system is waited for that may come back.
 
+use kvick_ha::AWAY_PATIENCE;
 use kvick_storage::StorageError;
 use std::future::Future;
 use std::time::Duration;
@@ -14,7 +15,7 @@ struct Patience {
     no_copies: Duration,
 }
 
-const PATIENCE: Patience = Patience { away: Duration::from_secs(600), no_copies: Duration::from_secs(60) };
+const PATIENCE: Patience = Patience { away: AWAY_PATIENCE, no_copies: Duration::from_secs(60) };
 
 /// The first pause; each further one is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

@@ -18,7 +18,7 @@ mod zookeeper;
 
 pub use files::FileStore;
 pub use leader::publish;
-pub use services::{Fence, HaServices};
+pub use services::{AWAY_PATIENCE, Fence, HaServices};
 pub use settings::{HaKind, HaSettings, ZooKeeperSettings, open};
 pub use survivors::{RestartFrom, Survivor, survivors};
 pub use zookeeper::ZooKeeperStore;

@@ -17,7 +17,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// For how long a store that cannot be reached is waited for: what was sent to it may have arrived.
-const AWAY_PATIENCE: Duration = Duration::from_secs(600);
+pub const AWAY_PATIENCE: Duration = Duration::from_secs(600);
 
 /// For how long a store that rejects what is written is tried again. A person may be mending it.
 const REJECTED_PATIENCE: Duration = Duration::from_secs(10);
